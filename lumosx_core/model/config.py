@@ -1,0 +1,73 @@
+"""Sizes of the transformer, and the presets in use."""
+
+import json
+from dataclasses import asdict, dataclass, fields
+
+from lumosx_core.errors import InputError
+
+ROPE_TABLE_LENGTH = 1024  # positions per axis in Wan's rotary tables
+
+
+@dataclass(frozen=True, kw_only=True)
+class TransformerConfig:
+    """Sizes of a Wan2.1 text-to-video transformer, and the two numbers of the multilevel mask.
+
+    Raises InputError on construction if the sizes do not fit together.
+    """
+
+    dim: int  # width of the hidden state
+    num_heads: int  # dim / num_heads must be even
+    num_layers: int
+    ffn_dim: int
+    freq_dim: int = 256  # width of the sinusoidal timestep embedding, even
+    text_dim: int = 4096  # width of the text encoder
+    text_len: int = 512  # text positions in cross-attention, zero padding included
+    in_dim: int = 16  # latent channels
+    out_dim: int = 16
+    patch_size: tuple[int, int, int] = (1, 2, 2)  # time, height, width
+    eps: float = 1e-6
+    multilevel_ratio: float = 0.5  # strength of the multilevel cross-attention mask
+    multilevel_pool: int = 8  # side of its pooling cells, in tokens
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "patch_size", tuple(self.patch_size))
+        for field in fields(self):
+            value = getattr(self, field.name)
+            if field.type is int and (not isinstance(value, int) or value < 1):
+                raise InputError(f"transformer config: {field.name} is {value!r}, expected a whole number above 0")
+        if self.dim % self.num_heads or (self.dim // self.num_heads) % 2:
+            raise InputError(
+                f"transformer config: dim {self.dim} over {self.num_heads} heads gives no even head width; "
+                "choose dim as an even multiple of num_heads"
+            )
+        if self.patch_size != (1, 2, 2):
+            raise InputError(f"transformer config: patch_size is {self.patch_size}, this model supports (1, 2, 2)")
+        if self.freq_dim % 2:
+            raise InputError(f"transformer config: freq_dim is {self.freq_dim}, expected an even number")
+
+    @property
+    def head_dim(self) -> int:
+        """Channels of one attention head."""
+        return self.dim // self.num_heads
+
+    def to_json(self) -> str:
+        """The fields as a JSON object (what checkpoints carry in their metadata)."""
+        return json.dumps(asdict(self))
+
+    @staticmethod
+    def from_json(text: str) -> "TransformerConfig":
+        """The inverse of `to_json`. Raises InputError for unknown or missing fields."""
+        try:
+            return TransformerConfig(**json.loads(text))
+        except (TypeError, json.JSONDecodeError) as error:
+            raise InputError(f"transformer config: {error}; expected the JSON that TransformerConfig.to_json writes") from error
+
+
+PRESETS: dict[str, TransformerConfig] = {
+    "t2v_1_3b": TransformerConfig(dim=1536, num_heads=12, num_layers=30, ffn_dim=8960),
+    "t2v_14b": TransformerConfig(dim=5120, num_heads=40, num_layers=40, ffn_dim=13824),
+    "nano": TransformerConfig(
+        dim=192, num_heads=4, num_layers=6, ffn_dim=768, freq_dim=128, text_dim=96, text_len=80
+    ),
+    "debug": TransformerConfig(dim=32, num_heads=2, num_layers=2, ffn_dim=64, freq_dim=16, text_dim=24, text_len=16),
+}

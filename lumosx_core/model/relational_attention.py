@@ -1,0 +1,140 @@
+"""Relational self- and cross-attention: functions of q, k, v, a `TokenLayout` and a plain attention callable.
+
+The only place where these exist; the transformer and the ComfyUI bridge both call it. No L x L mask and no dense
+[heads, L, text] bias is ever built.
+
+Legend: B = batch, L = tokens, n = heads, d = head width, R = references, P = tokens of a frame, S = text positions.
+"""
+
+import math
+from collections.abc import Callable
+from functools import lru_cache
+from typing import Literal
+
+import torch
+import torch.nn.functional as F
+
+from lumosx_core.model.token_layout import TokenLayout
+
+Attention = Callable[[torch.Tensor, torch.Tensor, torch.Tensor], torch.Tensor]  # q, k, v [B, L, n, d] -> [B, L, n, d]
+PoolLayout = Literal["released", "aligned"]
+
+
+def relational_self_attention(
+    q_BLnd: torch.Tensor,
+    k_BLnd: torch.Tensor,
+    v_BLnd: torch.Tensor,
+    layout: TokenLayout,
+    attention: Attention,
+    *,
+    video_only: bool = False,
+) -> torch.Tensor:
+    """Attention under the causal self-attention mask, [B, L, n, d].
+
+    The mask is a list of rectangles, so it is a few unmasked calls of `attention`: the video rows against all keys, then
+    the groups, those of equal length together in one call. video_only: only the first video_len rows are wanted (last
+    block); q may then hold just those, and the result has just those.
+    """
+    video, total = layout.video_len, layout.seq_len
+    if video_only:
+        return attention(q_BLnd[:, :video], k_BLnd, v_BLnd)
+    if not layout.causal_self_attention_mask or total == video:
+        return attention(q_BLnd, k_BLnd, v_BLnd)
+    parts: list[torch.Tensor] = [attention(q_BLnd[:, :video], k_BLnd, v_BLnd)]
+    for start, stop, length in _equal_runs(layout):
+        folded = [
+            x[:, start:stop].unflatten(1, (-1, length)).flatten(0, 1) for x in (q_BLnd, k_BLnd, v_BLnd)
+        ]  # groups of equal length become rows of the batch
+        parts.append(attention(*folded).reshape(len(q_BLnd), stop - start, *q_BLnd.shape[2:]))
+    return torch.cat(parts, 1)
+
+
+@lru_cache(maxsize=64)
+def _equal_runs(layout: TokenLayout) -> tuple[tuple[int, int, int], ...]:
+    """(start, stop, length) of runs of neighbouring groups that have the same length."""
+    runs: list[tuple[int, int, int]] = []
+    for start, stop in layout.groups:
+        if runs and runs[-1][2] == stop - start:
+            runs[-1] = (runs[-1][0], stop, stop - start)
+        else:
+            runs.append((start, stop, stop - start))
+    return tuple(runs)
+
+
+def relational_cross_attention(
+    q_BLnd: torch.Tensor,
+    k_BSnd: torch.Tensor,
+    v_BSnd: torch.Tensor,
+    layout: TokenLayout,
+    levels_BRS: torch.Tensor | None,
+    attention: Attention,
+    *,
+    ratio: float,
+    pool: int,
+    pool_layout: PoolLayout = "released",
+) -> torch.Tensor:
+    """Attention to the text with the multilevel mask's bias on the reference rows, [B, L, n, d].
+
+    levels_BRS: [B or 1, R, S] from `text_levels`; None (or ratio 0) is plain attention. Reference images are done in
+    chunks, so that no bias is larger than three times a hidden state [L, n * d].
+    """
+    video = layout.video_len
+    if levels_BRS is None or ratio == 0 or layout.seq_len == video:
+        return attention(q_BLnd, k_BSnd, v_BSnd)
+    batch, _, heads, width = q_BLnd.shape
+    p, text = layout.tokens_per_frame, k_BSnd.shape[1]
+    images = max(1, (3 * layout.seq_len * width) // (p * text))  # of which the bias [B, n, images * P, S] is small enough
+    parts = [attention(q_BLnd[:, :video], k_BSnd, v_BSnd)]
+    keys, values = k_BSnd.transpose(1, 2), v_BSnd.transpose(1, 2)
+    count = len(layout.kinds)
+    for first in range(0, count, images):
+        last = min(first + images, count)
+        rows = q_BLnd[:, video + first * p : video + last * p]
+        bias = multilevel_bias(
+            rows, k_BSnd, levels_BRS[:, first:last], layout, ratio=ratio, pool=pool, pool_layout=pool_layout
+        )
+        out = F.scaled_dot_product_attention(rows.transpose(1, 2), keys, values, attn_mask=bias)
+        parts.append(out.transpose(1, 2))
+    return torch.cat(parts, 1)
+
+
+def multilevel_bias(
+    q_BMnd: torch.Tensor,
+    k_BSnd: torch.Tensor,
+    levels_BRS: torch.Tensor,
+    layout: TokenLayout,
+    *,
+    ratio: float,
+    pool: int,
+    pool_layout: PoolLayout,
+) -> torch.Tensor:
+    """The additive bias [B, n, M, S] of M = R * P rows of reference images.
+
+    ratio * |s| * level with s = (q averaged over cells of pool x pool tokens) . k / sqrt(d). Scores are computed once per
+    cell and then read by row.
+    """
+    batch, _, heads, width = q_BMnd.shape
+    h, w = layout.height, layout.width
+    images = levels_BRS.shape[1]
+    grid = q_BMnd.reshape(batch * images, h, w, heads * width).permute(0, 3, 1, 2)
+    padded = F.pad(grid, (0, -w % pool, 0, -h % pool))
+    cells = F.avg_pool2d(padded, pool).flatten(2)  # [B*R, n*d, cells]
+    cells = cells.reshape(batch, images, heads, width, -1).permute(0, 2, 1, 4, 3)  # [B, n, R, cells, d]
+    scores = torch.einsum("bnrcd,bsnd->bnrcs", cells, k_BSnd).abs() * (ratio / math.sqrt(width))
+    scores = scores * levels_BRS[:, None, :, None].to(scores.dtype)
+    index = _cell_of_row(h, w, pool, pool_layout).to(scores.device)
+    return scores.index_select(3, index).flatten(2, 3)
+
+
+@lru_cache(maxsize=16)
+def _cell_of_row(height: int, width: int, pool: int, pool_layout: PoolLayout) -> torch.Tensor:
+    """int64 [P]: the pooling cell that each row of an image reads.
+
+    "released": row r reads place (r // W', r % W') of the padded map of width W' (sheared when W' differs from W, as the
+    released weights were trained); "aligned": its own place.
+    """
+    padded_width = width + (-width % pool)
+    stride = padded_width if pool_layout == "released" else width
+    rows = torch.arange(height * width)
+    y, x = rows // stride, rows % stride
+    return (y // pool) * (padded_width // pool) + x // pool

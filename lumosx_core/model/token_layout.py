@@ -1,0 +1,189 @@
+"""Which tokens there are, where they sit, and what they may attend to (method: LumosX, arXiv 2603.20192).
+
+The sequence is T video frames, then one frame per reference: background, objects, then subject by subject, face first.
+All ablations of the relational mechanisms are switches of this layout (or a zero `text_levels`), nowhere else.
+
+Legend: T, H, W = latent frames and token grid; P = H*W tokens of a frame; R = references; L = (T + R) * P tokens.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import NamedTuple
+
+import torch
+
+from lumosx_core.errors import InputError
+from lumosx_core.model.config import ROPE_TABLE_LENGTH
+from lumosx_core.references import ReferenceKind
+from lumosx_core.text_spans import BoundReference
+
+
+class Rectangle(NamedTuple):
+    """One block of allowed attention: queries q_start..q_stop see keys k_start..k_stop (ends exclusive)."""
+
+    q_start: int
+    q_stop: int
+    k_start: int
+    k_stop: int
+
+
+@dataclass(frozen=True)
+class TokenLayout:
+    """The arrangement of one sequence; hashable, so that tables made from it are cached.
+
+    kinds[i], subjects[i]: kind and subject index (None for background and objects) of reference i in model order.
+    relational_positions: rotary positions by subject (off: every image takes the next time index).
+    causal_self_attention_mask: references see only their own group (off: full attention).
+    Raises InputError if the order is wrong or a group does not fit the position tables.
+    """
+
+    frames: int
+    height: int
+    width: int
+    kinds: tuple[ReferenceKind, ...] = ()
+    subjects: tuple[int | None, ...] = ()
+    relational_positions: bool = True
+    causal_self_attention_mask: bool = True
+
+    def __post_init__(self) -> None:
+        if min(self.frames, self.height, self.width) < 1:
+            raise InputError(f"token layout: grid {(self.frames, self.height, self.width)}, expected at least 1 each")
+        if len(self.kinds) != len(self.subjects):
+            raise InputError(f"token layout: {len(self.kinds)} kinds but {len(self.subjects)} subjects")
+        self._check_order()
+        self._check_tables()
+
+    def _check_order(self) -> None:
+        rank = {"background": 0, "object": 1, "face": 2, "attribute": 2}
+        ranks = [rank[kind] for kind in self.kinds]
+        owners = [s for s in self.subjects if s is not None]
+        owned_right = all((s is None) == (r < 2) for s, r in zip(self.subjects, ranks, strict=True))
+        if ranks != sorted(ranks) or owners != sorted(owners) or not owned_right:
+            raise InputError(
+                f"token layout: references {list(zip(self.kinds, self.subjects, strict=True))} are out of order; expected "
+                "background, objects, then subject by subject (ReferenceSet.references() gives that order)"
+            )
+
+    def _check_tables(self) -> None:
+        longest = self.frames + len(self.kinds)
+        groups = self.reference_groups if self.relational_positions else ()
+        for start, stop in groups:
+            if (stop - start) * max(self.height, self.width) > ROPE_TABLE_LENGTH:
+                raise InputError(
+                    f"subject {self.subjects[start]}: {stop - start} images on a grid of {self.height} x {self.width} tokens "
+                    f"need more than the {ROPE_TABLE_LENGTH} positions of the tables; use fewer attributes or a smaller size"
+                )
+        if max(longest, self.height, self.width) > ROPE_TABLE_LENGTH:
+            raise InputError(
+                f"token layout: {longest} frames with references on a grid of {self.height} x {self.width} tokens exceed the "
+                f"{ROPE_TABLE_LENGTH} positions of the tables; use a shorter or smaller video"
+            )
+
+    @staticmethod
+    def for_references(
+        grid: tuple[int, int, int],
+        references: Sequence[BoundReference],
+        *,
+        relational_positions: bool = True,
+        causal_self_attention_mask: bool = True,
+    ) -> "TokenLayout":
+        """The layout of a token grid (T, H, W) with these references in model order."""
+        return TokenLayout(
+            *grid,
+            kinds=tuple(r.kind for r in references),
+            subjects=tuple(r.subject for r in references),
+            relational_positions=relational_positions,
+            causal_self_attention_mask=causal_self_attention_mask,
+        )
+
+    @property
+    def tokens_per_frame(self) -> int:
+        """P = H * W."""
+        return self.height * self.width
+
+    @property
+    def video_len(self) -> int:
+        """T * P: the video's tokens come first."""
+        return self.frames * self.tokens_per_frame
+
+    @property
+    def reference_len(self) -> int:
+        """R * P."""
+        return len(self.kinds) * self.tokens_per_frame
+
+    @property
+    def seq_len(self) -> int:
+        """L = (T + R) * P."""
+        return self.video_len + self.reference_len
+
+    @property
+    def reference_groups(self) -> tuple[tuple[int, int], ...]:
+        """(first, last + 1) reference index of each group: one background or object, or all images of one subject."""
+        groups: list[tuple[int, int]] = []
+        for index, subject in enumerate(self.subjects):
+            if subject is not None and index and self.subjects[index - 1] == subject:
+                groups[-1] = (groups[-1][0], index + 1)
+            else:
+                groups.append((index, index + 1))
+        return tuple(groups)
+
+    @property
+    def groups(self) -> tuple[tuple[int, int], ...]:
+        """(start, stop) token range of each group within the whole sequence."""
+        p, video = self.tokens_per_frame, self.video_len
+        return tuple((video + first * p, video + last * p) for first, last in self.reference_groups)
+
+    def self_attention_rectangles(self) -> tuple[Rectangle, ...]:
+        """The causal self-attention mask as blocks: video rows see everything, each group sees itself."""
+        if not self.causal_self_attention_mask:
+            return (Rectangle(0, self.seq_len, 0, self.seq_len),)
+        video = (Rectangle(0, self.video_len, 0, self.seq_len),)
+        return video + tuple(Rectangle(start, stop, start, stop) for start, stop in self.groups)
+
+    def positions(self) -> torch.Tensor:
+        """int64 [L, 3]: relational rotary positions (t, y, x) of every token."""
+        return _positions(self)
+
+
+@lru_cache(maxsize=32)
+def _positions(layout: TokenLayout) -> torch.Tensor:
+    h, w = layout.height, layout.width
+    frames = [(t, 0, 0) for t in range(layout.frames)]
+    t = layout.frames
+    if layout.relational_positions:
+        for first, last in layout.reference_groups:
+            frames += [(t, j * h, j * w) for j in range(last - first)]
+            t += 1
+    else:
+        frames += [(t + index, 0, 0) for index in range(len(layout.kinds))]
+    y, x = torch.meshgrid(torch.arange(h), torch.arange(w), indexing="ij")
+    grid = torch.stack([torch.zeros_like(y), y, x], -1).reshape(1, h * w, 3)
+    return (torch.tensor(frames)[:, None, :] + grid).reshape(-1, 3)
+
+
+def text_levels(references: Sequence[BoundReference], text_len: int) -> torch.Tensor:
+    """float32 [R, text_len]: the multilevel cross-attention mask's level of each text token for each reference.
+
+    Background or object: 1 in the spans of its own phrase. Image of a subject: 1 in the spans of any phrase of that
+    subject, minus the mean of that over the other subjects. A zero tensor is the ablation without bias.
+    An empty span owns nothing. Raises InputError if a span lies outside text_len.
+    """
+    own = torch.zeros(len(references), text_len)
+    for row, reference in enumerate(references):
+        for start, stop in reference.token_spans:
+            if stop > text_len:
+                raise InputError(
+                    f"phrase {reference.phrase!r} is at tokens {start} to {stop}, but the model reads {text_len} tokens; "
+                    "shorten the prompt"
+                )
+            own[row, start:stop] = 1
+    subjects = sorted({r.subject for r in references if r.subject is not None})
+    owned = {s: own[[k for k, r in enumerate(references) if r.subject == s]].amax(0) for s in subjects}
+    total = sum(owned.values()) if owned else 0
+    levels = own.clone()
+    for row, reference in enumerate(references):
+        if reference.subject is not None:
+            mine = owned[reference.subject]
+            levels[row] = mine if len(subjects) == 1 else mine - (total - mine) / (len(subjects) - 1)
+    return levels

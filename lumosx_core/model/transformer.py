@@ -1,0 +1,271 @@
+"""The Wan2.1 text-to-video transformer with LumosX's relational attention. Modules are named as the checkpoint's keys.
+
+Legend: B = batch, T, h, w = latent frames and sides; H, W = token grid; P = H*W; R = references; L = (T + R) * P tokens;
+D = dim, n = heads, d = D / n, S = text_len.
+"""
+
+import math
+
+import torch
+import torch.nn.functional as F
+from torch import nn
+from torch.utils.checkpoint import checkpoint
+
+from lumosx_core.errors import InputError
+from lumosx_core.model.attention_backends import sdpa_attention
+from lumosx_core.model.config import TransformerConfig
+from lumosx_core.model.relational_attention import (
+    Attention,
+    PoolLayout,
+    relational_cross_attention,
+    relational_self_attention,
+)
+from lumosx_core.model.rope import apply_rope, rope_table
+from lumosx_core.model.token_layout import TokenLayout
+
+
+class RMSNorm(nn.Module):
+    """Root-mean-square norm over the last axis, in float32."""
+
+    def __init__(self, dim: int, eps: float) -> None:
+        super().__init__()
+        self.eps = eps
+        self.weight = nn.Parameter(torch.ones(dim))
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """[..., dim] -> [..., dim]."""
+        return F.rms_norm(x.float(), x.shape[-1:], eps=self.eps).to(x.dtype) * self.weight.to(x.dtype)
+
+
+class AttentionLayer(nn.Module):
+    """Projections and query/key norms that self- and cross-attention share."""
+
+    def __init__(self, config: TransformerConfig) -> None:
+        super().__init__()
+        self.num_heads = config.num_heads
+        self.q = nn.Linear(config.dim, config.dim)
+        self.k = nn.Linear(config.dim, config.dim)
+        self.v = nn.Linear(config.dim, config.dim)
+        self.o = nn.Linear(config.dim, config.dim)
+        self.norm_q = RMSNorm(config.dim, config.eps)
+        self.norm_k = RMSNorm(config.dim, config.eps)
+
+    def heads(self, x_BLD: torch.Tensor) -> torch.Tensor:
+        """[B, L, D] -> [B, L, n, d]."""
+        return x_BLD.unflatten(-1, (self.num_heads, -1))
+
+
+class SelfAttention(AttentionLayer):
+    """Self-attention with rotary positions under the causal self-attention mask."""
+
+    def forward(
+        self, x_BLD: torch.Tensor, layout: TokenLayout, rope: torch.Tensor, attention: Attention, video_only: bool = False
+    ) -> torch.Tensor:
+        """[B, L, D] -> [B, L, D], or only the video rows."""
+        queries = x_BLD[:, : layout.video_len] if video_only else x_BLD
+        q = apply_rope(self.heads(self.norm_q(self.q(queries))), rope[:, : queries.shape[1]])
+        k = apply_rope(self.heads(self.norm_k(self.k(x_BLD))), rope)
+        out = relational_self_attention(q, k, self.heads(self.v(x_BLD)), layout, attention, video_only=video_only)
+        return self.o(out.flatten(2))
+
+
+class CrossAttention(AttentionLayer):
+    """Attention to the text, with the multilevel cross-attention mask on reference rows."""
+
+    def __init__(self, config: TransformerConfig) -> None:
+        super().__init__(config)
+        self.pool = config.multilevel_pool
+
+    def forward(
+        self,
+        x_BLD: torch.Tensor,
+        context_BSD: torch.Tensor,
+        layout: TokenLayout,
+        levels_BRS: torch.Tensor | None,
+        attention: Attention,
+        ratio: float,
+        pool_layout: PoolLayout,
+    ) -> torch.Tensor:
+        """[B, L, D] and text [B, S, D] -> [B, L, D]; x may hold the video rows only (then there is nothing to bias)."""
+        q = self.heads(self.norm_q(self.q(x_BLD)))
+        k = self.heads(self.norm_k(self.k(context_BSD)))
+        v = self.heads(self.v(context_BSD))
+        if x_BLD.shape[1] == layout.video_len:
+            levels_BRS = None
+        out = relational_cross_attention(
+            q, k, v, layout, levels_BRS, attention, ratio=ratio, pool=self.pool, pool_layout=pool_layout
+        )
+        return self.o(out.flatten(2))
+
+
+class Block(nn.Module):
+    """Self-attention, cross-attention and feed-forward, modulated by the timestep."""
+
+    def __init__(self, config: TransformerConfig) -> None:
+        super().__init__()
+        self.norm1 = nn.LayerNorm(config.dim, config.eps, elementwise_affine=False)
+        self.self_attn = SelfAttention(config)
+        self.norm3 = nn.LayerNorm(config.dim, config.eps)
+        self.cross_attn = CrossAttention(config)
+        self.norm2 = nn.LayerNorm(config.dim, config.eps, elementwise_affine=False)
+        self.ffn = nn.Sequential(
+            nn.Linear(config.dim, config.ffn_dim), nn.GELU(approximate="tanh"), nn.Linear(config.ffn_dim, config.dim)
+        )
+        self.modulation = nn.Parameter(torch.randn(1, 6, config.dim) / config.dim**0.5)
+
+    def forward(
+        self,
+        x_BLD: torch.Tensor,
+        time_B6D: torch.Tensor,
+        context_BSD: torch.Tensor,
+        layout: TokenLayout,
+        rope: torch.Tensor,
+        levels_BRS: torch.Tensor | None,
+        attention: Attention,
+        ratio: float,
+        pool_layout: PoolLayout,
+        video_only: bool,
+    ) -> torch.Tensor:
+        """[B, L, D] -> [B, L, D]; video_only: the reference rows feed nothing afterwards and are dropped."""
+        dtype = self.ffn[0].weight.dtype
+        shift1, scale1, gate1, shift2, scale2, gate2 = (self.modulation.float() + time_B6D).chunk(6, 1)
+        mixed = (_norm(self.norm1, x_BLD) * (1 + scale1) + shift1).to(dtype)
+        update = self.self_attn(mixed, layout, rope, attention, video_only)
+        x_BLD = x_BLD[:, : update.shape[1]] + update * gate1
+        x_BLD = x_BLD + self.cross_attn(
+            _norm(self.norm3, x_BLD).to(dtype), context_BSD, layout, levels_BRS, attention, ratio, pool_layout
+        )
+        return x_BLD + self.ffn((_norm(self.norm2, x_BLD) * (1 + scale2) + shift2).to(dtype)) * gate2
+
+
+def _norm(norm: nn.LayerNorm, x: torch.Tensor) -> torch.Tensor:
+    """Layer norm in float32, whatever the storage type of its weights."""
+    weight = None if norm.weight is None else norm.weight.float()
+    bias = None if norm.bias is None else norm.bias.float()
+    return F.layer_norm(x.float(), norm.normalized_shape, weight, bias, norm.eps)
+
+
+class Head(nn.Module):
+    """Modulated projection to latent patches."""
+
+    def __init__(self, config: TransformerConfig) -> None:
+        super().__init__()
+        self.norm = nn.LayerNorm(config.dim, config.eps, elementwise_affine=False)
+        self.head = nn.Linear(config.dim, config.out_dim * math.prod(config.patch_size))
+        self.modulation = nn.Parameter(torch.randn(1, 2, config.dim) / config.dim**0.5)
+
+    def forward(self, x_BLD: torch.Tensor, time_B1D: torch.Tensor) -> torch.Tensor:
+        """[B, L, D] and the time embedding [B, 1, D] -> [B, L, out_dim * 4]."""
+        shift, scale = (self.modulation.float() + time_B1D).chunk(2, 1)
+        return self.head((_norm(self.norm, x_BLD) * (1 + scale) + shift).to(self.head.weight.dtype))
+
+
+def sinusoidal_embedding(timestep_B: torch.Tensor, dim: int) -> torch.Tensor:
+    """float32 [B, dim]: cosines, then sines of the timestep at geometric frequencies, computed in float64."""
+    half = dim // 2
+    frequencies = torch.pow(10000.0, -torch.arange(half, dtype=torch.float64, device=timestep_B.device) / half)
+    angles = timestep_B.double()[:, None] * frequencies
+    return torch.cat([angles.cos(), angles.sin()], 1).float()
+
+
+class LumosXTransformer(nn.Module):
+    """Velocity prediction for a video with reference images (method: LumosX; backbone: Wan2.1-T2V)."""
+
+    def __init__(self, config: TransformerConfig) -> None:
+        super().__init__()
+        self.config = config
+        self.gradient_checkpointing = False
+        self.patch_embedding = nn.Conv3d(config.in_dim, config.dim, config.patch_size, stride=config.patch_size)
+        self.text_embedding = nn.Sequential(
+            nn.Linear(config.text_dim, config.dim), nn.GELU(approximate="tanh"), nn.Linear(config.dim, config.dim)
+        )
+        self.time_embedding = nn.Sequential(
+            nn.Linear(config.freq_dim, config.dim), nn.SiLU(), nn.Linear(config.dim, config.dim)
+        )
+        self.time_projection = nn.Sequential(nn.SiLU(), nn.Linear(config.dim, 6 * config.dim))
+        self.blocks = nn.ModuleList(Block(config) for _ in range(config.num_layers))
+        self.head = Head(config)
+
+    def initialize_weights(self) -> None:
+        """Fresh weights as Wan starts them: Xavier, small embeddings, a head that predicts zero."""
+        for module in self.modules():
+            if isinstance(module, nn.Linear):
+                nn.init.xavier_uniform_(module.weight)
+                nn.init.zeros_(module.bias)
+        nn.init.xavier_uniform_(self.patch_embedding.weight.flatten(1))
+        nn.init.zeros_(self.patch_embedding.bias)
+        for module in (*self.text_embedding, *self.time_embedding):
+            if isinstance(module, nn.Linear):
+                nn.init.normal_(module.weight, std=0.02)
+        nn.init.zeros_(self.head.head.weight)
+
+    def forward(
+        self,
+        latent: torch.Tensor,
+        timestep: torch.Tensor,
+        context: torch.Tensor,
+        reference_latents: torch.Tensor | None,
+        layout: TokenLayout,
+        levels: torch.Tensor | None,
+        *,
+        attention: Attention | None = None,
+        ratio: float | None = None,
+        pool_layout: PoolLayout = "released",
+    ) -> torch.Tensor:
+        """The velocity [B, out_dim, T, h, w] of a noisy latent.
+
+        latent: [B, in_dim, T, h, w]. timestep: [B], 0..1000. context: [B, up to text_len, text_dim], padded with zeros
+        here. reference_latents: [B or 1, R, in_dim, 1, h, w], clean, in the layout's order; None without references.
+        layout: of the padded token grid. levels: [B or 1, R, text_len] from `text_levels`, or None for no bias.
+        attention: plain attention callable, torch's by default. ratio: strength of the bias, the config's by default.
+        Odd latent sides are padded with zeros at the bottom and right, and the output cropped.
+        Raises InputError when shapes and layout do not belong together.
+        """
+        config = self.config
+        self._check(latent, context, reference_latents, layout)
+        batch, _, frames, height, width = latent.shape
+        dtype = self.patch_embedding.weight.dtype
+        if reference_latents is not None and reference_latents.shape[1]:
+            stills = reference_latents.expand(batch, *reference_latents.shape[1:]).squeeze(3).transpose(1, 2)
+            latent = torch.cat([latent, stills.to(latent.dtype)], 2)
+        latent = F.pad(latent, (0, width % 2, 0, height % 2))
+        x = self.patch_embedding(latent.to(dtype)).flatten(2).transpose(1, 2).float()
+        time = self.time_embedding(sinusoidal_embedding(timestep, config.freq_dim).to(dtype))
+        time_B6D = self.time_projection(time).float().unflatten(1, (6, -1))
+        context = F.pad(context.to(dtype), (0, 0, 0, config.text_len - context.shape[1]))
+        context_BSD = self.text_embedding(context)
+        rope = rope_table(layout, config.head_dim, x.device)
+        for index, block in enumerate(self.blocks):
+            last = index == len(self.blocks) - 1
+            arguments = (
+                x, time_B6D, context_BSD, layout, rope, levels, attention or sdpa_attention,
+                config.multilevel_ratio if ratio is None else ratio, pool_layout, last,
+            )  # fmt: skip
+            recompute = self.gradient_checkpointing and torch.is_grad_enabled()
+            x = checkpoint(block, *arguments, use_reentrant=False) if recompute else block(*arguments)
+        patches = self.head(x, time.float()[:, None])
+        video = patches.reshape(batch, frames, layout.height, layout.width, 1, 2, 2, config.out_dim)
+        video = video.permute(0, 7, 1, 4, 2, 5, 3, 6).reshape(
+            batch, config.out_dim, frames, 2 * layout.height, 2 * layout.width
+        )
+        return video[..., :height, :width]
+
+    def _check(
+        self, latent: torch.Tensor, context: torch.Tensor, reference_latents: torch.Tensor | None, layout: TokenLayout
+    ) -> None:
+        expected = (layout.frames, layout.height, layout.width)
+        got = (latent.shape[2], math.ceil(latent.shape[3] / 2), math.ceil(latent.shape[4] / 2))
+        if got != expected:
+            raise InputError(f"latent {tuple(latent.shape)} has the token grid {got}, the layout {expected}")
+        count = 0 if reference_latents is None else reference_latents.shape[1]
+        if count != len(layout.kinds):
+            raise InputError(f"{count} reference latents, but the layout has {len(layout.kinds)} references")
+        if reference_latents is not None and count and reference_latents.shape[-2:] != latent.shape[-2:]:
+            raise InputError(
+                f"reference latents are {tuple(reference_latents.shape[-2:])}, the video {tuple(latent.shape[-2:])}; "
+                "encode the references at the size of the video"
+            )
+        if context.shape[1] > self.config.text_len or context.shape[2] != self.config.text_dim:
+            raise InputError(
+                f"context {tuple(context.shape)}, expected [B, up to {self.config.text_len}, {self.config.text_dim}]"
+            )

@@ -1,0 +1,82 @@
+"""The Wan VAE (diffusers' AutoencoderKLWan): loading every file in circulation, and normalised latents in and out.
+
+Legend: B = batch, F = frames (4n + 1), H, W = pixels (multiples of 8), T = (F + 3) / 4, h = H / 8, w = W / 8.
+"""
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import torch
+
+from lumosx_core.errors import InputError
+from lumosx_core.model.checkpoint import StateDict, check_keys, read_state_dict, write_safetensors
+
+if TYPE_CHECKING:
+    from diffusers import AutoencoderKLWan
+
+FORMAT = "lumosx-vae"
+
+
+def save_vae(path: str | Path, vae: "AutoencoderKLWan", *, dtype: torch.dtype = torch.float32) -> Path:
+    """Write the VAE as one safetensors file in diffusers' key names, its config (JSON) in the metadata."""
+    config = {key: value for key, value in dict(vae.config).items() if not key.startswith("_")}
+    state = {key: value.to(dtype) for key, value in vae.state_dict().items()}
+    return write_safetensors(path, state, {"format": FORMAT, "config": json.dumps(config)})
+
+
+def load_vae(
+    path: str | Path, *, dtype: torch.dtype = torch.float32, device: str | torch.device = "cpu"
+) -> "AutoencoderKLWan":
+    """A VAE in evaluation mode from our own file, from `wan_2.1_vae.safetensors`, or from `vae.pth` (original Wan keys,
+    plain or nested under `model_state`). Nothing is downloaded. Raises InputError if the file is no Wan VAE.
+    """
+    from diffusers import AutoencoderKLWan
+
+    state, metadata = read_state_dict(path)
+    if metadata.get("format") == FORMAT:
+        config = json.loads(metadata["config"])
+    else:
+        config, state = _from_original(path, state)
+    with torch.device("meta"):
+        vae = AutoencoderKLWan(**config)
+    check_keys(str(path), state, vae.state_dict())
+    vae.load_state_dict({key: value.to(device, dtype) for key, value in state.items()}, assign=True)
+    return vae.train(False)
+
+
+def _from_original(path: str | Path, state: StateDict) -> tuple[dict[str, Any], StateDict]:
+    """Config and diffusers state dict of original Wan2.1 keys; the width is read off the first convolution."""
+    from diffusers.loaders.single_file_utils import convert_wan_vae_to_diffusers
+
+    first = state.get("encoder.conv1.weight")
+    if first is None or "decoder.head.2.weight" not in state:
+        raise InputError(f"{path} is no Wan2.1 VAE: expected keys such as encoder.conv1.weight; got {len(state)} others")
+    return {"base_dim": first.shape[0]}, convert_wan_vae_to_diffusers(dict(state))
+
+
+def _statistics(vae: "AutoencoderKLWan", like: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    mean, std = (torch.tensor(values).view(1, -1, 1, 1, 1) for values in (vae.config.latents_mean, vae.config.latents_std))
+    return mean.to(like.device, like.dtype), std.to(like.device, like.dtype)
+
+
+@torch.no_grad()
+def encode_video(vae: "AutoencoderKLWan", video: torch.Tensor) -> torch.Tensor:
+    """[B, 3, F, H, W] in [-1, 1] -> normalised latent [B, 16, T, h, w] (the mode of the posterior).
+
+    Raises InputError for frames other than 4n + 1 or sides that 8 does not divide.
+    """
+    frames, height, width = video.shape[2:]
+    if frames % 4 != 1 or height % 8 or width % 8:
+        raise InputError(f"video of {frames} frames, {width} x {height} pixels; expected 4n + 1 frames, sides in steps of 8")
+    raw = vae.encode(video.to(vae.device, vae.dtype)).latent_dist.mode()
+    mean, std = _statistics(vae, raw)
+    return (raw - mean) / std
+
+
+@torch.no_grad()
+def decode_video(vae: "AutoencoderKLWan", latent: torch.Tensor) -> torch.Tensor:
+    """Normalised latent [B, 16, T, h, w] -> [B, 3, F, H, W], clamped to [-1, 1] (diffusers does that)."""
+    latent = latent.to(vae.device, vae.dtype)
+    mean, std = _statistics(vae, latent)
+    return vae.decode(latent * std + mean).sample

@@ -1,0 +1,88 @@
+"""`relations.json` of a sample folder: what file names cannot say (tags, occurrences, order, overlong phrases).
+
+The file maps a path inside the folder, with `/`, to an object:
+
+    {"subjects/1": {"tag": "anna", "order": ["red hat.png", "coat.png"]},
+     "subjects/1/red hat.png": {"tag": "hat", "occurrence": 2}}
+
+Keys: `tag` (text), `occurrence` (number from 1), `phrase` (a picture's phrase, where the file name is not it), `name` (of
+a subject without a face, or with a shortened file name), `order` (file names of `objects` or of a subject's attributes).
+"""
+
+import json
+import unicodedata
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import Any
+
+from lumosx_core.errors import InputError
+
+FILE_NAME = "relations.json"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Note:
+    """What `relations.json` says about one picture or folder; every field may be missing."""
+
+    phrase: str | None = None
+    name: str | None = None
+    tag: str | None = None
+    occurrence: int | None = None
+    order: tuple[str, ...] = ()
+
+
+def read_notes(folder: Path) -> dict[str, Note]:
+    """The notes of a sample folder by path; empty if there is no file.
+
+    Raises InputError for broken JSON, unknown keys, values of the wrong type and paths that are not in the folder.
+    """
+    path = folder / FILE_NAME
+    if not path.exists():
+        return {}
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise InputError(f"cannot read {path} as JSON ({error}); correct it or delete it") from error
+    if not isinstance(content, dict):
+        raise InputError(f"{path} holds a {type(content).__name__}, expected an object of path -> notes")
+    notes = {_key(place): _parse(path, place, note) for place, note in content.items()}
+    present = {_key(item.relative_to(folder).as_posix()) for item in folder.rglob("*")}
+    for place, note in notes.items():
+        for missing in [place] if place not in present else [f"{place}/{name}" for name in note.order]:
+            if _key(missing) not in present:
+                raise InputError(f"{path} names {missing!r}, which is not in the folder; correct it or put it there")
+    return notes
+
+
+def note_for(notes: dict[str, Note], folder: Path, path: Path) -> Note:
+    """The note of one path below the sample folder, or an empty one."""
+    return notes.get(_key(path.relative_to(folder).as_posix()), Note())
+
+
+def write_notes(folder: Path, notes: dict[str, Note]) -> None:
+    """Writes the notes that say something; no file if none does."""
+    content: dict[str, dict[str, Any]] = {}
+    for place, note in notes.items():
+        said = {field.name: getattr(note, field.name) for field in fields(note) if getattr(note, field.name)}
+        if said:
+            content[place] = said
+    if content:
+        text = json.dumps(content, ensure_ascii=False, indent=2) + "\n"
+        (folder / FILE_NAME).write_text(text, encoding="utf-8")
+
+
+def _key(place: str) -> str:
+    return unicodedata.normalize("NFC", place)  # some file systems give names back decomposed
+
+
+def _parse(path: Path, place: str, note: object) -> Note:
+    known = [field.name for field in fields(Note)]
+    if not isinstance(note, dict) or not set(note) <= set(known):
+        raise InputError(f"{path}: the notes of {place!r} are {note!r}, expected an object with keys of {known}")
+    for key, value in note.items():
+        texts = value if key == "order" else [value]
+        kind = int if key == "occurrence" else str
+        if not isinstance(texts, list) or not all(type(text) is kind for text in texts):
+            expected = {"occurrence": "a whole number", "order": "a list of file names"}.get(key, "a text")
+            raise InputError(f"{path}: {key!r} of {place!r} is {value!r}, expected {expected}")
+    return Note(**{key: tuple(value) if key == "order" else value for key, value in note.items()})

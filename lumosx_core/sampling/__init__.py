@@ -1,0 +1,1 @@
+"""Sampling: schedule, solvers, guidance, and `generate` = prepare -> denoise -> decode -> write."""

@@ -1,0 +1,104 @@
+"""A pipeline folder: the three models, the tokenizer and the defaults that belong together.
+
+    <folder>/pipeline.json              `PipelineDefaults` as JSON
+    <folder>/transformer.safetensors    vae.safetensors    text_encoder.safetensors
+    <folder>/spiece.model or tokenizer.json
+"""
+
+import json
+from dataclasses import asdict, dataclass, fields
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import torch
+
+from lumosx_core.errors import InputError
+from lumosx_core.model.checkpoint import load_transformer
+from lumosx_core.model.text_encoder import TextEncoder, load_text_encoder
+from lumosx_core.model.transformer import LumosXTransformer
+from lumosx_core.model.vae import load_vae
+
+if TYPE_CHECKING:
+    from diffusers import AutoencoderKLWan
+
+NANO_FOLDER = Path(__file__).parent.parent / "assets" / "nano"
+WAN_NEGATIVE_PROMPT = (
+    "\u8272\u8c03\u8273\u4e3d\uff0c\u8fc7\u66dd\uff0c\u9759\u6001\uff0c\u7ec6\u8282\u6a21\u7cca\u4e0d\u6e05\uff0c"
+    "\u5b57\u5e55\uff0c\u98ce\u683c\uff0c\u4f5c\u54c1\uff0c\u753b\u4f5c\uff0c\u753b\u9762\uff0c\u9759\u6b62\uff0c"
+    "\u6574\u4f53\u53d1\u7070\uff0c\u6700\u5dee\u8d28\u91cf\uff0c\u4f4e\u8d28\u91cf\uff0cJPEG\u538b\u7f29\u6b8b\u7559\uff0c"
+    "\u4e11\u964b\u7684\uff0c\u6b8b\u7f3a\u7684\uff0c\u591a\u4f59\u7684\u624b\u6307\uff0c\u753b\u5f97\u4e0d\u597d\u7684"
+    "\u624b\u90e8\uff0c\u753b\u5f97\u4e0d\u597d\u7684\u8138\u90e8\uff0c\u7578\u5f62\u7684\uff0c\u6bc1\u5bb9\u7684\uff0c"
+    "\u5f62\u6001\u7578\u5f62\u7684\u80a2\u4f53\uff0c\u624b\u6307\u878d\u5408\uff0c\u9759\u6b62\u4e0d\u52a8\u7684\u753b\u9762"
+    "\uff0c\u6742\u4e71\u7684\u80cc\u666f\uff0c\u4e09\u6761\u817f\uff0c\u80cc\u666f\u4eba\u5f88\u591a\uff0c\u5012\u7740\u8d70"
+)  # Wan2.1's usual negative prompt (Chinese)
+
+
+@dataclass(frozen=True, kw_only=True)
+class PipelineDefaults:
+    """What `generate` uses when the user says nothing else. The values here are those of the released 1.3B model."""
+
+    width: int = 832
+    height: int = 480
+    frames: int = 81
+    fps: int = 16
+    steps: int = 50
+    cfg: float = 6.0
+    shift: float = 8.0
+    negative_prompt: str = WAN_NEGATIVE_PROMPT
+    enlarge: int = 1  # whole factor at which frames are written (pixel art)
+
+
+@dataclass(frozen=True, kw_only=True)
+class LumosXPipeline:
+    """Everything that turns references and a prompt into a video."""
+
+    transformer: LumosXTransformer
+    vae: "AutoencoderKLWan"
+    text_encoder: TextEncoder
+    defaults: PipelineDefaults
+    folder: Path
+
+    @property
+    def device(self) -> torch.device:
+        """Where the transformer is."""
+        return self.transformer.patch_embedding.weight.device
+
+
+def save_defaults(folder: Path, defaults: PipelineDefaults) -> None:
+    """Write `pipeline.json`."""
+    (folder / "pipeline.json").write_text(json.dumps(asdict(defaults), indent=2, ensure_ascii=False) + "\n", "utf-8")
+
+
+def load_pipeline(
+    folder: str | Path = NANO_FOLDER, *, device: str = "cpu", dtype: torch.dtype = torch.float32
+) -> LumosXPipeline:
+    """Load a pipeline folder (by default the embedded nano model).
+
+    device: "cpu", "cuda", "cuda:1", ... dtype: of transformer and text encoder; the VAE stays float32.
+    Raises InputError naming what is missing and how to get it.
+    """
+    folder = Path(folder)
+    tokenizer = next((folder / n for n in ("spiece.model", "tokenizer.json") if (folder / n).exists()), None)
+    missing = [
+        name
+        for name in ("pipeline.json", "transformer.safetensors", "vae.safetensors", "text_encoder.safetensors")
+        if not (folder / name).exists()
+    ] + ([] if tokenizer else ["spiece.model or tokenizer.json"])
+    if missing or tokenizer is None:
+        raise InputError(
+            f"the model folder {folder} lacks {', '.join(missing)}; `lumosx convert --help` says how to make them from the "
+            "released weights"
+        )
+    try:
+        record = json.loads((folder / "pipeline.json").read_text("utf-8"))
+        defaults = PipelineDefaults(**record)
+    except (json.JSONDecodeError, TypeError) as error:
+        known = ", ".join(field.name for field in fields(PipelineDefaults))
+        raise InputError(f"{folder / 'pipeline.json'}: {error}; expected a JSON object with any of {known}") from error
+    return LumosXPipeline(
+        transformer=load_transformer(folder / "transformer.safetensors", device=device, dtype=dtype),
+        vae=load_vae(folder / "vae.safetensors", device=device),
+        text_encoder=load_text_encoder(folder / "text_encoder.safetensors", tokenizer, device=device, dtype=dtype),
+        defaults=defaults,
+        folder=folder,
+    )

@@ -1,0 +1,46 @@
+"""Every number of a training run, in one frozen record that is stored with its checkpoints."""
+
+from dataclasses import dataclass
+
+from lumosx_core.errors import InputError
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainingConfig:
+    """How the transformer is trained. Raises InputError on construction for values out of range."""
+
+    steps: int  # optimizer steps of the whole run
+    batch: int  # samples of one step; all have the same token layout
+    learning_rate: float = 1e-4  # peak, after warm-up
+    warmup_steps: int = 200
+    decay_share: float = 0.25  # the last part of the run, in which the rate falls linearly to zero
+    weight_decay: float = 0.01
+    betas: tuple[float, float] = (0.9, 0.99)
+    clip_norm: float = 1.0  # largest gradient norm
+    frames: tuple[int, ...] = ()  # latent frames to keep, drawn anew for every step, e.g. (3, 3, 5); empty: all
+    timestep_shift: float = 1.0  # 1: t uniform as published; above 1: more of the noisy end, where binding is decided
+    text_dropout: float = 0.1  # share of samples that get the empty prompt, for guidance
+    ema_decay: float = 0.999
+    precision: str = "fp32"  # or "bf16": autocast, weights stay float32
+    gradient_checkpointing: bool = False
+    save_every: int = 500  # steps between checkpoints
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        for name in ("steps", "batch", "save_every"):
+            if getattr(self, name) < 1:
+                raise InputError(f"training: {name} is {getattr(self, name)}, expected 1 or more")
+        if self.precision not in ("fp32", "bf16"):
+            raise InputError(f"training: precision is {self.precision!r}, expected 'fp32' or 'bf16'")
+        for name in ("decay_share", "text_dropout", "ema_decay"):
+            if not 0 <= getattr(self, name) < 1:
+                raise InputError(f"training: {name} is {getattr(self, name)}, expected 0 <= {name} < 1")
+
+    def rate_at(self, step: int) -> float:
+        """The learning rate of a step: linear warm-up, a plateau, linear decay to zero."""
+        decay_steps = max(1, round(self.decay_share * self.steps))
+        return self.learning_rate * min(1.0, (step + 1) / max(1, self.warmup_steps), (self.steps - step) / decay_steps)
+
+
+# A run of a few seconds on a CPU, for tests and for trying a change.
+DEBUG = TrainingConfig(steps=4, batch=2, learning_rate=1e-3, warmup_steps=2, save_every=2)

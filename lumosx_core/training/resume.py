@@ -1,0 +1,34 @@
+"""The state of a run on disk, so that it goes on where it stopped with the same numbers."""
+
+import os
+from dataclasses import asdict
+from pathlib import Path
+
+import torch
+
+from lumosx_core.errors import InputError
+from lumosx_core.training.config import TrainingConfig
+
+
+def save_state(
+    path: Path, *, step: int, config: TrainingConfig, model: dict, ema: dict, optimizer: dict, model_config: str
+) -> None:
+    """Write everything that the next step needs; to a temporary file first, then renamed."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_suffix(f".{os.getpid()}.tmp")
+    state = {"step": step, "config": asdict(config), "model": model, "ema": ema, "optimizer": optimizer}
+    torch.save(state | {"model_config": model_config}, temporary)
+    temporary.rename(path)
+
+
+def load_state(path: Path, model_config: str) -> dict | None:
+    """The saved state, or None if there is none. Raises InputError if it belongs to a model of other sizes."""
+    if not path.exists():
+        return None
+    state = torch.load(path, map_location="cpu", weights_only=True)
+    if state["model_config"] != model_config:
+        raise InputError(
+            f"{path} belongs to a transformer with the config {state['model_config']}, this run has {model_config}; "
+            "choose another output folder"
+        )
+    return state

@@ -1,0 +1,90 @@
+"""The training loop."""
+
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import torch
+
+from lumosx_core.model.config import TransformerConfig
+from lumosx_core.model.transformer import LumosXTransformer
+from lumosx_core.training.config import TrainingConfig
+from lumosx_core.training.latent_dataset import LatentDataset
+from lumosx_core.training.objective import flow_matching_loss, sample_timesteps
+from lumosx_core.training.resume import load_state, save_state
+
+
+def train(
+    config: TrainingConfig,
+    model_config: TransformerConfig,
+    data: LatentDataset,
+    folder: Path,
+    *,
+    device: str = "cpu",
+    initial: dict[str, torch.Tensor] | None = None,
+    on_step: Callable[[int, dict[str, float]], None] | None = None,
+) -> LumosXTransformer:
+    """Train a transformer and return it with its averaged (EMA) weights.
+
+    data: shards of latents. folder: gets `state.pt`; if it is there, the run goes on from it. device: "cpu" or "cuda".
+    initial: weights to start from (Wan2.1 names) instead of fresh ones. on_step(step, figures) is called after every step
+    with loss, gradient norm, rate and seconds; raising from it stops the run, the last checkpoint stays.
+    """
+    torch.manual_seed(config.seed)
+    model = LumosXTransformer(model_config)
+    model.initialize_weights()
+    if initial is not None:
+        model.load_state_dict(initial)
+    model.to(device).train()
+    model.gradient_checkpointing = config.gradient_checkpointing
+    ema = {name: value.detach().clone() for name, value in model.state_dict().items()}
+    # Norms, biases and modulations are not decayed: they are scales around which the rest was initialised.
+    matrices = [p for p in model.parameters() if p.ndim >= 2]
+    others = [p for p in model.parameters() if p.ndim < 2]
+    groups = [{"params": matrices, "weight_decay": config.weight_decay}, {"params": others, "weight_decay": 0.0}]
+    optimizer = torch.optim.AdamW(groups, lr=config.learning_rate, betas=config.betas)
+
+    first = 0
+    state = load_state(folder / "state.pt", model_config.to_json())
+    if state is not None:
+        first, ema = state["step"], {name: value.to(device) for name, value in state["ema"].items()}
+        model.load_state_dict(state["model"])
+        optimizer.load_state_dict(state["optimizer"])
+
+    for step in range(first, config.steps):
+        started = time.monotonic()
+        batch = data.batch(config.batch, config.seed, step, text_dropout=config.text_dropout, frames=config.frames)
+        generator = torch.Generator().manual_seed(hash((config.seed, step)) % 2**63)  # the same numbers after a resume
+        timestep = sample_timesteps(config.batch, generator, config.timestep_shift).to(device)
+        noise = torch.randn(batch.video.shape, generator=generator).to(device)
+        references, context, levels = (x.to(device) for x in (batch.references, batch.context, batch.levels))
+
+        def velocity(noisy: torch.Tensor, t: torch.Tensor) -> torch.Tensor:
+            return model(noisy, t, context, references, batch.layout, levels)  # noqa: B023 - called in this step only
+
+        for group in optimizer.param_groups:
+            group["lr"] = config.rate_at(step)
+        with torch.autocast(device, torch.bfloat16, enabled=config.precision == "bf16"):
+            loss = flow_matching_loss(velocity, batch.video.to(device), noise, timestep).mean()
+        optimizer.zero_grad(set_to_none=True)
+        loss.backward()
+        norm = torch.nn.utils.clip_grad_norm_(model.parameters(), config.clip_norm)
+        optimizer.step()
+        # The average starts short and grows, so that it forgets the random beginning.
+        decay = min(config.ema_decay, (step + 1) / (step + 10))
+        with torch.no_grad():
+            current = model.state_dict()
+            torch._foreach_lerp_(list(ema.values()), [current[name] for name in ema], 1 - decay)
+
+        if (step + 1) % config.save_every == 0 or step + 1 == config.steps:
+            save_state(
+                folder / "state.pt", step=step + 1, config=config, model=model.state_dict(), ema=ema,
+                optimizer=optimizer.state_dict(), model_config=model_config.to_json(),
+            )  # fmt: skip
+            data.refresh()
+        if on_step is not None:
+            figures = {"loss": loss.item(), "norm": norm.item(), "rate": config.rate_at(step)}
+            on_step(step, figures | {"seconds": time.monotonic() - started})
+
+    model.load_state_dict(ema)
+    return model.train(False)
