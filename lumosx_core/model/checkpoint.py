@@ -67,7 +67,9 @@ def _read_pickle(path: Path) -> Mapping:
             "get the weights as .safetensors"
         ) from error
     except (RuntimeError, OSError, EOFError, ValueError) as error:
-        raise InputError(f"{path} cannot be read as a PyTorch checkpoint ({error}); copy or download it again") from error
+        raise InputError(
+            f"{path} cannot be read as a PyTorch checkpoint ({error}); copy or download it again"
+        ) from error
     if not isinstance(tree, Mapping):
         raise InputError(f"{path} holds a {type(tree).__name__}, expected a dictionary of tensors")
     return tree
@@ -105,7 +107,9 @@ def _choose_entry(tree: Mapping, entry: str, path: Path) -> StateDict:
             return _choose_entry(tree[wanted], entry, path)
     if nested:
         if entry not in nested:
-            raise InputError(f"{path} holds the entries {', '.join(map(str, nested))}, not {entry!r}; choose one of them")
+            raise InputError(
+                f"{path} holds the entries {', '.join(map(str, nested))}, not {entry!r}; choose one of them"
+            )
         return _choose_entry(tree[entry], entry, path)
     return {str(key): value for key, value in tree.items() if isinstance(value, torch.Tensor)}
 
@@ -153,7 +157,12 @@ def save_transformer(
     """Write a transformer's weights (Wan2.1 names) in the given storage type, with the config in the metadata."""
     if storage not in STORAGE_TYPES:
         raise InputError(f"storage type {storage!r}, expected one of {', '.join(STORAGE_TYPES)}")
-    metadata = {"format": "lumosx-transformer", "config": config.to_json(), "storage": storage, **(extra_metadata or {})}
+    metadata = {
+        "format": "lumosx-transformer",
+        "config": config.to_json(),
+        "storage": storage,
+        **(extra_metadata or {}),
+    }
     return write_safetensors(path, {k: stored_tensor(k, v, storage) for k, v in state.items()}, metadata)
 
 
@@ -217,4 +226,3 @@ def load_transformer(
     check_keys(str(path), state, model.state_dict())
     model.load_state_dict({key: value.to(device, dtype) for key, value in state.items()}, assign=True)
     return model.train(False)
-

@@ -60,14 +60,14 @@ class TransformerConfig:
         try:
             return TransformerConfig(**json.loads(text))
         except (TypeError, json.JSONDecodeError) as error:
-            raise InputError(f"transformer config: {error}; expected the JSON that TransformerConfig.to_json writes") from error
+            raise InputError(
+                f"transformer config: {error}; expected the JSON that TransformerConfig.to_json writes"
+            ) from error
 
 
 PRESETS: dict[str, TransformerConfig] = {
     "t2v_1_3b": TransformerConfig(dim=1536, num_heads=12, num_layers=30, ffn_dim=8960),
     "t2v_14b": TransformerConfig(dim=5120, num_heads=40, num_layers=40, ffn_dim=13824),
-    "nano": TransformerConfig(
-        dim=192, num_heads=4, num_layers=6, ffn_dim=768, freq_dim=128, text_dim=96, text_len=80
-    ),
+    "nano": TransformerConfig(dim=192, num_heads=4, num_layers=6, ffn_dim=768, freq_dim=128, text_dim=96, text_len=80),
     "debug": TransformerConfig(dim=32, num_heads=2, num_layers=2, ffn_dim=64, freq_dim=16, text_dim=24, text_len=16),
 }

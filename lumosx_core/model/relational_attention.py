@@ -83,7 +83,9 @@ def relational_cross_attention(
         return attention(q_BLnd, k_BSnd, v_BSnd)
     batch, _, heads, width = q_BLnd.shape
     p, text = layout.tokens_per_frame, k_BSnd.shape[1]
-    images = max(1, (3 * layout.seq_len * width) // (p * text))  # of which the bias [B, n, images * P, S] is small enough
+    images = max(
+        1, (3 * layout.seq_len * width) // (p * text)
+    )  # of which the bias [B, n, images * P, S] is small enough
     parts = [attention(q_BLnd[:, :video], k_BSnd, v_BSnd)]
     keys, values = k_BSnd.transpose(1, 2), v_BSnd.transpose(1, 2)
     count = len(layout.kinds)

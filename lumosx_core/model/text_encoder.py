@@ -114,7 +114,10 @@ def to_transformers_names(state: StateDict) -> StateDict:
         for extra in ("spiece_model", "scaled_fp8", "encoder.embed_tokens.weight"):
             plain.pop(extra, None)
         return plain
-    renamed = {"shared.weight": state["token_embedding.weight"], "encoder.final_layer_norm.weight": state["norm.weight"]}
+    renamed = {
+        "shared.weight": state["token_embedding.weight"],
+        "encoder.final_layer_norm.weight": state["norm.weight"],
+    }
     for key, value in state.items():
         if key.startswith("blocks."):
             _, number, name = key.split(".", 2)

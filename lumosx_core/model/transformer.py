@@ -59,7 +59,12 @@ class SelfAttention(AttentionLayer):
     """Self-attention with rotary positions under the causal self-attention mask."""
 
     def forward(
-        self, x_BLD: torch.Tensor, layout: TokenLayout, rope: torch.Tensor, attention: Attention, video_only: bool = False
+        self,
+        x_BLD: torch.Tensor,
+        layout: TokenLayout,
+        rope: torch.Tensor,
+        attention: Attention,
+        video_only: bool = False,
     ) -> torch.Tensor:
         """[B, L, D] -> [B, L, D], or only the video rows."""
         queries = x_BLD[:, : layout.video_len] if video_only else x_BLD

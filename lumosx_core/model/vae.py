@@ -51,12 +51,16 @@ def _from_original(path: str | Path, state: StateDict) -> tuple[dict[str, Any], 
 
     first = state.get("encoder.conv1.weight")
     if first is None or "decoder.head.2.weight" not in state:
-        raise InputError(f"{path} is no Wan2.1 VAE: expected keys such as encoder.conv1.weight; got {len(state)} others")
+        raise InputError(
+            f"{path} is no Wan2.1 VAE: expected keys such as encoder.conv1.weight; got {len(state)} others"
+        )
     return {"base_dim": first.shape[0]}, convert_wan_vae_to_diffusers(dict(state))
 
 
 def _statistics(vae: "AutoencoderKLWan", like: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-    mean, std = (torch.tensor(values).view(1, -1, 1, 1, 1) for values in (vae.config.latents_mean, vae.config.latents_std))
+    mean, std = (
+        torch.tensor(values).view(1, -1, 1, 1, 1) for values in (vae.config.latents_mean, vae.config.latents_std)
+    )
     return mean.to(like.device, like.dtype), std.to(like.device, like.dtype)
 
 
@@ -68,7 +72,9 @@ def encode_video(vae: "AutoencoderKLWan", video: torch.Tensor) -> torch.Tensor:
     """
     frames, height, width = video.shape[2:]
     if frames % 4 != 1 or height % 8 or width % 8:
-        raise InputError(f"video of {frames} frames, {width} x {height} pixels; expected 4n + 1 frames, sides in steps of 8")
+        raise InputError(
+            f"video of {frames} frames, {width} x {height} pixels; expected 4n + 1 frames, sides in steps of 8"
+        )
     raw = vae.encode(video.to(vae.device, vae.dtype)).latent_dist.mode()
     mean, std = _statistics(vae, raw)
     return (raw - mean) / std

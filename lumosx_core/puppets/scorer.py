@@ -14,6 +14,7 @@ Shapes: F = frames, H, W = pixels, K = candidate drawings.
 """
 
 import itertools
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -21,7 +22,7 @@ import numpy as np
 from lumosx_core.errors import InputError
 from lumosx_core.puppets.draw import ATTRIBUTE_LABELS, LABEL_HAIR, LABEL_HEAD, Pose, paint_puppet
 from lumosx_core.puppets.painter import Painter
-from lumosx_core.puppets.spec import BODY_KINDS, PuppetSpec, sample_attribute, sample_identity
+from lumosx_core.puppets.spec import BODY_KINDS, AttributeSpec, PuppetSpec, sample_attribute, sample_identity
 
 DISTRACTORS = 8
 SCALES = (0.86, 1.0)  # of the drawings that are slid over the frames; real ones differ by 4 % at most
@@ -32,6 +33,7 @@ APART = 14  # two people are at least this many pixels apart
 SEEN_HEAD, SEEN_ATTRIBUTE = 0.06, 0.08
 LEFT, TOP = 26, 58  # the drawing's foot is at (LEFT, TOP) of its canvas
 CANVAS = (64, 52)
+SMALLEST = 6  # pixels that a drawing must show to be looked for
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -58,26 +60,29 @@ class ClipScore:
         return float(np.mean(hits)) if hits else float("nan")
 
 
-def score_clip(frames: np.ndarray, puppets: tuple[PuppetSpec, ...], *, seed: int = 0, scored_frames: int = 5) -> ClipScore:
+def score_clip(
+    frames: np.ndarray, puppets: tuple[PuppetSpec, ...], *, seed: int = 0, scored_frames: int = 5
+) -> ClipScore:
     """Score `frames` (uint8 [F, 64, 96, 3]) against the people who should be in it (1 to 3).
 
     seed: of the random distractors. scored_frames: how many frames, evenly spread, are looked at.
     Raises InputError for frames of another shape or type.
     """
     if frames.ndim != 4 or frames.shape[3] != 3 or frames.dtype != np.uint8 or len(frames) == 0:
-        raise InputError(f"score_clip: frames are {frames.dtype} {frames.shape}, expected uint8 [F, H, W, 3] with F >= 1")
+        raise InputError(
+            f"score_clip: frames are {frames.dtype} {frames.shape}, expected uint8 [F, H, W, 3] with F >= 1"
+        )
     rng = np.random.default_rng(seed)
     chosen = np.unique(np.linspace(0, len(frames) - 1, min(scored_frames, len(frames))).round().astype(int))
     matcher = _Matcher(frames[chosen])
     heads = [_head_costs(matcher, puppet) for puppet in puppets]
     places = _joint_places(heads)
-    identities = tuple(
-        _identity_is_right(matcher, puppets, n, heads[n], places[:, n], rng) for n in range(len(puppets))
-    )
+    found = [_found(head, places[:, n]) for n, head in enumerate(heads)]
+    identities = tuple(_identity_is_right(matcher, puppets, n, found[n], rng) for n in range(len(puppets)))
+    leaks = _leaks(matcher, puppets, found)
     attributes = tuple(
-        score for n in range(len(puppets)) for score in _attribute_scores(matcher, puppets, n, heads[n], places, rng)
+        _attribute_score(matcher, puppets, n, found[n], own, rng) for n, p in enumerate(puppets) for own in p.attributes
     )
-    leaks = _leaks(matcher, puppets, heads, places)
     attributes = tuple(replace(a, outcome="swapped") if (a.subject, a.kind) in leaks else a for a in attributes)
     return ClipScore(identities=identities, attributes=attributes, places=places)
 
@@ -86,7 +91,7 @@ class _Matcher:
     """Mean squared differences of masked drawings against every place of some frames, by FFT."""
 
     def __init__(self, frames: np.ndarray) -> None:
-        images = frames.astype(np.float32) / 255.0
+        self.images = images = frames.astype(np.float32) / 255.0
         self.count, self.height, self.width = images.shape[:3]
         self.padded = (self.height + CANVAS[0], self.width + CANVAS[1])
         canvas = np.zeros((self.count, *self.padded, 3), np.float32)
@@ -97,10 +102,10 @@ class _Matcher:
         inside[: self.height, : self.width] = 1
         self.inside = np.fft.rfft2(inside)
 
-    def cost(self, rgb: np.ndarray, mask: np.ndarray) -> np.ndarray:
+    def everywhere(self, rgb: np.ndarray, mask: np.ndarray) -> np.ndarray:
         """[F, H, W]: mean squared difference with the drawing's foot on each pixel; infinite where under 60 % of the drawing
         is inside the frame. rgb float [CANVAS, 3] in 0..1, mask bool [CANVAS]."""
-        if mask.sum() < 6:
+        if mask.sum() < SMALLEST:
             return np.full((self.count, self.height, self.width), np.inf, np.float32)
         m = mask.astype(np.float32)
         t = rgb * m[..., None]
@@ -114,6 +119,21 @@ class _Matcher:
         total, area = (np.roll(a, (TOP, LEFT), axis=(-2, -1))[..., : self.height, : self.width] for a in (total, area))
         mean = np.maximum(total, 0) / (3 * np.maximum(area, 1))
         return np.where(area >= 0.6 * m.sum(), mean, np.inf).astype(np.float32)
+
+    def near(self, frame: int, rgb: np.ndarray, mask: np.ndarray, place: np.ndarray, reach: int) -> float:
+        """The smallest such difference with the foot within `reach` pixels of `place` (x, y) in one frame."""
+        rows, columns = np.nonzero(mask)
+        if len(rows) < SMALLEST:
+            return np.inf
+        dy, dx = (d.ravel() for d in np.mgrid[-reach : reach + 1, -reach : reach + 1])
+        y = place[1] - TOP + rows[None] + dy[:, None]
+        x = place[0] - LEFT + columns[None] + dx[:, None]
+        inside = (y >= 0) & (y < self.height) & (x >= 0) & (x < self.width)
+        pixels = self.images[frame, y.clip(0, self.height - 1), x.clip(0, self.width - 1)]
+        difference = ((pixels - rgb[rows, columns]) ** 2).mean(2) * inside
+        area = inside.sum(1)
+        mean = difference.sum(1) / np.maximum(area, 1)
+        return float(np.where(area >= 0.6 * len(rows), mean, np.inf).min())
 
 
 def _drawing(puppet: PuppetSpec, scale: float, turn: float) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -133,7 +153,7 @@ def _head_costs(matcher: _Matcher, puppet: PuppetSpec) -> np.ndarray:
     costs = []
     for scale, turn in POSES:
         rgb, label, _ = _drawing(puppet, scale, turn)
-        costs.append(matcher.cost(rgb, (label == LABEL_HEAD) | (label == LABEL_HAIR)))
+        costs.append(matcher.everywhere(rgb, (label == LABEL_HEAD) | (label == LABEL_HAIR)))
     return np.stack(costs)
 
 
@@ -157,82 +177,96 @@ def _joint_places(heads: list[np.ndarray]) -> np.ndarray:
     return places
 
 
-def _near(cost: np.ndarray, places: np.ndarray, reach: int) -> np.ndarray:
-    """[F]: the smallest cost [F, H, W] within `reach` pixels of each frame's place [F, 2]."""
-    out = []
-    for f, (x, y) in enumerate(places):
-        window = cost[f, max(0, y - reach) : y + reach + 1, max(0, x - reach) : x + reach + 1]
-        out.append(window.min())
-    return np.asarray(out)
+@dataclass(frozen=True, kw_only=True)
+class _Found:
+    """Where one person is: place (x, y) and pose (index into POSES) per frame, and how badly the own head fits there."""
+
+    places: np.ndarray  # int [F, 2]
+    poses: np.ndarray  # int [F]
+    error: float
+
+
+def _found(heads: np.ndarray, places: np.ndarray) -> _Found:
+    at_place = np.stack([heads[:, f, y, x] for f, (x, y) in enumerate(places)], 1)  # [poses, F]
+    return _Found(places=places, poses=at_place.argmin(0), error=float(at_place.min(0).mean()))
+
+
+def _error(matcher: _Matcher, found: _Found, puppet: PuppetSpec, part: Callable[[np.ndarray, np.ndarray], np.ndarray],
+           reach: int) -> float:  # fmt: skip
+    """Mean over the frames of how badly a part of the drawn puppet fits where the person is; part(label, |u|) -> mask."""
+    errors = np.zeros(len(found.places))
+    for pose in np.unique(found.poses):
+        rgb, label, u = _drawing(puppet, *POSES[pose])
+        mask = part(label, u)
+        for f in np.flatnonzero(found.poses == pose):
+            errors[f] = matcher.near(f, rgb, mask, found.places[f], reach)
+    return float(errors.mean())
+
+
+def _head(label: np.ndarray, u: np.ndarray) -> np.ndarray:  # noqa: ARG001 - a part
+    return (label == LABEL_HEAD) | (label == LABEL_HAIR)
+
+
+def _worn_part(kind: str) -> Callable[[np.ndarray, np.ndarray], np.ndarray]:
+    """The pixels of an attribute; of a garment without its sleeves, since arms move."""
+
+    def part(label: np.ndarray, u: np.ndarray) -> np.ndarray:
+        mask = label == ATTRIBUTE_LABELS[kind]
+        return mask & (u < 7.0) if kind in BODY_KINDS else mask
+
+    return part
 
 
 def _identity_is_right(
-    matcher: _Matcher, puppets: tuple[PuppetSpec, ...], n: int, heads: np.ndarray, places: np.ndarray, rng: np.random.Generator
+    matcher: _Matcher, puppets: tuple[PuppetSpec, ...], n: int, found: _Found, rng: np.random.Generator
 ) -> bool:
-    own = _near(heads.min(0), places, 1).mean()
-    if own > SEEN_HEAD:
+    if found.error > SEEN_HEAD:
         return False
     rivals = [p.identity for k, p in enumerate(puppets) if k != n]
     rivals += [sample_identity(rng, held_out=bool(k % 2)) for k in range(DISTRACTORS)]
     return all(
-        own <= _near(_head_costs(matcher, replace(puppets[n], identity=rival)).min(0), places, 2).mean()
+        found.error <= _error(matcher, found, replace(puppets[n], identity=rival), _head, 2)
         for rival in rivals
         if rival != puppets[n].identity
     )
 
 
-def _worn(puppet: PuppetSpec, kind: str, attribute: object) -> PuppetSpec:
-    """The puppet with its attribute of that kind replaced (or added), or removed when `attribute` is None."""
+def _worn(puppet: PuppetSpec, attribute: AttributeSpec) -> PuppetSpec:
+    """The puppet with that attribute instead of its own of the same kind."""
+    kind = attribute.kind
     kept = [a for a in puppet.attributes if a.kind != kind and not (kind in BODY_KINDS and a.kind in BODY_KINDS)]
-    return replace(puppet, attributes=tuple(kept + ([attribute] if attribute else [])))  # type: ignore[list-item]
+    return replace(puppet, attributes=(*kept, attribute))
 
 
-def _attribute_cost(matcher: _Matcher, puppet: PuppetSpec, kind: str, heads: np.ndarray, places: np.ndarray) -> np.ndarray:
-    """[F]: how badly the puppet's attribute of that kind fits at its places, drawn in the pose that fits the head there."""
-    pose_costs = np.stack([_near(cost, places, 1) for cost in heads])  # [poses, F]
-    chosen = pose_costs.argmin(0)
-    out = np.zeros(len(places))
-    for index in np.unique(chosen):
-        rgb, label, u = _drawing(puppet, *POSES[index])
-        mask = label == ATTRIBUTE_LABELS[kind]
-        if kind in BODY_KINDS:
-            mask &= u < 7.0  # the arms move
-        cost = matcher.cost(rgb, mask)
-        rows = chosen == index
-        out[rows] = _near(cost[rows], places[rows], CLOSE)
-    return out
+def _same_look(a: AttributeSpec, b: AttributeSpec) -> bool:
+    """Plain things of one colour look the same whatever their second colour."""
+    return (a.colour, a.pattern, a.style) == (b.colour, b.pattern, b.style) and a.pattern == "plain"
 
 
-def _attribute_scores(
-    matcher: _Matcher, puppets: tuple[PuppetSpec, ...], n: int, heads: np.ndarray, places: np.ndarray, rng: np.random.Generator
-) -> list[AttributeScore]:
-    scores = []
-    for attribute in puppets[n].attributes:
-        kind = attribute.kind
-        others = [p.attribute(kind) for k, p in enumerate(puppets) if k != n]
-        rivals = [(a, "swapped") for a in others if a] + [
-            (sample_attribute(rng, kind, held_out=bool(k % 2)), "wrong") for k in range(DISTRACTORS)
-        ]
-
-        def error(look: object) -> float:
-            spec = _worn(puppets[n], kind, look)  # noqa: B023 - called in this turn of the loop only
-            return float(_attribute_cost(matcher, spec, kind, heads, places[:, n]).mean())  # noqa: B023
-
-        own = error(attribute)
-        outcome = "bound" if own <= SEEN_ATTRIBUTE else "wrong"
-        best = own
-        for rival, name in rivals:
-            looks_same = rival.colour == attribute.colour and rival.pattern == attribute.pattern == "plain"
-            cost = np.inf if looks_same and rival.style == attribute.style else error(rival)
-            if cost < best:
-                best, outcome = cost, name if cost <= SEEN_ATTRIBUTE else "wrong"
-        scores.append(AttributeScore(subject=n, kind=kind, outcome=outcome, error=own))
-    return scores
+def _attribute_score(
+    matcher: _Matcher,
+    puppets: tuple[PuppetSpec, ...],
+    n: int,
+    found: _Found,
+    own: AttributeSpec,
+    rng: np.random.Generator,
+) -> AttributeScore:
+    part = _worn_part(own.kind)
+    others = [p.attribute(own.kind) for k, p in enumerate(puppets) if k != n]
+    rivals = [(a, "swapped") for a in others if a is not None]
+    rivals += [(sample_attribute(rng, own.kind, held_out=bool(k % 2)), "wrong") for k in range(DISTRACTORS)]
+    own_error = best = _error(matcher, found, puppets[n], part, CLOSE)
+    outcome = "bound" if own_error <= SEEN_ATTRIBUTE else "wrong"
+    for rival, name in rivals:
+        if _same_look(rival, own):
+            continue
+        error = _error(matcher, found, _worn(puppets[n], rival), part, CLOSE)
+        if error < best:
+            best, outcome = error, name if error <= SEEN_ATTRIBUTE else "wrong"
+    return AttributeScore(subject=n, kind=own.kind, outcome=outcome, error=own_error)
 
 
-def _leaks(
-    matcher: _Matcher, puppets: tuple[PuppetSpec, ...], heads: list[np.ndarray], places: np.ndarray
-) -> set[tuple[int, str]]:
+def _leaks(matcher: _Matcher, puppets: tuple[PuppetSpec, ...], found: list[_Found]) -> set[tuple[int, str]]:
     """(owner, kind) of attributes that show on somebody who wears nothing of that kind."""
     leaks = set()
     for (n, puppet), (k, other) in itertools.permutations(enumerate(puppets), 2):
@@ -240,21 +274,20 @@ def _leaks(
             kind = attribute.kind
             if puppet.attribute(kind) or (kind in BODY_KINDS and any(a.kind in BODY_KINDS for a in puppet.attributes)):
                 continue
-            shown = _leak_costs(matcher, puppet, _worn(puppet, kind, attribute), kind, heads[n], places[:, n])
-            if shown[0] <= SEEN_ATTRIBUTE and shown[0] < 0.5 * shown[1]:
+            with_it, without = _leak_errors(matcher, puppet, attribute, found[n])
+            if with_it <= SEEN_ATTRIBUTE and with_it < 0.5 * without:
                 leaks.add((k, kind))
     return leaks
 
 
-def _leak_costs(
-    matcher: _Matcher, bare: PuppetSpec, dressed: PuppetSpec, kind: str, heads: np.ndarray, places: np.ndarray
-) -> tuple[float, float]:
-    """(error with the attribute, error without it) over the pixels of the puppet that the attribute would cover."""
-    pose = POSES[int(np.stack([_near(cost, places, 1) for cost in heads]).mean(1).argmin())]
-    rgb, label, u = _drawing(dressed, *pose)
-    bare_rgb, bare_label, _ = _drawing(bare, *pose)
-    mask = (label == ATTRIBUTE_LABELS[kind]) & (bare_label > 0)
-    if kind in BODY_KINDS:
-        mask &= u < 7.0
-    with_it, without = (_near(matcher.cost(image, mask), places, 2).mean() for image in (rgb, bare_rgb))
-    return float(with_it), float(without)
+def _leak_errors(matcher: _Matcher, bare: PuppetSpec, attribute: AttributeSpec, found: _Found) -> tuple[float, float]:
+    """(error with the attribute, error without it) over those pixels of the puppet that the attribute would cover."""
+    part = _worn_part(attribute.kind)
+    errors = np.zeros((2, len(found.places)))
+    for pose in np.unique(found.poses):
+        rgb, label, u = _drawing(_worn(bare, attribute), *POSES[pose])
+        bare_rgb, bare_label, _ = _drawing(bare, *POSES[pose])
+        mask = part(label, u) & (bare_label > 0)
+        for f in np.flatnonzero(found.poses == pose):
+            errors[:, f] = [matcher.near(f, image, mask, found.places[f], 2) for image in (rgb, bare_rgb)]
+    return float(errors[0].mean()), float(errors[1].mean())

@@ -64,7 +64,9 @@ class GenerationConfig:
             near = max(1, round((self.frames - 1) / 4) * 4 + 1)
             raise InputError(f"frames is {self.frames}, expected 4n + 1, for example {near}")
         if self.steps < 1 or self.shift <= 0 or self.fps < 1:
-            raise InputError(f"steps {self.steps}, shift {self.shift}, fps {self.fps}: expected 1 or more, above 0, 1 or more")
+            raise InputError(
+                f"steps {self.steps}, shift {self.shift}, fps {self.fps}: expected 1 or more, above 0, 1 or more"
+            )
         for name, allowed in (("negative_spans", ("positive", "none")), ("pool_layout", ("released", "aligned")),
                               ("on_problem", ("error", "warn"))):  # fmt: skip
             if getattr(self, name) not in allowed:
@@ -114,7 +116,9 @@ def generate(
     for seed in seeds:
         latent = denoise(pipeline, prepared, config, seed, progress)
         frames = decode(pipeline, latent, progress)
-        written.append(write(pipeline, sample, prepared, config, frames, out, name=f"{name}_{seed}", seed=seed, png=png))
+        written.append(
+            write(pipeline, sample, prepared, config, frames, out, name=f"{name}_{seed}", seed=seed, png=png)
+        )
     return written
 
 
@@ -245,5 +249,7 @@ def writable_folder(folder: str | Path) -> Path:
         if folder.is_dir():
             probe.unlink(missing_ok=True)
     if free < 32 * 2**20:
-        raise InputError(f"only {free // 2**20} MiB are free where {folder} is; free some space or choose another folder")
+        raise InputError(
+            f"only {free // 2**20} MiB are free where {folder} is; free some space or choose another folder"
+        )
     return folder

@@ -44,7 +44,9 @@ def guided_velocity(
     def run(x: torch.Tensor, timestep: int, conditions: list[Condition]) -> torch.Tensor:
         count = len(conditions)
         width = max(c.context.shape[1] for c in conditions)
-        context = torch.cat([torch.nn.functional.pad(c.context, (0, 0, 0, width - c.context.shape[1])) for c in conditions])
+        context = torch.cat(
+            [torch.nn.functional.pad(c.context, (0, 0, 0, width - c.context.shape[1])) for c in conditions]
+        )
         levels = None
         if any(c.levels is not None for c in conditions):
             like = next(c.levels for c in conditions if c.levels is not None)

@@ -1,8 +1,8 @@
 """A pipeline folder: the three models, the tokenizer and the defaults that belong together.
 
-    <folder>/pipeline.json              `PipelineDefaults` as JSON
-    <folder>/transformer.safetensors    vae.safetensors    text_encoder.safetensors
-    <folder>/spiece.model or tokenizer.json
+<folder>/pipeline.json              `PipelineDefaults` as JSON
+<folder>/transformer.safetensors    vae.safetensors    text_encoder.safetensors
+<folder>/spiece.model or tokenizer.json
 """
 
 import json

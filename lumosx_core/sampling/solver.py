@@ -18,7 +18,9 @@ Velocity = Callable[[torch.Tensor, float, int], torch.Tensor]
 Callback = Callable[[int, int, torch.Tensor], None]
 
 
-def dpmpp_2m(velocity: Velocity, x: torch.Tensor, sigmas: torch.Tensor, callback: Callback | None = None) -> torch.Tensor:
+def dpmpp_2m(
+    velocity: Velocity, x: torch.Tensor, sigmas: torch.Tensor, callback: Callback | None = None
+) -> torch.Tensor:
     """DPM-Solver++ (2M), midpoint, data prediction; first and last step of order 1: the published solver."""
     from diffusers import DPMSolverMultistepScheduler
 

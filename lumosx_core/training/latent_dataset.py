@@ -68,7 +68,9 @@ class LatentDataset:
                     {"video": video[row], "reference": reference[rows], "context": context[row], "levels": levels[rows]}
                 )
 
-    def batch(self, size: int, seed: int, step: int, *, text_dropout: float = 0.0, frames: tuple[int, ...] = ()) -> Batch:
+    def batch(
+        self, size: int, seed: int, step: int, *, text_dropout: float = 0.0, frames: tuple[int, ...] = ()
+    ) -> Batch:
         """The batch of that step: a bucket drawn by its size, then `size` samples of it.
 
         text_dropout: share of samples whose text becomes the empty prompt. frames: latent frames to keep, one of these at

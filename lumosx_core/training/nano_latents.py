@@ -71,7 +71,9 @@ def encode_shard(
     scale, shift = std.view(1, -1, 1, 1, 1), mean.view(1, -1, 1, 1, 1)
     with torch.no_grad(), single_frame_convolutions():
         video = torch.cat([(_encode(vae, frames[k : k + 5]) - shift) / scale for k in range(0, len(frames), 5)])
-        still = torch.cat([(_encode(vae, references[k : k + 25, None]) - shift) / scale for k in range(0, len(references), 25)])
+        still = torch.cat(
+            [(_encode(vae, references[k : k + 25, None]) - shift) / scale for k in range(0, len(references), 25)]
+        )
 
         def states(ids: tuple[int, ...]) -> torch.Tensor:
             row = torch.tensor([[*ids, END]])

@@ -45,7 +45,9 @@ def sample_captions(count: int, seed: int) -> list[ClipSpec]:
     """Random clips of every structure (1-3 people, 0-3 attributes, 0-1 objects); only their captions are of interest."""
     rng = np.random.default_rng((seed, 77))
     return [
-        sample_clip(rng, people=int(rng.integers(1, 4)), attributes=int(rng.integers(0, 4)), objects=int(rng.integers(0, 2)))
+        sample_clip(
+            rng, people=int(rng.integers(1, 4)), attributes=int(rng.integers(0, 4)), objects=int(rng.integers(0, 2))
+        )
         for _ in range(count)
     ]
 
@@ -127,7 +129,9 @@ def train_text_encoder(recipe: TextRecipe, log: Callable[[str], None]) -> tuple[
         optimizer.step()
         schedule.step()
         if step % 100 == 0 or step == recipe.steps - 1:
-            log(f"text {step}/{recipe.steps} right: owner {right[0]:.3f} action {right[1]:.3f} scene {right[2]:.3f} pan {right[3]:.3f}")
+            log(
+                f"text {step}/{recipe.steps} right: owner {right[0]:.3f} action {right[1]:.3f} scene {right[2]:.3f} pan {right[3]:.3f}"
+            )
     return encoder.train(False), model_bytes
 
 
