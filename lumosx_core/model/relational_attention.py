@@ -7,16 +7,15 @@ Legend: B = batch, L = tokens, n = heads, d = head width, R = references, P = to
 """
 
 import math
-from collections.abc import Callable
 from functools import lru_cache
 from typing import Literal
 
 import torch
 import torch.nn.functional as F
 
+from lumosx_core.model.attention_backends import Attention, VarlenAttention
 from lumosx_core.model.token_layout import TokenLayout
 
-Attention = Callable[[torch.Tensor, torch.Tensor, torch.Tensor], torch.Tensor]  # q, k, v [B, L, n, d] -> [B, L, n, d]
 PoolLayout = Literal["released", "aligned"]
 
 
@@ -32,7 +31,8 @@ def relational_self_attention(
     """Attention under the causal self-attention mask, [B, L, n, d].
 
     The mask is a list of rectangles, so it is a few unmasked calls of `attention`: the video rows against all keys, then
-    the groups, those of equal length together in one call. video_only: only the first video_len rows are wanted (last
+    the groups, those of equal length together in one call, or all of them if the backend takes mixed lengths (its
+    attribute `varlen`). video_only: only the first video_len rows are wanted (last
     block); q may then hold just those, and the result has just those.
     """
     video, total = layout.video_len, layout.seq_len
@@ -41,12 +41,27 @@ def relational_self_attention(
     if not layout.causal_self_attention_mask or total == video:
         return attention(q_BLnd, k_BLnd, v_BLnd)
     parts: list[torch.Tensor] = [attention(q_BLnd[:, :video], k_BLnd, v_BLnd)]
-    for start, stop, length in _equal_runs(layout):
+    runs = _equal_runs(layout)
+    varlen = getattr(attention, "varlen", None)
+    if varlen is not None and len(runs) > 1:
+        return torch.cat([*parts, _groups_at_once(q_BLnd, k_BLnd, v_BLnd, layout, varlen)], 1)
+    for start, stop, length in runs:
         folded = [
             x[:, start:stop].unflatten(1, (-1, length)).flatten(0, 1) for x in (q_BLnd, k_BLnd, v_BLnd)
         ]  # groups of equal length become rows of the batch
         parts.append(attention(*folded).reshape(len(q_BLnd), stop - start, *q_BLnd.shape[2:]))
     return torch.cat(parts, 1)
+
+
+def _groups_at_once(
+    q_BLnd: torch.Tensor, k_BLnd: torch.Tensor, v_BLnd: torch.Tensor, layout: TokenLayout, varlen: VarlenAttention
+) -> torch.Tensor:
+    """Every group's attention to itself in one call, [B, R * P, n, d]."""
+    video, batch = layout.video_len, len(q_BLnd)
+    lengths = torch.tensor([stop - start for start, stop in layout.groups] * batch)
+    ends = F.pad(lengths.cumsum(0), (1, 0)).to(q_BLnd.device, torch.int32)
+    rows = [x[:, video:].flatten(0, 1) for x in (q_BLnd, k_BLnd, v_BLnd)]
+    return varlen(*rows, ends, int(lengths.max())).unflatten(0, (batch, -1))
 
 
 @lru_cache(maxsize=64)

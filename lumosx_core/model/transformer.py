@@ -12,10 +12,9 @@ from torch import nn
 from torch.utils.checkpoint import checkpoint
 
 from lumosx_core.errors import InputError
-from lumosx_core.model.attention_backends import sdpa_attention
+from lumosx_core.model.attention_backends import Attention, sdpa_attention
 from lumosx_core.model.config import TransformerConfig
 from lumosx_core.model.relational_attention import (
-    Attention,
     PoolLayout,
     relational_cross_attention,
     relational_self_attention,

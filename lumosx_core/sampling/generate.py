@@ -171,9 +171,12 @@ def denoise(
     channels = pipeline.transformer.config.in_dim
     shape = (1, channels, prepared.condition.layout.frames, config.height // 8, config.width // 8)
     noise = torch.randn(shape, generator=torch.Generator().manual_seed(seed)).to(pipeline.device)
-    attention = select_attention(config.attention, pipeline.device, pipeline.transformer.patch_embedding.weight.dtype)
+    model = pipeline.transformer
+    attention = select_attention(
+        config.attention, pipeline.device, model.patch_embedding.weight.dtype, model.config.head_dim
+    )
     velocity = guided_velocity(
-        pipeline.transformer, prepared.condition, prepared.negative, scale=config.cfg, batched=config.cfg_batched,
+        model, prepared.condition, prepared.negative, scale=config.cfg, batched=config.cfg_batched,
         attention=attention, ratio=config.ratio, pool_layout=config.pool_layout,
     )  # fmt: skip
 

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 
 import torch
 
-from lumosx_core.model.relational_attention import Attention, PoolLayout
+from lumosx_core.model.attention_backends import Attention
+from lumosx_core.model.relational_attention import PoolLayout
 from lumosx_core.model.token_layout import TokenLayout
 from lumosx_core.model.transformer import LumosXTransformer
 from lumosx_core.sampling.solver import Velocity

@@ -9,13 +9,13 @@ import torch
 from diffusers import AutoencoderKLWan
 from PIL import Image
 from safetensors.torch import save_file
-from transformers import UMT5EncoderModel
 
+from lumosx_core.model.text_encoder import TextEncoder
 from lumosx_core.model.token_layout import text_levels
+from lumosx_core.model.vae import encode_video
 from lumosx_core.references import Attribute, ReferenceSet, SceneReference, Subject
-from lumosx_core.text_spans import Tokenizer, bind_prompt
+from lumosx_core.text_spans import bind_prompt
 from lumosx_core.training.nano_data import read_shard
-from lumosx_core.training.nano_text import END
 from lumosx_core.training.nano_vae import single_frame_convolutions, to_unit_range
 
 
@@ -23,7 +23,7 @@ def latent_statistics(vae: AutoencoderKLWan, shard: Path, clips: int = 48) -> tu
     """Mean and standard deviation [16] of the raw latents of a shard's clips and references, half of each."""
     frames, references, _ = read_shard(shard)
     with torch.no_grad(), single_frame_convolutions():
-        video = torch.cat([_encode(vae, frames[k : k + 4]) for k in range(0, clips, 4)])
+        video = torch.cat([_encode(vae, frames[k : k + 4]) for k in range(0, min(clips, len(frames)), 4)])
         still = _encode(vae, references[: 4 * clips, None])
     flat = torch.cat([x.transpose(0, 1).flatten(1)[:, :: 2 if k else 1] for k, x in enumerate((video, still))], 1)
     return flat.mean(1), flat.std(1)
@@ -58,40 +58,29 @@ def encode_shard(
     target: Path,
     *,
     vae: AutoencoderKLWan,
-    mean: torch.Tensor,
-    std: torch.Tensor,
-    text_encoder: UMT5EncoderModel,
-    tokenizer: Tokenizer,
+    text: TextEncoder,
     text_len: int,
 ) -> None:
     """Write the latent shard of one clip shard (format: `latent_dataset`) unless it is there; temporary name, then rename."""
     if target.exists():
         return
     frames, references, records = read_shard(clips)
-    scale, shift = std.view(1, -1, 1, 1, 1), mean.view(1, -1, 1, 1, 1)
-    with torch.no_grad(), single_frame_convolutions():
-        video = torch.cat([(_encode(vae, frames[k : k + 5]) - shift) / scale for k in range(0, len(frames), 5)])
+    with single_frame_convolutions():
+        video = torch.cat([encode_video(vae, to_unit_range(frames[k : k + 5])) for k in range(0, len(frames), 5)])
         still = torch.cat(
-            [(_encode(vae, references[k : k + 25, None]) - shift) / scale for k in range(0, len(references), 25)]
+            [encode_video(vae, to_unit_range(references[k : k + 25, None])) for k in range(0, len(references), 25)]
         )
-
-        def states(ids: tuple[int, ...]) -> torch.Tensor:
-            row = torch.tensor([[*ids, END]])
-            return text_encoder(input_ids=row, attention_mask=torch.ones_like(row)).last_hidden_state[0]
-
-        contexts, levels, samples = [], [], []
-        for record in records:
-            bound = bind_prompt(record["caption"], _phrases_only(record["references"]), tokenizer, text_len=text_len)
-            text = states(bound.token_ids)
-            contexts.append(torch.nn.functional.pad(text, (0, 0, 0, text_len - len(text))))
-            levels.append(text_levels(bound.references, text_len))
-            samples.append(
-                {"kinds": [r.kind for r in bound.references], "subjects": [r.subject for r in bound.references]}
-            )
-        empty = states(()).tolist()
+    levels, samples, prompts = [], [], []
+    for record in records:
+        bound = bind_prompt(record["caption"], _phrases_only(record["references"]), text.tokenizer, text_len=text_len)
+        prompts.append(bound.prompt)
+        levels.append(text_levels(bound.references, text_len))
+        samples.append({"kinds": [r.kind for r in bound.references], "subjects": [r.subject for r in bound.references]})
+    contexts = torch.cat([text.encode(prompts[k : k + 25], text_len) for k in range(0, len(prompts), 25)])
+    empty = text.encode([""], text_len)[0, :1].tolist()
     tensors = {
         "video": video.half(), "reference": still[:, :, 0].half().contiguous(),
-        "context": torch.stack(contexts).half(), "levels": torch.cat(levels).half(),
+        "context": contexts.half(), "levels": torch.cat(levels).half(),
     }  # fmt: skip
     target.parent.mkdir(parents=True, exist_ok=True)
     temporary = target.with_suffix(f".{os.getpid()}.tmp")

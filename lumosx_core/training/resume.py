@@ -21,12 +21,13 @@ def save_state(
     temporary.rename(path)
 
 
-def load_state(path: Path, model_config: str) -> dict | None:
-    """The saved state, or None if there is none. Raises InputError if it belongs to a model of other sizes."""
+def load_state(path: Path, model_config: str | None) -> dict | None:
+    """The saved state, or None if there is none. Raises InputError if it belongs to a model of other sizes than
+    `model_config` (JSON; None takes any)."""
     if not path.exists():
         return None
     state = torch.load(path, map_location="cpu", weights_only=True)
-    if state["model_config"] != model_config:
+    if model_config is not None and state["model_config"] != model_config:
         raise InputError(
             f"{path} belongs to a transformer with the config {state['model_config']}, this run has {model_config}; "
             "choose another output folder"

@@ -1,0 +1,216 @@
+"""The whole nano recipe: puppet clips -> VAE -> text encoder -> latents -> transformer -> a pipeline folder.
+
+Every stage leaves its result as a file in the output folder and is skipped when that file is there, so a run that was
+stopped goes on where it was. The embedded model (`lumosx_core/assets/nano`) is the folder `pipeline` of such a run.
+"""
+
+import json
+import os
+import shutil
+import time
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
+
+from lumosx_core.errors import InputError
+from lumosx_core.model.checkpoint import save_transformer
+from lumosx_core.model.config import PRESETS
+from lumosx_core.model.text_encoder import load_text_encoder, save_text_encoder
+from lumosx_core.model.vae import load_vae, save_vae
+from lumosx_core.puppets.world import FPS, HEIGHT, WIDTH
+from lumosx_core.sampling.pipeline import PipelineDefaults, save_defaults
+from lumosx_core.training.config import TrainingConfig
+from lumosx_core.training.latent_dataset import LatentDataset
+from lumosx_core.training.nano_data import ShardPlan, render_shards
+from lumosx_core.training.nano_latents import encode_shard, latent_statistics
+from lumosx_core.training.nano_text import TextRecipe, train_text_encoder
+from lumosx_core.training.nano_vae import VaeRecipe, train_vae
+from lumosx_core.training.resume import load_state
+from lumosx_core.training.train import train
+
+STAGES = ("clips", "vae", "text", "latents", "transformer", "export")
+
+
+@dataclass(frozen=True, kw_only=True)
+class NanoRecipe:
+    """Every number behind the nano model. The defaults are those of the embedded weights."""
+
+    shards: int = 32
+    clips_per_shard: int = 250
+    frames: int = 17  # pixel frames of a clip, 4n + 1
+    seed: int = 1  # of the rendered clips
+    vae_shards: int = 4  # the VAE learns from the first few shards
+    vae: VaeRecipe = field(default_factory=VaeRecipe)
+    text: TextRecipe = field(default_factory=TextRecipe)
+    preset: str = "nano"
+    training: TrainingConfig = field(
+        default_factory=lambda: TrainingConfig(
+            steps=12000, batch=8, learning_rate=1e-3, warmup_steps=200, ema_decay=0.998, timestep_shift=2.5,
+            frames=(3, 3, 3, 5), save_every=200, seed=3,
+        )
+    )  # fmt: skip
+    defaults: PipelineDefaults = field(
+        default_factory=lambda: PipelineDefaults(
+            width=WIDTH, height=HEIGHT, frames=17, fps=FPS, steps=16, cfg=1.5, shift=3.0, negative_prompt="", enlarge=6
+        )
+    )
+
+
+# Seconds on a CPU: for tests and for trying a change of the recipe. Its pictures mean nothing.
+DEBUG_RECIPE = NanoRecipe(
+    shards=1,
+    clips_per_shard=8,
+    frames=5,
+    vae_shards=1,
+    vae=VaeRecipe(
+        base_dim=12,
+        picture_steps=2,
+        decoder_steps=1,
+        clip_steps=1,
+        picture_batch=2,
+        clip_batch=1,
+        clip_frames=5,
+        crop=32,
+    ),
+    text=TextRecipe(vocabulary=300, dim=24, layers=1, heads=2, ffn_dim=32, captions=400, steps=2, batch=4),
+    preset="debug",
+    training=TrainingConfig(steps=2, batch=2, warmup_steps=1, save_every=1, frames=(1, 2)),
+)
+
+
+def train_nano(
+    out: str | Path,
+    recipe: NanoRecipe | None = None,
+    *,
+    stages: tuple[str, ...] = STAGES,
+    workers: int | None = None,
+    device: str = "cpu",
+    log: Callable[[str], None] = lambda line: None,
+) -> Path:
+    """Run the stages of the recipe that are not done yet; returns the pipeline folder `<out>/pipeline`.
+
+    out: gets clips/, latents/, vae.safetensors, text_encoder.safetensors, spiece.model, transformer/state.pt (resumed),
+    pipeline/. stages: only these, in the recipe's order. workers: processes that render, by default one per core.
+    device: of the transformer's training, "cpu" or "cuda". log: called with lines of progress.
+    Raises InputError for an unknown stage, or one whose input is missing.
+    """
+    recipe = recipe or NanoRecipe()
+    out = Path(out)
+    unknown = [stage for stage in stages if stage not in STAGES]
+    if unknown:
+        raise InputError(f"unknown stage {', '.join(unknown)}; the stages are {', '.join(STAGES)}")
+    run = _Run(recipe, out, workers or os.cpu_count() or 1, device, log)
+    for stage in STAGES:
+        if stage in stages:
+            started = time.monotonic()
+            getattr(run, stage)()
+            log(f"{stage}: done in {time.monotonic() - started:.0f} s")
+    return out / "pipeline"
+
+
+class _Run:
+    """The stages as methods; each does nothing when its files are there."""
+
+    def __init__(
+        self, recipe: NanoRecipe, out: Path, workers: int, device: str, log: Callable[[str], None]
+    ) -> None:
+        self.recipe, self.out, self.workers, self.device, self.log = recipe, out, workers, device, log
+
+    def _plans(self) -> list[ShardPlan]:
+        recipe = self.recipe
+        return [
+            ShardPlan(
+                folder=self.out / "clips", index=n, seed=recipe.seed, count=recipe.clips_per_shard, frames=recipe.frames
+            )
+            for n in range(recipe.shards)
+        ]
+
+    def _need(self, path: Path, stage: str) -> Path:
+        if not path.exists():
+            raise InputError(f"{path} is missing; run the stage {stage!r} first")
+        return path
+
+    def clips(self) -> None:
+        """Render the shards of clips."""
+        for done, path in enumerate(render_shards(self._plans(), self.workers), 1):
+            self.log(f"clips: {done}/{self.recipe.shards} {path.name}")
+
+    def vae(self) -> None:
+        """Train the VAE and measure the statistics of its latents."""
+        target = self.out / "vae.safetensors"
+        if target.exists():
+            return
+        shards = [self._need(plan.path, "clips") for plan in self._plans()[: self.recipe.vae_shards]]
+        vae = train_vae(self.recipe.vae, shards, lambda vae: None, lambda line: self.log(f"vae: {line}"))
+        mean, std = latent_statistics(vae.train(False), shards[0])
+        vae.register_to_config(latents_mean=mean.tolist(), latents_std=std.tolist())
+        save_vae(target, vae)
+
+    def text(self) -> None:
+        """Train vocabulary and text encoder."""
+        target = self.out / "text_encoder.safetensors"
+        if target.exists():
+            return
+        encoder, vocabulary = train_text_encoder(self.recipe.text, self.log)
+        self.out.mkdir(parents=True, exist_ok=True)
+        (self.out / "spiece.model").write_bytes(vocabulary)
+        save_text_encoder(target, encoder)
+
+    def latents(self) -> None:
+        """Encode clips, references and captions."""
+        vae = load_vae(self._need(self.out / "vae.safetensors", "vae"))
+        text = load_text_encoder(self._need(self.out / "text_encoder.safetensors", "text"), self.out / "spiece.model")
+        for plan in self._plans():
+            encode_shard(
+                self._need(plan.path, "clips"),
+                self.out / "latents" / f"latents-{plan.index:04d}.safetensors",
+                vae=vae,
+                text=text,
+                text_len=PRESETS[self.recipe.preset].text_len,
+            )
+            self.log(f"latents: {plan.index + 1}/{self.recipe.shards}")
+
+    def transformer(self) -> None:
+        """Train the transformer."""
+        data = LatentDataset(self.out / "latents")
+        config, started = self.recipe.training, time.monotonic()
+        recent: list[float] = []
+
+        def on_step(step: int, figures: dict[str, float]) -> None:
+            recent.append(figures["loss"])
+            if (step + 1) % 50 == 0 or step + 1 == config.steps:
+                left = (config.steps - step - 1) * figures["seconds"] / 60
+                self.log(
+                    f"transformer: step {step + 1}/{config.steps} loss {sum(recent[-50:]) / len(recent[-50:]):.4f} "
+                    f"norm {figures['norm']:.2f} {figures['seconds']:.2f} s/step, {len(data)} clips, "
+                    f"{(time.monotonic() - started) / 60:.0f} min so far, about {left:.0f} left"
+                )
+
+        preset = PRESETS[self.recipe.preset]
+        text_dim = data.empty_context.shape[-1]
+        train(
+            config,
+            replace(preset, text_dim=text_dim),
+            data,
+            self.out / "transformer",
+            device=self.device,
+            on_step=on_step,
+        )
+
+    def export(self) -> None:
+        """Write the pipeline folder: averaged weights in half precision, the other models, defaults and the recipe."""
+        folder = self.out / "pipeline"
+        folder.mkdir(parents=True, exist_ok=True)
+        state_path = self._need(self.out / "transformer" / "state.pt", "transformer")
+        state = load_state(state_path, None)
+        assert state is not None
+        from lumosx_core.model.config import TransformerConfig
+
+        model_config = TransformerConfig.from_json(state["model_config"])
+        metadata = {"recipe": json.dumps(asdict(self.recipe)), "steps": str(state["step"])}
+        save_transformer(
+            folder / "transformer.safetensors", state["ema"], model_config, storage="fp16", extra_metadata=metadata
+        )
+        for name in ("vae.safetensors", "text_encoder.safetensors", "spiece.model"):
+            shutil.copyfile(self._need(self.out / name, name.split(".")[0]), folder / name)
+        save_defaults(folder, self.recipe.defaults)
