@@ -95,7 +95,7 @@ def load_text_encoder(
 
     state, metadata = read_state_dict(path)
     state = to_transformers_names(state)
-    config = json.loads(metadata["config"]) if metadata.get("format") == FORMAT else _infer_config(path, state)
+    config = json.loads(metadata["config"]) if metadata.get("format") == FORMAT else infer_text_config(path, state)
     with torch.device("meta"):
         model = UMT5EncoderModel(UMT5Config(**config, dropout_rate=0.0, feed_forward_proj="gated-gelu"))
     state["encoder.embed_tokens.weight"] = state["shared.weight"]
@@ -125,7 +125,7 @@ def to_transformers_names(state: StateDict) -> StateDict:
     return renamed
 
 
-def _infer_config(path: str | Path, state: StateDict) -> dict[str, Any]:
+def infer_text_config(path: str | Path, state: StateDict) -> dict[str, Any]:
     try:
         buckets, heads = state["encoder.block.0.layer.0.SelfAttention.relative_attention_bias.weight"].shape
         return {

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from lumosx_core.puppets.painter import Fill, Painter, box, capsule, ellipse, pattern_fill, trapezoid
+from lumosx_core.puppets.painter import UNITS_PER_PIXEL, Fill, Painter, box, capsule, ellipse, pattern_fill, trapezoid
 from lumosx_core.puppets.spec import (
     ATTRIBUTE_KINDS,
     BEARDS,
@@ -37,7 +37,7 @@ UNDERSHIRT, TROUSERS, SHOES = (206, 208, 214), (70, 78, 104), (60, 48, 44)
 
 @dataclass(frozen=True, kw_only=True)
 class Pose:
-    """Where a puppet is and what its limbs do. Lengths in pixels of the frame, angles in radians.
+    """Where a puppet is and what its limbs do. Places in units of the scene, angles in radians.
 
     `turn` runs from -1 (looks left) to 1 (looks right); arm angles are measured from hanging down, outwards.
     """
@@ -52,16 +52,20 @@ class Pose:
     bob: float = 0.0  # the upper body rises by this many units
 
 
-def draw_puppet(spec: PuppetSpec, pose: Pose, width: int, height: int) -> Painter:
-    """Paint `spec` in `pose` for a frame of width x height pixels.
+def draw_puppet(spec: PuppetSpec, pose: Pose, width: int, height: int, top: float) -> Painter:
+    """Paint `spec` in `pose` for a drawing of width x height pixels whose upper edge is at y = `top` units.
 
-    The painter covers only the part of the frame that a puppet can reach (`painter.window`): drawing is several times
-    faster than on the whole frame.
+    The foot is moved to the nearest corner of a pixel, so that a puppet looks the same wherever it stands. The painter
+    covers only the part of the drawing that a puppet can reach (`painter.window`): several times faster than all of it.
     """
-    x0, x1 = (int(np.clip(pose.foot_x + side * REACH_U * pose.scale, 0, width)) for side in (-1, 1))
-    y0, y1 = (int(np.clip(pose.foot_y + v * pose.scale, 0, height)) for v in (-REACH_V, 4.0))
+    unit = UNITS_PER_PIXEL
+    foot_x, foot_y = round(pose.foot_x / unit), round((pose.foot_y - top) / unit)
+    reach, above = REACH_U * pose.scale / unit, REACH_V * pose.scale / unit
+    x0, x1 = (int(np.clip(foot_x + side * reach, 0, width)) for side in (-1, 1))
+    y0, y1 = (int(np.clip(foot_y + down, 0, height)) for down in (-above, 4.0))
     y, x = np.mgrid[y0:y1, x0:x1].astype(np.float32) + 0.5
-    painter = Painter((x - pose.foot_x) / pose.scale, (y - pose.foot_y) / pose.scale, (slice(y0, y1), slice(x0, x1)))
+    scale = pose.scale / unit
+    painter = Painter((x - foot_x) / scale, (y - foot_y) / scale, (slice(y0, y1), slice(x0, x1)))
     paint_puppet(painter, spec, pose)
     return painter
 
@@ -131,8 +135,8 @@ def torso(p: Painter, kind: str, fill: Fill, label: int) -> None:
         return
     p.fill(trapezoid(p.u, p.v, -23.0, -8.5, 7.0, 8.2), fill, label)
     if kind == "jacket":
-        p.fill(trapezoid(p.u, p.v, -23.0, -9.0, 2.6, 1.6), (250, 250, 246), label, outline=False)
-        p.fill(box(p.u, p.v, -0.4, -23.0, 0.4, -9.0), (90, 90, 100), label, outline=False)
+        p.fill(trapezoid(p.u, p.v, -23.0, -9.0, 3.2, 2.4), (250, 250, 246), label, outline=False)
+        p.fill(box(p.u, p.v, -0.75, -23.0, 0.75, -9.0), (90, 90, 100), label, outline=False)
 
 
 def head_distance(p: Painter, identity: Identity) -> np.ndarray:
@@ -194,7 +198,7 @@ def face(p: Painter, identity: Identity, outline: np.ndarray, hair_colour: tuple
         p.fill(ellipse(u, p.v, side * 4.0, HEAD_V + 0.4, 1.5, rv), EYE_COLOURS[identity.eye_colour], LABEL_HEAD, False)
         kind = BROWS[identity.brows]
         tilt = 0.18 * side * (u - side * 4.3) if kind == "angled" else 0.0
-        thick = 0.9 if kind == "thick" else 0.5
+        thick = 1.4 if kind == "thick" else 0.8
         brow = box(u, p.v + tilt, side * 4.3 - 2.4, HEAD_V - 4.6 - thick, side * 4.3 + 2.4, HEAD_V - 4.6 + thick)
         p.fill(brow, tuple(c * 0.7 for c in hair_colour), LABEL_HAIR, outline=False)
     nose = NOSES[identity.nose]
@@ -206,10 +210,10 @@ def face(p: Painter, identity: Identity, outline: np.ndarray, hair_colour: tuple
     if mouth == "open":
         p.fill(ellipse(u, p.v, 0.0, HEAD_V + 6.8, 2.2, 1.5), (150, 40, 50), LABEL_HEAD, outline=False)
     else:
-        lips = box(u, p.v, -2.2, HEAD_V + 6.2, 2.2, HEAD_V + 7.2)
+        lips = box(u, p.v, -2.3, HEAD_V + 6.0, 2.3, HEAD_V + 7.6)
         if mouth == "smile":
             for side in (-1, 1):
-                lips = np.minimum(lips, box(u, p.v, side * 2.7 - 0.5, HEAD_V + 5.2, side * 2.7 + 0.5, HEAD_V + 6.4))
+                lips = np.minimum(lips, box(u, p.v, side * 3.0 - 0.8, HEAD_V + 4.6, side * 3.0 + 0.8, HEAD_V + 6.2))
         p.fill(lips, (150, 50, 56), LABEL_HEAD, outline=False)
 
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from lumosx_core.puppets.draw import Pose
+from lumosx_core.puppets.painter import UNITS_PER_PIXEL
 
 ACTIONS = ("stand", "walk", "wave", "jump", "turn", "dance")
 PANS = ("none", "left", "right")
@@ -14,7 +15,7 @@ PERIOD = 8.0  # frames of one cycle of waving, walking, dancing
 
 @dataclass(frozen=True, kw_only=True)
 class Placement:
-    """Where a puppet starts, in pixels of the frame, how large it is, what it does, and the phase of its cycle."""
+    """Where a puppet starts, in units of the scene, how large it is, what it does, and the phase of its cycle."""
 
     foot_x: float
     foot_y: float
@@ -24,8 +25,8 @@ class Placement:
     phase: float
 
 
-def sample_placements(rng: np.random.Generator, count: int, width: int) -> list[Placement]:
-    """Places for `count` (1 to 3) puppets from left to right over a frame `width` pixels wide."""
+def sample_placements(rng: np.random.Generator, count: int, width: float) -> list[Placement]:
+    """Places for `count` (1 to 3) puppets from left to right over a scene `width` units wide."""
     centres = {1: (0.5,), 2: (0.27, 0.73), 3: (0.175, 0.5, 0.825)}[count]
     jitter = {1: 8.0, 2: 3.0, 3: 1.0}[count]
     scale = {1: 1.0, 2: 1.0, 3: 0.86}[count]
@@ -33,7 +34,7 @@ def sample_placements(rng: np.random.Generator, count: int, width: int) -> list[
         Placement(
             foot_x=centre * width + rng.uniform(-jitter, jitter),
             foot_y=60.0 + rng.uniform(-1, 1),
-            scale=scale * rng.uniform(0.96, 1.04),
+            scale=scale,
             action=ACTIONS[int(rng.integers(len(ACTIONS)))],
             direction=int(rng.choice([-1, 1])),
             phase=float(rng.uniform(0, 1)),
@@ -51,7 +52,7 @@ def pose_at(place: Placement, frame: int) -> Pose:
         step = math.sin(cycle)
         return replace(
             pose, foot_x=start + 0.5 * place.direction * frame, turn=0.8 * place.direction, stride=step,
-            left_arm=0.3 + 0.3 * step, right_arm=0.3 - 0.3 * step, bob=abs(step),
+            left_arm=0.3 + 0.3 * step, right_arm=0.3 - 0.3 * step, bob=UNITS_PER_PIXEL * round(abs(step)),
         )  # fmt: skip
     if place.action == "wave":
         lift = 2.2 + 0.45 * math.sin(cycle)
@@ -63,10 +64,10 @@ def pose_at(place: Placement, frame: int) -> Pose:
         return replace(pose, turn=math.sin(cycle))
     if place.action == "dance":
         sway = math.sin(cycle)
-        return replace(pose, bob=1.0 + sway, left_arm=1.2 + 0.6 * sway, right_arm=1.2 - 0.6 * sway, turn=0.5 * sway)
+        return replace(pose, bob=UNITS_PER_PIXEL * round(0.5 + 0.5 * sway), left_arm=1.2 + 0.6 * sway, right_arm=1.2 - 0.6 * sway, turn=0.5 * sway)
     return pose
 
 
 def camera_x(pan: str, frame: int) -> float:
-    """How far the camera has moved to the right by that frame, in pixels of the background."""
+    """How far the camera has moved to the right by that frame, in units of the scene."""
     return {"none": 0.0, "left": -0.75, "right": 0.75}[pan] * frame

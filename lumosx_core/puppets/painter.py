@@ -1,14 +1,15 @@
 """A tiny pixel-art painter: shapes are signed distances on a grid of puppet coordinates.
 
-Shapes: H, W = pixels of the canvas. Coordinates (u, v) are puppet units: u to the right, v down, one unit is one pixel at
-scale 1, the feet stand at (0, 0). Negative distance is inside the shape.
+Shapes: H, W = pixels of the canvas. Coordinates (u, v) are puppet units: u to the right, v down, the feet stand at (0, 0).
+At scale 1 a pixel of the drawing is UNITS_PER_PIXEL units wide. Negative distance is inside the shape.
 """
 
 from collections.abc import Callable
 
 import numpy as np
 
-OUTLINE = 0.95  # width of the dark contour in puppet units: one pixel at scale 1
+UNITS_PER_PIXEL = 1.5
+OUTLINE = 1.4  # width of the dark contour in puppet units: one pixel at scale 1
 Fill = tuple[int, int, int] | Callable[[np.ndarray, np.ndarray], np.ndarray]
 
 
@@ -78,12 +79,12 @@ def pattern_fill(colour: tuple[int, int, int], second: tuple[int, int, int], pat
     def paint(u: np.ndarray, v: np.ndarray) -> np.ndarray:
         w = v - anchor_v
         if pattern == "striped":
-            use_second = np.mod(w, 6.0) >= 3.0
+            use_second = np.mod(w, 9.0) >= 4.5
         elif pattern == "checked":
-            use_second = (np.floor(u / 4.0) + np.floor(w / 4.0)) % 2 == 1
+            use_second = (np.floor(u / 4.5) + np.floor(w / 4.5)) % 2 == 1
         elif pattern == "dotted":
-            row = np.floor(w / 4.0)
-            use_second = np.hypot(np.mod(u + 2.5 * (row % 2), 5.0) - 2.5, np.mod(w, 4.0) - 2.0) <= 1.35
+            row = np.floor(w / 4.5)
+            use_second = np.hypot(np.mod(u + 3.0 * (row % 2), 6.0) - 3.0, np.mod(w, 4.5) - 2.25) <= 1.7
         else:
             use_second = np.zeros(u.shape, bool)
         return np.where(use_second[:, None], second_3, first_3)

@@ -1,16 +1,16 @@
 """Backgrounds and objects of the puppet world.
 
-A background is wider than the frame (SCENE_WIDTH), so that the camera can pan over it.
+A background is wider than the frame, so that the camera can pan over it. Lengths in puppet units.
 """
 
 from dataclasses import dataclass
 
 import numpy as np
 
-from lumosx_core.puppets.painter import Painter, box, capsule, ellipse, pattern_fill, trapezoid
+from lumosx_core.puppets.painter import UNITS_PER_PIXEL, Painter, box, capsule, ellipse, pattern_fill, trapezoid
 from lumosx_core.puppets.spec import PALETTE, PATTERNS
 
-SCENE_HEIGHT, SCENE_WIDTH = 64, 128
+SCENE_TOP, SCENE_HEIGHT, SCENE_WIDTH = 3.0, 60.0, 129.0  # y of the upper edge, height, width
 HORIZON = 44
 SCENES = ("park", "beach", "street", "room", "desert", "snow", "night", "stage")
 OBJECT_KINDS = ("ball", "lamp", "plant", "box", "balloon", "mushroom")
@@ -65,7 +65,7 @@ def paint_object(p: Painter, thing: ObjectSpec) -> None:
         p.fill(box(u, v, -7.0, -12.0, 7.0, 0.0, 0.6), fill, OBJECT_LABEL)
         p.fill(box(u, v, -7.8, -13.6, 7.8, -10.6, 0.6), colour, OBJECT_LABEL)
     elif thing.kind == "balloon":
-        p.fill(capsule(u, v, 0, -14.0, 0, -1.0, 0.4), (240, 240, 240), OBJECT_LABEL, outline=False)
+        p.fill(capsule(u, v, 0, -14.0, 0, -1.0, 0.75), (240, 240, 240), OBJECT_LABEL, outline=False)
         p.fill(ellipse(u, v, 0, -20.0, 5.6, 6.6), fill, OBJECT_LABEL)
     else:  # mushroom
         p.fill(box(u, v, -2.8, -8.0, 2.8, 0.0, 1.4), (244, 230, 204), OBJECT_LABEL)
@@ -73,9 +73,12 @@ def paint_object(p: Painter, thing: ObjectSpec) -> None:
 
 
 def paint_scene(scene: str, seed: int) -> np.ndarray:
-    """The background of that name, uint8 [SCENE_HEIGHT, SCENE_WIDTH, 3]; the seed places clouds, trees, windows, ..."""
+    """The background of that name, uint8 [40, 86, 3] (a pixel is UNITS_PER_PIXEL wide); the seed places clouds, trees,
+    windows, ..."""
     rng = np.random.default_rng((SCENES.index(scene), seed))
-    y, x = np.mgrid[0:SCENE_HEIGHT, 0:SCENE_WIDTH].astype(np.float32) + 0.5
+    rows, columns = round(SCENE_HEIGHT / UNITS_PER_PIXEL), round(SCENE_WIDTH / UNITS_PER_PIXEL)
+    y, x = (np.mgrid[0:rows, 0:columns].astype(np.float32) + 0.5) * UNITS_PER_PIXEL
+    y = y + SCENE_TOP
     p = Painter(x, y)
     tint = rng.uniform(-14, 14, 3)
 
@@ -95,7 +98,7 @@ def paint_scene(scene: str, seed: int) -> np.ndarray:
     }[scene]  # fmt: skip
     everywhere(-1, HORIZON, shade(*sky))
     DETAILS[scene](p, rng)
-    everywhere(HORIZON, SCENE_HEIGHT + 1, shade(*ground))
+    everywhere(HORIZON, SCENE_TOP + SCENE_HEIGHT + 1, shade(*ground))
     everywhere(HORIZON, HORIZON + 2, tuple(int(c * 0.82) for c in shade(*ground)))  # type: ignore[arg-type]
     return np.clip(p.rgb, 0, 255).astype(np.uint8)
 
@@ -127,7 +130,7 @@ def _beach(p: Painter, rng: np.random.Generator) -> None:
     p.fill(box(p.u, p.v, -1, 30, SCENE_WIDTH + 1, HORIZON + 1), (56, 140, 200), 1, outline=False)
     for cv in (33, 38):
         wave = np.abs(np.mod(p.u + rng.uniform(0, 16), 16.0) - 8.0) - 5.0
-        p.fill(np.maximum(wave, np.abs(p.v - cv) - 0.6), (190, 226, 244), 1, outline=False)
+        p.fill(np.maximum(wave, np.abs(p.v - cv) - 0.8), (190, 226, 244), 1, outline=False)
 
 
 def _street(p: Painter, rng: np.random.Generator) -> None:

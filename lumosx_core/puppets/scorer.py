@@ -6,9 +6,9 @@ specifications only, never where the clip's author meant to put anybody.
 
 - A person is *found* in every scored frame where the head fits best, all people at different places. The identity is
   right if the own head fits better there than the other people's and than `DISTRACTORS` random ones.
-- An attribute is *bound* if, at its owner's place, its own look fits better than what the others wear and than random
-  looks of the same kind; *swapped* if another person's look of that kind fits best, or if somebody who wears nothing
-  of that kind shows it; else *wrong*.
+- An attribute is *bound* if, at its owner's place, its own look fits better than what the others wear there, than clearly
+  different random looks of the same kind and than nothing; *swapped* if another person's thing fits best, or if somebody who wears
+  nothing of that kind shows it; else *wrong*. It is also wrong if the person who shows it is not the owner.
 
 Shapes: F = frames, H, W = pixels, K = candidate drawings.
 """
@@ -16,24 +16,28 @@ Shapes: F = frames, H, W = pixels, K = candidate drawings.
 import itertools
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import lru_cache
 
 import numpy as np
 
 from lumosx_core.errors import InputError
 from lumosx_core.puppets.draw import ATTRIBUTE_LABELS, LABEL_HAIR, LABEL_HEAD, Pose, paint_puppet
-from lumosx_core.puppets.painter import Painter
+from lumosx_core.puppets.painter import UNITS_PER_PIXEL, Painter
+from lumosx_core.puppets.world import BLOCK, HEIGHT, WIDTH
 from lumosx_core.puppets.spec import BODY_KINDS, AttributeSpec, PuppetSpec, sample_attribute, sample_identity
 
 DISTRACTORS = 8
-SCALES = (0.86, 1.0)  # of the drawings that are slid over the frames; real ones differ by 4 % at most
+SCALES = (0.86, 1.0)  # puppets come in these sizes
 TURNS = (-0.7, 0.0, 0.7)
-CLOSE = 4  # pixels that an attribute may be off from where the head says it is
-APART = 14  # two people are at least this many pixels apart
+CLOSE = 3  # pixels that an attribute may be off from where the head says it is
+APART = 9  # two people are at least this many pixels apart
 # Largest mean squared colour difference (colours in 0..1) at which something still counts as seen.
-SEEN_HEAD, SEEN_ATTRIBUTE = 0.06, 0.08
-LEFT, TOP = 26, 58  # the drawing's foot is at (LEFT, TOP) of its canvas
-CANVAS = (64, 52)
-SMALLEST = 6  # pixels that a drawing must show to be looked for
+SEEN_HEAD, SEEN_ATTRIBUTE = 0.1, 0.16
+CLEARLY_DIFFERENT = 0.05  # mean squared colour difference of two looks, for random rivals
+LEFT, TOP = 17, 38  # the drawing's foot is at (LEFT, TOP) of its canvas
+CANVAS = (43, 35)
+Part = Callable[[np.ndarray, np.ndarray], np.ndarray]  # (label, |u|) of a drawing -> bool mask of the part
+SMALLEST = 4  # pixels that a drawing must show to be looked for
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -63,35 +67,46 @@ class ClipScore:
 def score_clip(
     frames: np.ndarray, puppets: tuple[PuppetSpec, ...], *, seed: int = 0, scored_frames: int = 5
 ) -> ClipScore:
-    """Score `frames` (uint8 [F, 64, 96, 3]) against the people who should be in it (1 to 3).
+    """Score `frames` (uint8 [F, 80, 128, 3]) against the people who should be in it (1 to 3).
 
     seed: of the random distractors. scored_frames: how many frames, evenly spread, are looked at.
     Raises InputError for frames of another shape or type.
     """
-    if frames.ndim != 4 or frames.shape[3] != 3 or frames.dtype != np.uint8 or len(frames) == 0:
+    if frames.dtype != np.uint8 or frames.shape[1:] != (HEIGHT, WIDTH, 3) or len(frames) == 0:
         raise InputError(
-            f"score_clip: frames are {frames.dtype} {frames.shape}, expected uint8 [F, H, W, 3] with F >= 1"
+            f"score_clip: frames are {frames.dtype} {frames.shape}, expected uint8 [F, {HEIGHT}, {WIDTH}, 3] with F >= 1"
         )
     rng = np.random.default_rng(seed)
     chosen = np.unique(np.linspace(0, len(frames) - 1, min(scored_frames, len(frames))).round().astype(int))
-    matcher = _Matcher(frames[chosen])
+    matcher = _Matcher(_drawing_pixels(frames[chosen]))
     heads = [_head_costs(matcher, puppet) for puppet in puppets]
     places = _joint_places(heads)
     found = [_found(head, places[:, n]) for n, head in enumerate(heads)]
+    found = [replace(own, hidden=_hidden(matcher, puppets, found, n)) for n, own in enumerate(found)]
     identities = tuple(_identity_is_right(matcher, puppets, n, found[n], rng) for n in range(len(puppets)))
     leaks = _leaks(matcher, puppets, found)
     attributes = tuple(
         _attribute_score(matcher, puppets, n, found[n], own, rng) for n, p in enumerate(puppets) for own in p.attributes
     )
     attributes = tuple(replace(a, outcome="swapped") if (a.subject, a.kind) in leaks else a for a in attributes)
+    attributes = tuple(
+        replace(a, outcome="wrong") if a.outcome == "bound" and not identities[a.subject] else a for a in attributes
+    )
     return ClipScore(identities=identities, attributes=attributes, places=places)
+
+
+def _drawing_pixels(frames: np.ndarray) -> np.ndarray:
+    """float32 [F, ROWS, COLUMNS, 3] in 0..1: the mean of every block of pixels that shows one pixel of the drawing."""
+    count, height, width, _ = frames.shape
+    blocks = frames.reshape(count, height // BLOCK, BLOCK, width // BLOCK, BLOCK, 3).astype(np.float32)
+    return blocks.mean((2, 4)) / 255.0
 
 
 class _Matcher:
     """Mean squared differences of masked drawings against every place of some frames, by FFT."""
 
     def __init__(self, frames: np.ndarray) -> None:
-        self.images = images = frames.astype(np.float32) / 255.0
+        self.images = images = frames
         self.count, self.height, self.width = images.shape[:3]
         self.padded = (self.height + CANVAS[0], self.width + CANVAS[1])
         canvas = np.zeros((self.count, *self.padded, 3), np.float32)
@@ -120,8 +135,11 @@ class _Matcher:
         mean = np.maximum(total, 0) / (3 * np.maximum(area, 1))
         return np.where(area >= 0.6 * m.sum(), mean, np.inf).astype(np.float32)
 
-    def near(self, frame: int, rgb: np.ndarray, mask: np.ndarray, place: np.ndarray, reach: int) -> float:
-        """The smallest such difference with the foot within `reach` pixels of `place` (x, y) in one frame."""
+    def near(
+        self, frame: int, rgb: np.ndarray, mask: np.ndarray, place: np.ndarray, reach: int, hidden: np.ndarray
+    ) -> float:
+        """The smallest such difference with the foot within `reach` pixels of `place` (x, y) in one frame, over pixels
+        that are not `hidden` (bool [H, W]); infinite where under 30 % of the drawing can be seen."""
         rows, columns = np.nonzero(mask)
         if len(rows) < SMALLEST:
             return np.inf
@@ -129,17 +147,20 @@ class _Matcher:
         y = place[1] - TOP + rows[None] + dy[:, None]
         x = place[0] - LEFT + columns[None] + dx[:, None]
         inside = (y >= 0) & (y < self.height) & (x >= 0) & (x < self.width)
-        pixels = self.images[frame, y.clip(0, self.height - 1), x.clip(0, self.width - 1)]
+        y, x = y.clip(0, self.height - 1), x.clip(0, self.width - 1)
+        inside &= ~hidden[y, x]
+        pixels = self.images[frame, y, x]
         difference = ((pixels - rgb[rows, columns]) ** 2).mean(2) * inside
         area = inside.sum(1)
         mean = difference.sum(1) / np.maximum(area, 1)
-        return float(np.where(area >= 0.6 * len(rows), mean, np.inf).min())
+        return float(np.where(area >= 0.3 * len(rows), mean, np.inf).min())
 
 
+@lru_cache(maxsize=512)
 def _drawing(puppet: PuppetSpec, scale: float, turn: float) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """(rgb 0..1, label, |u|) of the puppet on the drawing canvas."""
     y, x = np.mgrid[0 : CANVAS[0], 0 : CANVAS[1]].astype(np.float32)
-    painter = Painter((x - LEFT) / scale, (y - TOP) / scale)
+    painter = Painter((x + 0.5 - LEFT) * UNITS_PER_PIXEL / scale, (y + 0.5 - TOP) * UNITS_PER_PIXEL / scale)
     u = np.abs(painter.u)
     paint_puppet(painter, puppet, Pose(foot_x=0, foot_y=0, turn=turn))
     return painter.rgb / 255.0, painter.label, u
@@ -184,30 +205,60 @@ class _Found:
     places: np.ndarray  # int [F, 2]
     poses: np.ndarray  # int [F]
     error: float
+    hidden: np.ndarray  # bool [F, H, W]: where somebody else stands, perhaps in front
 
 
 def _found(heads: np.ndarray, places: np.ndarray) -> _Found:
     at_place = np.stack([heads[:, f, y, x] for f, (x, y) in enumerate(places)], 1)  # [poses, F]
-    return _Found(places=places, poses=at_place.argmin(0), error=float(at_place.min(0).mean()))
+    # The size stays the same through a clip, so one is chosen for all frames; the turn of the head changes.
+    by_scale = at_place.reshape(len(SCALES), len(TURNS), -1)
+    scale = int(by_scale.min(1).mean(1).argmin())
+    poses = scale * len(TURNS) + by_scale[scale].argmin(0)
+    hidden = np.zeros((len(places), *heads.shape[2:]), bool)
+    return _Found(places=places, poses=poses, error=float(by_scale[scale].min(0).mean()), hidden=hidden)
 
 
-def _error(matcher: _Matcher, found: _Found, puppet: PuppetSpec, part: Callable[[np.ndarray, np.ndarray], np.ndarray],
-           reach: int) -> float:  # fmt: skip
-    """Mean over the frames of how badly a part of the drawn puppet fits where the person is; part(label, |u|) -> mask."""
-    errors = np.zeros(len(found.places))
+def _hidden(matcher: _Matcher, puppets: tuple[PuppetSpec, ...], found: list[_Found], n: int) -> np.ndarray:
+    """Bool [F, H, W]: the pixels where the other people's heads and bodies are, as far as they were found."""
+    hidden = np.zeros_like(found[n].hidden)
+    for k, other in enumerate(found):
+        if k == n or other.error > SEEN_HEAD:
+            continue
+        for f, (x, y) in enumerate(other.places):
+            _, label, _ = _drawing(puppets[k], *POSES[other.poses[f]])
+            rows, columns = np.nonzero(label)
+            rows, columns = rows + y - TOP, columns + x - LEFT
+            inside = (rows >= 0) & (rows < matcher.height) & (columns >= 0) & (columns < matcher.width)
+            hidden[f, rows[inside], columns[inside]] = True
+    return hidden
+
+
+def _error(
+    matcher: _Matcher, found: _Found, puppet: PuppetSpec, part: Part, reach: int, outline: PuppetSpec | None = None
+) -> float:
+    """Mean over the frames of how badly a part of the drawn puppet fits where the person is; part(label, |u|) -> mask.
+
+    outline: measure over that part of this drawing instead, as far as the puppet covers it.
+    """
+    errors = np.full(len(found.places), np.inf)
     for pose in np.unique(found.poses):
         rgb, label, u = _drawing(puppet, *POSES[pose])
-        mask = part(label, u)
+        if outline is None:
+            mask = part(label, u)
+        else:
+            _, outline_label, _ = _drawing(outline, *POSES[pose])
+            mask = part(outline_label, u) & (label > 0)
         for f in np.flatnonzero(found.poses == pose):
-            errors[f] = matcher.near(f, rgb, mask, found.places[f], reach)
-    return float(errors.mean())
+            errors[f] = matcher.near(f, rgb, mask, found.places[f], reach, found.hidden[f])
+    seen = np.isfinite(errors)
+    return float(errors[seen].mean()) if seen.any() else np.inf
 
 
 def _head(label: np.ndarray, u: np.ndarray) -> np.ndarray:  # noqa: ARG001 - a part
     return (label == LABEL_HEAD) | (label == LABEL_HAIR)
 
 
-def _worn_part(kind: str) -> Callable[[np.ndarray, np.ndarray], np.ndarray]:
+def _worn_part(kind: str) -> Part:
     """The pixels of an attribute; of a garment without its sleeves, since arms move."""
 
     def part(label: np.ndarray, u: np.ndarray) -> np.ndarray:
@@ -238,9 +289,24 @@ def _worn(puppet: PuppetSpec, attribute: AttributeSpec) -> PuppetSpec:
     return replace(puppet, attributes=(*kept, attribute))
 
 
-def _same_look(a: AttributeSpec, b: AttributeSpec) -> bool:
-    """Plain things of one colour look the same whatever their second colour."""
-    return (a.colour, a.pattern, a.style) == (b.colour, b.pattern, b.style) and a.pattern == "plain"
+def _bare(puppet: PuppetSpec, kind: str) -> PuppetSpec:
+    """The puppet without its attribute of that kind."""
+    return replace(puppet, attributes=tuple(a for a in puppet.attributes if a.kind != kind))
+
+
+def _clearly_different(puppet: PuppetSpec, own: AttributeSpec, rng: np.random.Generator) -> list[AttributeSpec]:
+    """`DISTRACTORS` random looks of the same kind that a person would tell from it at a glance: a red striped shirt and a
+    red dotted one are too close for that, a red one and a blue one are not."""
+    pose = (SCALES[-1], 0.0)
+    rgb, label, u = _drawing(puppet, *pose)
+    mask = _worn_part(own.kind)(label, u)
+    chosen: list[AttributeSpec] = []
+    while len(chosen) < DISTRACTORS:
+        other = sample_attribute(rng, own.kind, held_out=bool(len(chosen) % 2))
+        other_rgb, _, _ = _drawing(_worn(puppet, other), *pose)
+        if float(((rgb - other_rgb)[mask] ** 2).mean()) >= CLEARLY_DIFFERENT:
+            chosen.append(other)
+    return chosen
 
 
 def _attribute_score(
@@ -252,15 +318,16 @@ def _attribute_score(
     rng: np.random.Generator,
 ) -> AttributeScore:
     part = _worn_part(own.kind)
-    others = [p.attribute(own.kind) for k, p in enumerate(puppets) if k != n]
-    rivals = [(a, "swapped") for a in others if a is not None]
-    rivals += [(sample_attribute(rng, own.kind, held_out=bool(k % 2)), "wrong") for k in range(DISTRACTORS)]
     own_error = best = _error(matcher, found, puppets[n], part, CLOSE)
     outcome = "bound" if own_error <= SEEN_ATTRIBUTE else "wrong"
-    for rival, name in rivals:
-        if _same_look(rival, own):
-            continue
-        error = _error(matcher, found, _worn(puppets[n], rival), part, CLOSE)
+    body = own.kind in BODY_KINDS
+    others = [a for k, p in enumerate(puppets) if k != n for a in p.attributes]
+    others = [a for a in others if a.kind == own.kind or (body and a.kind in BODY_KINDS)]
+    rivals = [(a, "swapped") for a in others] + [(a, "wrong") for a in _clearly_different(puppets[n], own, rng)]
+    errors = [(_error(matcher, found, _worn(puppets[n], a), _worn_part(a.kind), CLOSE), name) for a, name in rivals]
+    # Without it there is nothing to slide, so what is below counts where the thing itself would be.
+    errors.append((_error(matcher, found, _bare(puppets[n], own.kind), part, 2, outline=puppets[n]), "wrong"))
+    for error, name in errors:
         if error < best:
             best, outcome = error, name if error <= SEEN_ATTRIBUTE else "wrong"
     return AttributeScore(subject=n, kind=own.kind, outcome=outcome, error=own_error)
@@ -274,20 +341,9 @@ def _leaks(matcher: _Matcher, puppets: tuple[PuppetSpec, ...], found: list[_Foun
             kind = attribute.kind
             if puppet.attribute(kind) or (kind in BODY_KINDS and any(a.kind in BODY_KINDS for a in puppet.attributes)):
                 continue
-            with_it, without = _leak_errors(matcher, puppet, attribute, found[n])
+            dressed, part = _worn(puppet, attribute), _worn_part(kind)
+            with_it = _error(matcher, found[n], dressed, part, 2)
+            without = _error(matcher, found[n], puppet, part, 2, outline=dressed)
             if with_it <= SEEN_ATTRIBUTE and with_it < 0.5 * without:
                 leaks.add((k, kind))
     return leaks
-
-
-def _leak_errors(matcher: _Matcher, bare: PuppetSpec, attribute: AttributeSpec, found: _Found) -> tuple[float, float]:
-    """(error with the attribute, error without it) over those pixels of the puppet that the attribute would cover."""
-    part = _worn_part(attribute.kind)
-    errors = np.zeros((2, len(found.places)))
-    for pose in np.unique(found.poses):
-        rgb, label, u = _drawing(_worn(bare, attribute), *POSES[pose])
-        bare_rgb, bare_label, _ = _drawing(bare, *POSES[pose])
-        mask = part(label, u) & (bare_label > 0)
-        for f in np.flatnonzero(found.poses == pose):
-            errors[:, f] = [matcher.near(f, image, mask, found.places[f], 2) for image in (rgb, bare_rgb)]
-    return float(errors[0].mean()), float(errors[1].mean())

@@ -1,7 +1,9 @@
 """A clip of the puppet world: what happens (`ClipSpec`), its pixels and exact truth (`render_clip`), and the pictures
 that a user would give to ask for it (`reference_set`).
 
-Shapes: F = frames, H, W = pixels (64 x 96 unless told), N = puppets.
+The world is drawn in 64 x 40 large pixels, each shown as 2 x 2: pixel art that a small VAE can keep.
+
+Shapes: F = frames, H, W = pixels (80 x 128), N = puppets.
 """
 
 from dataclasses import asdict, dataclass, field
@@ -22,9 +24,10 @@ from lumosx_core.puppets.draw import (
     paint_puppet,
 )
 from lumosx_core.puppets.motion import ACTIONS, PANS, Placement, camera_x, pose_at, sample_placements
-from lumosx_core.puppets.painter import Painter
-from lumosx_core.puppets.scenes import SCENES, SCENE_WIDTH, ObjectSpec, paint_object, paint_scene, sample_object
+from lumosx_core.puppets.painter import UNITS_PER_PIXEL, Painter
+from lumosx_core.puppets.scenes import SCENE_TOP, SCENE_WIDTH, SCENES, ObjectSpec, paint_object, paint_scene, sample_object
 from lumosx_core.puppets.spec import (
+    BODY_KINDS,
     NAMES,
     AttributeSpec,
     Identity,
@@ -35,7 +38,11 @@ from lumosx_core.puppets.spec import (
 )
 from lumosx_core.references import Attribute, ReferenceSet, Sample, SceneReference, Subject
 
-WIDTH, HEIGHT, FPS = 96, 64, 8
+COLUMNS, ROWS = 64, 40  # pixels of the drawing
+BLOCK = 2  # every pixel of the drawing is shown as BLOCK x BLOCK pixels of the frame
+WIDTH, HEIGHT, FPS = BLOCK * COLUMNS, BLOCK * ROWS, 8
+OBJECT_PLACES = {1: (0.85, 0.15), 2: (0.5, 0.96), 3: (0.34, 0.66)}  # between so many people, shares of the width
+SCENE_VIEW = COLUMNS * UNITS_PER_PIXEL  # width of the frame in units
 # Extent of each attribute in puppet units (u0, v0, u1, v1), with room for its contour.
 ATTRIBUTE_EXTENTS: dict[str, tuple[float, float, float, float]] = {
     "shirt": (-17, -25, 17, -6), "jacket": (-17, -25, 17, -6), "dress": (-17, -25, 17, -2),
@@ -50,15 +57,13 @@ class ClipSpec:
     puppets: tuple[PuppetSpec, ...]
     placements: tuple[Placement, ...]
     objects: tuple[ObjectSpec, ...]
-    object_places: tuple[float, ...]  # x of each object, pixels
+    object_places: tuple[float, ...]  # x of each object, units
     scene: str
     scene_seed: int
-    scene_offset: float  # x of the frame's left edge in the background, pixels
+    scene_offset: float  # x of the frame's left edge in the background, units
     pan: str
     caption: Caption
     frames: int = 9
-    width: int = WIDTH
-    height: int = HEIGHT
 
     def to_dict(self) -> dict:
         """Plain JSON types; `from_dict` reads it back."""
@@ -128,6 +133,8 @@ def sample_clip(
     """
     if not 1 <= people <= 3:
         raise InputError(f"puppet clip: {people} people, expected 1 to 3")
+    if not 0 <= objects <= 2:
+        raise InputError(f"puppet clip: {objects} objects, expected 0 to 2")
     if (frames - 1) % 4:
         raise InputError(f"puppet clip: {frames} frames, expected 4n + 1, for example 9 or 17")
     counts = (attributes,) * people if isinstance(attributes, int) else attributes
@@ -140,16 +147,15 @@ def sample_clip(
         kinds = shared_kinds if not described and count == counts[0] else sample_kinds(rng, count)
         worn: list[AttributeSpec] = []
         for kind in kinds:
-            taken = {(a.colour, a.kind) for p in puppets for a in p.attributes}
             attribute = sample_attribute(rng, kind, held_out=held_out)
-            while (attribute.colour, kind) in taken:  # two people never wear the same thing
+            while any(_easily_confused(attribute, a) for p in puppets for a in p.attributes):
                 attribute = sample_attribute(rng, kind, held_out=held_out)
             worn.append(attribute)
         identity = sample_identity(rng, held_out=held_out)
         while any(_look_alike(identity, p.identity) for p in puppets):
             identity = sample_identity(rng, held_out=held_out)
         puppets.append(PuppetSpec(identity=identity, name=name, attributes=tuple(worn)))
-    placements = sample_placements(rng, people, WIDTH)
+    placements = sample_placements(rng, people, SCENE_VIEW)
     things = tuple(sample_object(rng) for _ in range(objects))
     scene, pan = SCENES[int(rng.integers(len(SCENES)))], PANS[int(rng.choice(3, p=(0.7, 0.15, 0.15)))]
     caption = write_caption(rng, tuple(puppets), placements, things, scene, pan, described=described)
@@ -157,14 +163,20 @@ def sample_clip(
         puppets=tuple(puppets),
         placements=tuple(placements),
         objects=things,
-        object_places=tuple(float(WIDTH * (k + 1) / (objects + 1) + rng.uniform(-4, 4)) for k in range(objects)),
+        object_places=tuple(float(SCENE_VIEW * OBJECT_PLACES[people][k] + rng.uniform(-3, 3)) for k in range(objects)),
         scene=scene,
         scene_seed=int(rng.integers(1 << 30)),
-        scene_offset=float(rng.uniform(13, SCENE_WIDTH - WIDTH - 13)),
+        scene_offset=float(rng.uniform(13, SCENE_WIDTH - SCENE_VIEW - 13)),
         pan=pan,
         caption=caption,
         frames=frames,
     )
+
+
+def _easily_confused(a: AttributeSpec, b: AttributeSpec) -> bool:
+    """Two people in one clip never wear things of one colour in the same place."""
+    place_a, place_b = ("body" if x.kind in BODY_KINDS else x.kind for x in (a, b))
+    return place_a == place_b and a.colour == b.colour
 
 
 def _look_alike(a: Identity, b: Identity) -> bool:
@@ -175,24 +187,39 @@ def _look_alike(a: Identity, b: Identity) -> bool:
 def render_clip(clip: ClipSpec) -> RenderedClip:
     """Pixels and exact truth of the clip."""
     scene = paint_scene(clip.scene, clip.scene_seed)
-    shape = (clip.frames, clip.height, clip.width)
+    shape = (clip.frames, ROWS, COLUMNS)
     frames = np.zeros((*shape, 3), np.uint8)
     owner, label = np.full(shape, -1, np.int8), np.zeros(shape, np.int16)
-    y, x = np.mgrid[0 : clip.height, 0 : clip.width].astype(np.float32) + 0.5
+    y, x = (np.mgrid[0:ROWS, 0:COLUMNS].astype(np.float32) + 0.5) * UNITS_PER_PIXEL
+    y = y + SCENE_TOP
     for f in range(clip.frames):
         shift = camera_x(clip.pan, f)
-        left = int(round(np.clip(clip.scene_offset + shift, 0, SCENE_WIDTH - clip.width)))
-        frames[f] = scene[: clip.height, left : left + clip.width]
+        left = _left_column(clip.scene_offset + shift)
+        frames[f] = scene[:, left : left + COLUMNS]
         for thing, place_x in zip(clip.objects, clip.object_places, strict=True):
-            painter = Painter(x - place_x + shift, y - 56.0)
+            moved = UNITS_PER_PIXEL * round((place_x - shift) / UNITS_PER_PIXEL)
+            painter = Painter(x - moved, y - 57.0)
             paint_object(painter, thing)
             _stamp(frames[f], owner[f], label[f], painter, -1)
         for n, (puppet, place) in enumerate(zip(clip.puppets, clip.placements, strict=True)):
-            painter = draw_puppet(puppet, pose_at(place, f), clip.width, clip.height)
+            painter = draw_puppet(puppet, pose_at(place, f), COLUMNS, ROWS, SCENE_TOP)
             _stamp(frames[f], owner[f], label[f], painter, n)
     heads = (label == LABEL_HEAD) | (label == LABEL_HAIR)
     boxes = [[_bounding_box(heads[f] & (owner[f] == n)) for n in range(len(clip.puppets))] for f in range(clip.frames)]
-    return RenderedClip(frames=frames, owner=owner, label=label, face_boxes=np.asarray(boxes, np.float32))
+    return RenderedClip(
+        frames=_enlarged(frames), owner=_enlarged(owner), label=_enlarged(label),
+        face_boxes=BLOCK * np.asarray(boxes, np.float32),
+    )  # fmt: skip
+
+
+def _left_column(offset: float) -> int:
+    """The column of the scene that is at the frame's left edge."""
+    return int(np.clip(round(offset / UNITS_PER_PIXEL), 0, round(SCENE_WIDTH / UNITS_PER_PIXEL) - COLUMNS))
+
+
+def _enlarged(pixels: np.ndarray) -> np.ndarray:
+    """[F, rows, columns, ...] with every pixel as BLOCK x BLOCK."""
+    return pixels.repeat(BLOCK, 1).repeat(BLOCK, 2)
 
 
 def _stamp(frame: np.ndarray, owner: np.ndarray, label: np.ndarray, painter: Painter, index: int) -> None:
@@ -228,7 +255,7 @@ class _Camera:
         )
 
     def painter(self, width: int, height: int, scale: float, centre_u: float, centre_v: float) -> Painter:
-        """A painter for width x height pixels at `scale` pixels per unit, looking at (centre_u, centre_v)."""
+        """A painter for width x height large pixels at `scale` of them per unit, looking at (centre_u, centre_v)."""
         y, x = np.mgrid[0:height, 0:width].astype(np.float32) + 0.5
         x, y = (x - width / 2) / (scale * self.zoom), (y - height / 2) / (scale * self.zoom)
         cos, sin = np.cos(self.tilt), np.sin(self.tilt)
@@ -237,24 +264,28 @@ class _Camera:
     def photograph(self, painter: Painter, backdrop: np.ndarray) -> Image.Image:
         """The painted pixels in this light before `backdrop` (a colour [3])."""
         shown = np.where(painter.label[..., None] > 0, painter.rgb * self.light, backdrop)
-        return Image.fromarray(np.clip(shown, 0, 255).astype(np.uint8))
+        return _picture(np.clip(shown, 0, 255).astype(np.uint8))
+
+
+def _picture(pixels: np.ndarray) -> Image.Image:
+    return Image.fromarray(_enlarged(pixels[None])[0])
 
 
 def face_picture(rng: np.random.Generator, puppet: PuppetSpec) -> Image.Image:
-    """A square face crop (64 x 64) of the puppet without its attributes: another pose, scale, flip and light, in front
+    """A square face crop (80 x 80) of the puppet without its attributes: another pose, scale, flip and light, in front
     of a plain wall."""
     camera = _Camera.sample(rng)
-    painter = camera.painter(64, 64, 64 / 34, 0.0, HEAD_V)
+    painter = camera.painter(ROWS, ROWS, ROWS / 34, 0.0, HEAD_V)
     pose = Pose(foot_x=0, foot_y=0, turn=float(rng.uniform(-0.8, 0.8)))
     paint_puppet(painter, PuppetSpec(identity=puppet.identity, name=puppet.name, attributes=()), pose)
     return camera.photograph(painter, rng.uniform(150, 245, 3))
 
 
 def attribute_picture(rng: np.random.Generator, attribute: AttributeSpec) -> Image.Image:
-    """A cut-out of the attribute alone on white, at most 96 x 64: another pose, scale, flip and light."""
+    """A cut-out of the attribute alone on white, at most 128 x 80: another pose, scale, flip and light."""
     camera = _Camera.sample(rng)
     u0, v0, u1, v1 = ATTRIBUTE_EXTENTS[attribute.kind]
-    scale = min(WIDTH / (u1 - u0), HEIGHT / (v1 - v0))
+    scale = min(COLUMNS / (u1 - u0), ROWS / (v1 - v0))
     size = (max(1, int(scale * (u1 - u0))), max(1, int(scale * (v1 - v0))))
     painter = camera.painter(*size, scale, (u0 + u1) / 2, (v0 + v1) / 2)
     arms = rng.uniform(0.15, 0.8, 2)
@@ -263,19 +294,19 @@ def attribute_picture(rng: np.random.Generator, attribute: AttributeSpec) -> Ima
 
 
 def object_picture(rng: np.random.Generator, thing: ObjectSpec) -> Image.Image:
-    """A cut-out of the object alone on white (64 x 64): another scale, flip and light."""
+    """A cut-out of the object alone on white (80 x 80): another scale, flip and light."""
     camera = _Camera.sample(rng)
-    painter = camera.painter(64, 64, 64 / 30, 0.0, -13.0)
+    painter = camera.painter(ROWS, ROWS, ROWS / 30, 0.0, -13.0)
     paint_object(painter, thing)
     return camera.photograph(painter, np.full(3, 255.0))
 
 
 def background_picture(rng: np.random.Generator, clip: ClipSpec) -> Image.Image:
-    """The clip's background without anybody (96 x 64), seen from a slightly different place and in another light."""
+    """The clip's background without anybody (128 x 80), seen from a slightly different place and in another light."""
     scene = paint_scene(clip.scene, clip.scene_seed)
-    left = int(np.clip(clip.scene_offset + rng.integers(-8, 9), 0, SCENE_WIDTH - clip.width))
+    left = _left_column(clip.scene_offset + float(rng.integers(-8, 9)))
     light = rng.uniform(0.9, 1.06)
-    return Image.fromarray(np.clip(scene[:, left : left + clip.width] * light, 0, 255).astype(np.uint8))
+    return _picture(np.clip(scene[:, left : left + COLUMNS] * light, 0, 255).astype(np.uint8))
 
 
 def reference_set(rng: np.random.Generator, clip: ClipSpec, *, background: bool = False) -> ReferenceSet:

@@ -23,7 +23,7 @@ from lumosx_core.model.vae import decode_video, encode_video
 from lumosx_core.references import Sample, prepare_reference_image, to_unit_range
 from lumosx_core.relation_graph import draw_relation_graph
 from lumosx_core.sampling.guidance import Condition, guided_velocity
-from lumosx_core.sampling.pipeline import LumosXPipeline
+from lumosx_core.sampling.pipeline import LumosXPipeline, PipelineDefaults
 from lumosx_core.sampling.schedule import flow_sigmas
 from lumosx_core.sampling.solver import solver_named
 from lumosx_core.text_spans import BoundPrompt, bind_prompt
@@ -72,6 +72,14 @@ class GenerationConfig:
             if getattr(self, name) not in allowed:
                 raise InputError(f"{name} is {getattr(self, name)!r}, expected {' or '.join(allowed)}")
         solver_named(self.solver)
+
+
+def default_config(defaults: PipelineDefaults) -> GenerationConfig:
+    """The configuration of a pipeline's own defaults."""
+    return GenerationConfig(
+        width=defaults.width, height=defaults.height, frames=defaults.frames, steps=defaults.steps, cfg=defaults.cfg,
+        shift=defaults.shift, fps=defaults.fps, negative_prompt=defaults.negative_prompt,
+    )  # fmt: skip
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -63,7 +63,7 @@ class LatentDataset:
             at = 0
             for row, sample in enumerate(samples):
                 rows = slice(at, at := at + len(sample["kinds"]))
-                key = (tuple(sample["kinds"]), tuple(sample["subjects"]))
+                key = (tuple(sample["kinds"]), tuple(sample["subjects"]), video.shape[2])
                 self.buckets.setdefault(key, []).append(
                     {"video": video[row], "reference": reference[rows], "context": context[row], "levels": levels[rows]}
                 )
@@ -88,7 +88,7 @@ class LatentDataset:
         for n in np.flatnonzero(rng.random(size) < text_dropout):
             context[n] = 0
             context[n, : len(self.empty_context)] = self.empty_context
-        kinds, subjects = key
+        kinds, subjects, _ = key
         grid = (video.shape[2], video.shape[3] // 2, video.shape[4] // 2)
         return Batch(
             video=video,

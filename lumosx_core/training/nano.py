@@ -37,7 +37,7 @@ class NanoRecipe:
 
     shards: int = 32
     clips_per_shard: int = 250
-    frames: int = 17  # pixel frames of a clip, 4n + 1
+    frames: tuple[int, ...] = (9, 9, 17, 9)  # pixel frames (4n + 1) of the clips of one shard after the other, in turn
     seed: int = 1  # of the rendered clips
     vae_shards: int = 4  # the VAE learns from the first few shards
     vae: VaeRecipe = field(default_factory=VaeRecipe)
@@ -46,7 +46,7 @@ class NanoRecipe:
     training: TrainingConfig = field(
         default_factory=lambda: TrainingConfig(
             steps=12000, batch=8, learning_rate=1e-3, warmup_steps=200, ema_decay=0.998, timestep_shift=2.5,
-            frames=(3, 3, 3, 5), save_every=200, seed=3,
+            save_every=200, seed=3,
         )
     )  # fmt: skip
     defaults: PipelineDefaults = field(
@@ -60,7 +60,7 @@ class NanoRecipe:
 DEBUG_RECIPE = NanoRecipe(
     shards=1,
     clips_per_shard=8,
-    frames=5,
+    frames=(5,),
     vae_shards=1,
     vae=VaeRecipe(
         base_dim=12,
@@ -74,7 +74,7 @@ DEBUG_RECIPE = NanoRecipe(
     ),
     text=TextRecipe(vocabulary=300, dim=24, layers=1, heads=2, ffn_dim=32, captions=400, steps=2, batch=4),
     preset="debug",
-    training=TrainingConfig(steps=2, batch=2, warmup_steps=1, save_every=1, frames=(1, 2)),
+    training=TrainingConfig(steps=2, batch=2, warmup_steps=1, save_every=1),
 )
 
 
@@ -120,7 +120,11 @@ class _Run:
         recipe = self.recipe
         return [
             ShardPlan(
-                folder=self.out / "clips", index=n, seed=recipe.seed, count=recipe.clips_per_shard, frames=recipe.frames
+                folder=self.out / "clips",
+                index=n,
+                seed=recipe.seed,
+                count=recipe.clips_per_shard,
+                frames=recipe.frames[n % len(recipe.frames)],
             )
             for n in range(recipe.shards)
         ]

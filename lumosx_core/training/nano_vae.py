@@ -20,6 +20,7 @@ import torch.nn.functional as F
 from diffusers import AutoencoderKLWan
 from diffusers.models.autoencoders.autoencoder_kl_wan import WanCausalConv3d
 
+from lumosx_core.puppets.world import BLOCK
 from lumosx_core.training.nano_data import read_shard
 
 
@@ -28,9 +29,9 @@ class VaeRecipe:
     """Sizes and schedule of the nano VAE."""
 
     base_dim: int = 16  # channels at full resolution; Wan has 96
-    picture_steps: int = 1800
-    decoder_steps: int = 500  # the encoder is kept as it starts for so many steps of the first phase
-    clip_steps: int = 800
+    picture_steps: int = 1500
+    decoder_steps: int = 300  # the encoder is kept as it starts for so many steps of the first phase
+    clip_steps: int = 600
     crop: int = 48  # side of the random crops, pixels
     picture_batch: int = 12
     clip_batch: int = 3
@@ -152,14 +153,14 @@ class ClipPool:
 
     def __init__(self, shards: list[Path], seed: int) -> None:
         loaded = [read_shard(path) for path in shards]
-        self.frames = np.concatenate([frames for frames, _, _ in loaded])
+        self.frames = [clip for frames, _, _ in loaded for clip in frames]
         self.references = np.concatenate([references for _, references, _ in loaded])
         self.rng = np.random.default_rng(seed)
 
     def _crop(self, clip: np.ndarray, size: int) -> np.ndarray:
-        """A random size x size crop of uint8 [F, H, W, 3], mirrored half of the time."""
-        top = int(self.rng.integers(clip.shape[1] - size + 1))
-        left = int(self.rng.integers(clip.shape[2] - size + 1))
+        """A random size x size crop of uint8 [F, H, W, 3] on the grid of the drawing's pixels, mirrored half of the time."""
+        top = BLOCK * int(self.rng.integers((clip.shape[1] - size) // BLOCK + 1))
+        left = BLOCK * int(self.rng.integers((clip.shape[2] - size) // BLOCK + 1))
         crop = clip[:, top : top + size, left : left + size]
         return crop[:, :, ::-1] if self.rng.random() < 0.5 else crop
 

@@ -1,0 +1,1 @@
+"""Measuring models: the puppet benchmark and the check against golden numbers."""
