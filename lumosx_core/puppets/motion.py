@@ -10,7 +10,7 @@ from lumosx_core.puppets.painter import UNITS_PER_PIXEL
 
 ACTIONS = ("stand", "walk", "wave", "jump", "turn", "dance")
 PANS = ("none", "left", "right")
-PERIOD = 8.0  # frames of one cycle of waving, walking, dancing
+PERIOD = 16.0  # frames of one cycle of waving, walking, dancing, jumping
 
 
 @dataclass(frozen=True, kw_only=True)

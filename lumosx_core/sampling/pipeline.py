@@ -64,6 +64,23 @@ class LumosXPipeline:
         return self.transformer.patch_embedding.weight.device
 
 
+def check_device(device: str) -> None:
+    """Raises InputError if torch has no such device on this machine."""
+    try:
+        torch.empty(0, device=device)
+    except (RuntimeError, AssertionError) as error:
+        raise InputError(f"device {device!r} cannot be used ({str(error).splitlines()[0]}); `lumosx doctor` lists those "
+                         "that can") from error  # fmt: skip
+
+
+def weights_type(name: str) -> torch.dtype:
+    """The torch type of "fp32", "bf16" or "fp16". Raises InputError for other names."""
+    types = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
+    if name not in types:
+        raise InputError(f"type of weights {name!r}, expected one of {', '.join(types)}")
+    return types[name]
+
+
 def save_defaults(folder: Path, defaults: PipelineDefaults) -> None:
     """Write `pipeline.json`."""
     (folder / "pipeline.json").write_text(json.dumps(asdict(defaults), indent=2, ensure_ascii=False) + "\n", "utf-8")
@@ -78,6 +95,7 @@ def load_pipeline(
     Raises InputError naming what is missing and how to get it.
     """
     folder = Path(folder)
+    check_device(device)
     tokenizer = next((folder / n for n in ("spiece.model", "tokenizer.json") if (folder / n).exists()), None)
     missing = [
         name

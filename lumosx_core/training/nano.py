@@ -12,6 +12,8 @@ from collections.abc import Callable
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 
+from diffusers import AutoencoderKLWan
+
 from lumosx_core.errors import InputError
 from lumosx_core.model.checkpoint import save_transformer
 from lumosx_core.model.config import PRESETS
@@ -145,10 +147,13 @@ class _Run:
         if target.exists():
             return
         shards = [self._need(plan.path, "clips") for plan in self._plans()[: self.recipe.vae_shards]]
-        vae = train_vae(self.recipe.vae, shards, lambda vae: None, lambda line: self.log(f"vae: {line}"))
+        vae = train_vae(self.recipe.vae, shards, self._save_partial_vae, lambda line: self.log(f"vae: {line}"))
         mean, std = latent_statistics(vae.train(False), shards[0])
         vae.register_to_config(latents_mean=mean.tolist(), latents_std=std.tolist())
         save_vae(target, vae)
+
+    def _save_partial_vae(self, vae: AutoencoderKLWan) -> None:
+        save_vae(self.out / "vae-partial.safetensors", vae)
 
     def text(self) -> None:
         """Train vocabulary and text encoder."""

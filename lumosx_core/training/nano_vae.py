@@ -31,7 +31,7 @@ class VaeRecipe:
     base_dim: int = 16  # channels at full resolution; Wan has 96
     picture_steps: int = 1500
     decoder_steps: int = 300  # the encoder is kept as it starts for so many steps of the first phase
-    clip_steps: int = 600
+    clip_steps: int = 800
     crop: int = 48  # side of the random crops, pixels
     picture_batch: int = 12
     clip_batch: int = 3
@@ -201,7 +201,7 @@ def train_vae(
     with single_frame_convolutions():
         for phase, steps, rate in (
             ("pictures", recipe.picture_steps, recipe.learning_rate),
-            ("clips", recipe.clip_steps, recipe.learning_rate / 2),
+            ("clips", recipe.clip_steps, recipe.learning_rate),
         ):
             optimizer = torch.optim.AdamW(vae.parameters(), lr=rate, weight_decay=0.0, betas=(0.9, 0.98))
             started = time.monotonic()

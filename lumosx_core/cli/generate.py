@@ -1,0 +1,55 @@
+"""Make videos from a sample folder: reference pictures grouped by subject, and a prompt.
+
+SAMPLE/caption.txt holds the prompt; pictures lie in SAMPLE/subjects/<n>/face_<name>.png, SAMPLE/subjects/<n>/<phrase>.png,
+SAMPLE/objects/<phrase>.png and SAMPLE/background/<phrase>.png, where a phrase is the words of the prompt.
+"""
+
+import argparse
+from pathlib import Path
+
+from lumosx_core.cli.sampling_options import add_sampling_arguments, generation_config
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Options of the command."""
+    parser.add_argument("sample", type=Path, metavar="SAMPLE", help="the sample folder")
+    parser.add_argument("--out", type=Path, default=Path("outputs"), help="folder for the files (default: outputs)")
+    parser.add_argument("--name", help="beginning of the file names (default: the sample's name)")
+    parser.add_argument("--prompt", help="instead of the one in caption.txt")
+    parser.add_argument("--model", type=Path, help="model folder (default: the embedded nano model)")
+    parser.add_argument("--device", default="cpu", help="cpu, cuda, cuda:1, ... (default: cpu)")
+    parser.add_argument("--dtype", default="fp32", choices=("fp32", "bf16", "fp16"), help="of the weights in memory")
+    parser.add_argument("--seed", type=int, nargs="+", default=[0], help="one video per seed")
+    parser.add_argument("--png", action="store_true", help="write the frames as PNG files too")
+    parser.add_argument("--on-problem", default="error", choices=("error", "warn"),
+                        help="a phrase that is not in the prompt: stop, or go on without its words")  # fmt: skip
+    add_sampling_arguments(parser)
+
+
+def run(options: argparse.Namespace) -> int:
+    """Generate and say where the files are."""
+    from dataclasses import replace
+
+    from lumosx_core.cli.progress import ProgressBars
+    from lumosx_core.references import read_sample
+    from lumosx_core.sampling.generate import generate, writable_folder
+    from lumosx_core.sampling.pipeline import NANO_FOLDER, load_pipeline, weights_type
+
+    sample = read_sample(options.sample)
+    if options.prompt is not None:
+        sample = replace(sample, prompt=options.prompt)
+    writable_folder(options.out)
+    pipeline = load_pipeline(options.model or NANO_FOLDER, device=options.device, dtype=weights_type(options.dtype))
+    config = replace(generation_config(options, pipeline.defaults), on_problem=options.on_problem)
+    name = options.name or options.sample.resolve().name
+    with ProgressBars() as progress:
+        written = generate(
+            pipeline, sample, config, options.out, seeds=tuple(options.seed), name=name, png=options.png, progress=progress
+        )
+    print(f"relations      {options.out / f'{name}_relations.png'}")
+    for files in written:
+        print(f"video          {files.video}")
+        print(f"contact sheet  {files.contact_sheet}")
+        if files.png_folder is not None:
+            print(f"frames         {files.png_folder}")
+    return 0

@@ -1,0 +1,39 @@
+"""Progress bars with the time left, for the commands that take long."""
+
+from types import TracebackType
+
+from tqdm import tqdm
+
+
+class ProgressBars:
+    """A `Progress` callable (stage, done, total) that shows one bar per stage. Use as a context manager."""
+
+    def __init__(self) -> None:
+        self.stage = ""
+        self.bar: tqdm | None = None
+
+    def __call__(self, stage: str, done: int, total: int) -> None:
+        """Show that `done` of `total` steps of a stage are done."""
+        if stage != self.stage or self.bar is None:
+            self.close()
+            self.stage = stage
+            self.bar = tqdm(total=total, desc=stage, leave=True, dynamic_ncols=True)
+        self.bar.update(done - self.bar.n)
+
+    def close(self) -> None:
+        """Finish the current bar."""
+        if self.bar is not None:
+            self.bar.update(self.bar.total - self.bar.n)
+            self.bar.close()
+            self.bar = None
+
+    def __enter__(self) -> "ProgressBars":
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        if kind is None:
+            self.close()
+        elif self.bar is not None:
+            self.bar.close()

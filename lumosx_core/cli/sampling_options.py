@@ -1,0 +1,57 @@
+"""The sampling options that `generate`, `demo` and `evaluate` share, and the configuration they mean."""
+
+import argparse
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from lumosx_core.sampling.generate import GenerationConfig
+    from lumosx_core.sampling.pipeline import PipelineDefaults
+
+# Options whose value replaces a field of GenerationConfig when it is given.
+FIELDS = (
+    "width", "height", "frames", "steps", "cfg", "shift", "solver", "fps", "negative_prompt", "negative_spans",
+    "attention", "ratio", "pool_layout",
+)  # fmt: skip
+
+
+def add_sampling_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the options; without them the model's own defaults hold."""
+    group = parser.add_argument_group("sampling (defaults: those of the model)")
+    group.add_argument("--width", type=int, help="pixels, a multiple of 16")
+    group.add_argument("--height", type=int, help="pixels, a multiple of 16")
+    group.add_argument("--frames", type=int, help="4n + 1")
+    group.add_argument("--fps", type=int)
+    group.add_argument("--steps", type=int)
+    group.add_argument("--cfg", type=float, help="guidance scale; 1 switches guidance off")
+    group.add_argument("--shift", type=float, help="more time at high noise above 1")
+    group.add_argument("--solver", help="dpmpp_2m, unipc or euler")
+    group.add_argument("--negative-prompt")
+    group.add_argument("--negative-spans", help="positive or none: words of the bias in the negative pass")
+    group.add_argument("--sequential-cfg", action="store_true", help="both passes one after the other: half the memory")
+    group.add_argument("--attention", help="auto, sdpa, sage or flash")
+    group.add_argument("--ratio", type=float, help="strength of the multilevel cross-attention mask")
+    group.add_argument("--pool-layout", help="released or aligned")
+    group.add_argument("--no-relational-positions", action="store_true", help="ablation: positions without groups")
+    group.add_argument("--no-self-attention-mask", action="store_true", help="ablation: references see everything")
+
+
+def chosen_changes(options: argparse.Namespace) -> dict[str, object]:
+    """The fields of GenerationConfig that the user set."""
+    changes: dict[str, object] = {
+        name: getattr(options, name) for name in FIELDS if getattr(options, name) is not None
+    }
+    if options.sequential_cfg:
+        changes["cfg_batched"] = False
+    if options.no_relational_positions:
+        changes["relational_positions"] = False
+    if options.no_self_attention_mask:
+        changes["causal_self_attention_mask"] = False
+    return changes
+
+
+def generation_config(options: argparse.Namespace, defaults: "PipelineDefaults") -> "GenerationConfig":
+    """The model's defaults with the user's changes. Raises InputError for values out of range."""
+    from lumosx_core.sampling.generate import default_config
+
+    return replace(default_config(defaults), **chosen_changes(options))

@@ -1,0 +1,87 @@
+"""Train a model: `nano` runs the whole recipe of the embedded model, `transformer` the training loop on latent shards.
+
+Both go on where they were stopped. `--debug` is a run of seconds that shows that everything works.
+"""
+
+import argparse
+from pathlib import Path
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Options of the command."""
+    what = parser.add_subparsers(dest="what", required=True, metavar="WHAT")
+    nano = what.add_parser("nano", help="render, train VAE, text encoder and transformer, export")
+    nano.add_argument("--out", type=Path, default=Path("runs/nano"), help="folder of the run (default: runs/nano)")
+    nano.add_argument("--stage", nargs="+", help="only these stages: clips vae text latents transformer export")
+    nano.add_argument("--steps", type=int, help="training steps of the transformer, instead of the recipe's")
+    nano.add_argument("--shards", type=int, help="shards of 250 clips, instead of the recipe's")
+    nano.add_argument("--workers", type=int, help="processes that render (default: one per core)")
+    nano.add_argument("--device", default="cpu", help="cpu or cuda, for the transformer")
+    nano.add_argument("--debug", action="store_true", help="tiny sizes, seconds on a CPU")
+    loop = what.add_parser("transformer", help="the training loop on a folder of latents-*.safetensors")
+    loop.add_argument("data", type=Path, help="folder with latents-*.safetensors")
+    loop.add_argument("--out", type=Path, required=True, help="folder of the run")
+    loop.add_argument("--preset", default="t2v_1_3b", help="t2v_1_3b, t2v_14b, nano or debug")
+    loop.add_argument("--initial", type=Path, help="weights to start from (Wan2.1)")
+    loop.add_argument("--steps", type=int, default=16000)
+    loop.add_argument("--batch", type=int, default=1)
+    loop.add_argument("--learning-rate", type=float, default=1e-5)
+    loop.add_argument("--precision", default="bf16", choices=("fp32", "bf16"))
+    loop.add_argument("--seed", type=int, default=0)
+    loop.add_argument("--device", default="cuda")
+
+
+def run(options: argparse.Namespace) -> int:
+    """Train."""
+    return _run_nano(options) if options.what == "nano" else _run_transformer(options)
+
+
+def _run_nano(options: argparse.Namespace) -> int:
+    from dataclasses import replace
+
+    from lumosx_core.sampling.generate import writable_folder
+    from lumosx_core.sampling.pipeline import check_device
+    from lumosx_core.training.nano import DEBUG_RECIPE, STAGES, NanoRecipe, train_nano
+
+    check_device(options.device)
+    recipe = DEBUG_RECIPE if options.debug else NanoRecipe()
+    if options.steps is not None:
+        recipe = replace(recipe, training=replace(recipe.training, steps=options.steps))
+    if options.shards is not None:
+        recipe = replace(recipe, shards=options.shards)
+    folder = train_nano(
+        writable_folder(options.out), recipe, stages=tuple(options.stage or STAGES), workers=options.workers,
+        device=options.device, log=lambda line: print(line, flush=True),
+    )  # fmt: skip
+    print(f"model folder: {folder}")
+    return 0
+
+
+def _run_transformer(options: argparse.Namespace) -> int:
+    from lumosx_core.cli.progress import ProgressBars
+    from lumosx_core.errors import InputError
+    from lumosx_core.model.checkpoint import read_state_dict, save_transformer
+    from lumosx_core.model.config import PRESETS
+    from lumosx_core.sampling.generate import writable_folder
+    from lumosx_core.sampling.pipeline import check_device
+    from lumosx_core.training.config import TrainingConfig
+    from lumosx_core.training.latent_dataset import LatentDataset
+    from lumosx_core.training.train import train
+
+    if options.preset not in PRESETS:
+        raise InputError(f"unknown preset {options.preset!r}; expected one of {', '.join(PRESETS)}")
+    check_device(options.device)
+    out = writable_folder(options.out)
+    config = TrainingConfig(
+        steps=options.steps, batch=options.batch, learning_rate=options.learning_rate, precision=options.precision,
+        gradient_checkpointing=options.preset.startswith("t2v"), seed=options.seed,
+    )  # fmt: skip
+    initial = read_state_dict(options.initial)[0] if options.initial else None
+    with ProgressBars() as progress:
+        model = train(
+            config, PRESETS[options.preset], LatentDataset(options.data), out, device=options.device, initial=initial,
+            on_step=lambda step, figures: progress(f"loss {figures['loss']:.3f}", step + 1, config.steps),
+        )  # fmt: skip
+    target = save_transformer(out / "transformer.safetensors", model.state_dict(), model.config, storage="bf16")
+    print(f"averaged weights: {target}")
+    return 0
