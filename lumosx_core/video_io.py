@@ -129,7 +129,7 @@ def write_png_frames(folder: str | Path, frames: np.ndarray, *, overwrite: bool 
 
 def _encode(path: Path, frames: np.ndarray, rate: Fraction, tags: dict[str, str], crf: int, enlarge: int) -> None:
     import av
-    from av.video.reformatter import Colorspace, ColorRange
+    from av.video.reformatter import ColorRange, Colorspace
 
     with av.open(str(path), mode="w", format="mp4", options={"movflags": "+faststart"}) as container:
         container.metadata.update(tags)

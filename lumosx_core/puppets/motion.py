@@ -64,7 +64,8 @@ def pose_at(place: Placement, frame: int) -> Pose:
         return replace(pose, turn=math.sin(cycle))
     if place.action == "dance":
         sway = math.sin(cycle)
-        return replace(pose, bob=UNITS_PER_PIXEL * round(0.5 + 0.5 * sway), left_arm=1.2 + 0.6 * sway, right_arm=1.2 - 0.6 * sway, turn=0.5 * sway)
+        lift = UNITS_PER_PIXEL * round(0.5 + 0.5 * sway)
+        return replace(pose, bob=lift, left_arm=1.2 + 0.6 * sway, right_arm=1.2 - 0.6 * sway, turn=0.5 * sway)
     return pose
 
 

@@ -5,10 +5,11 @@ and measures the mean squared difference of the colours where the drawing is vis
 specifications only, never where the clip's author meant to put anybody.
 
 - A person is *found* in every scored frame where the head fits best, all people at different places. The identity is
-  right if the own head fits better there than the other people's and than `DISTRACTORS` random ones.
+  right if the own head fits better there than the other people's and than `DISTRACTORS` random, clearly different
+  ones.
 - An attribute is *bound* if, at its owner's place, its own look fits better than what the others wear there, than clearly
-  different random looks of the same kind and than nothing; *swapped* if another person's thing fits best, or if somebody who wears
-  nothing of that kind shows it; else *wrong*. It is also wrong if the person who shows it is not the owner.
+  different random looks of the same kind and than nothing; *swapped* if another person's thing fits best, or if
+  somebody who wears nothing of that kind shows it; else *wrong*. It is also wrong if the person is not recognised.
 
 Shapes: F = frames, H, W = pixels, K = candidate drawings.
 """
@@ -23,8 +24,8 @@ import numpy as np
 from lumosx_core.errors import InputError
 from lumosx_core.puppets.draw import ATTRIBUTE_LABELS, LABEL_HAIR, LABEL_HEAD, Pose, paint_puppet
 from lumosx_core.puppets.painter import UNITS_PER_PIXEL, Painter
-from lumosx_core.puppets.world import BLOCK, HEIGHT, WIDTH
 from lumosx_core.puppets.spec import BODY_KINDS, AttributeSpec, PuppetSpec, sample_attribute, sample_identity
+from lumosx_core.puppets.world import BLOCK, HEIGHT, WIDTH
 
 DISTRACTORS = 8
 SCALES = (0.86, 1.0)  # puppets come in these sizes
@@ -273,13 +274,10 @@ def _identity_is_right(
 ) -> bool:
     if found.error > SEEN_HEAD:
         return False
-    rivals = [p.identity for k, p in enumerate(puppets) if k != n]
-    rivals += [sample_identity(rng, held_out=bool(k % 2)) for k in range(DISTRACTORS)]
-    return all(
-        found.error <= _error(matcher, found, replace(puppets[n], identity=rival), _head, 2)
-        for rival in rivals
-        if rival != puppets[n].identity
-    )
+    own = puppets[n]
+    rivals = [replace(own, identity=p.identity) for k, p in enumerate(puppets) if k != n]
+    rivals += _clearly_different(own, _head, lambda held: replace(own, identity=sample_identity(rng, held_out=held)))
+    return all(found.error <= _error(matcher, found, rival, _head, 2) for rival in rivals)
 
 
 def _worn(puppet: PuppetSpec, attribute: AttributeSpec) -> PuppetSpec:
@@ -294,16 +292,21 @@ def _bare(puppet: PuppetSpec, kind: str) -> PuppetSpec:
     return replace(puppet, attributes=tuple(a for a in puppet.attributes if a.kind != kind))
 
 
-def _clearly_different(puppet: PuppetSpec, own: AttributeSpec, rng: np.random.Generator) -> list[AttributeSpec]:
-    """`DISTRACTORS` random looks of the same kind that a person would tell from it at a glance: a red striped shirt and a
-    red dotted one are too close for that, a red one and a blue one are not."""
+def _clearly_different(
+    puppet: PuppetSpec, part: Part, sample: Callable[[bool], PuppetSpec]
+) -> list[PuppetSpec]:
+    """`DISTRACTORS` random variants of the puppet whose part a person would tell from its own at a glance: a red striped
+    shirt and a red dotted one are too close for that, a red one and a blue one are not.
+
+    sample(held_out) draws a variant, alternately from the training part and the held-out part.
+    """
     pose = (SCALES[-1], 0.0)
     rgb, label, u = _drawing(puppet, *pose)
-    mask = _worn_part(own.kind)(label, u)
-    chosen: list[AttributeSpec] = []
+    mask = part(label, u)
+    chosen: list[PuppetSpec] = []
     while len(chosen) < DISTRACTORS:
-        other = sample_attribute(rng, own.kind, held_out=bool(len(chosen) % 2))
-        other_rgb, _, _ = _drawing(_worn(puppet, other), *pose)
+        other = sample(bool(len(chosen) % 2))
+        other_rgb, _, _ = _drawing(other, *pose)
         if float(((rgb - other_rgb)[mask] ** 2).mean()) >= CLEARLY_DIFFERENT:
             chosen.append(other)
     return chosen
@@ -323,8 +326,13 @@ def _attribute_score(
     body = own.kind in BODY_KINDS
     others = [a for k, p in enumerate(puppets) if k != n for a in p.attributes]
     others = [a for a in others if a.kind == own.kind or (body and a.kind in BODY_KINDS)]
-    rivals = [(a, "swapped") for a in others] + [(a, "wrong") for a in _clearly_different(puppets[n], own, rng)]
-    errors = [(_error(matcher, found, _worn(puppets[n], a), _worn_part(a.kind), CLOSE), name) for a, name in rivals]
+
+    def random_look(held_out: bool) -> PuppetSpec:
+        return _worn(puppets[n], sample_attribute(rng, own.kind, held_out=held_out))
+
+    errors = [(_error(matcher, found, _worn(puppets[n], a), _worn_part(a.kind), CLOSE), "swapped") for a in others]
+    errors += [(_error(matcher, found, rival, part, CLOSE), "wrong")
+               for rival in _clearly_different(puppets[n], part, random_look)]  # fmt: skip
     # Without it there is nothing to slide, so what is below counts where the thing itself would be.
     errors.append((_error(matcher, found, _bare(puppets[n], own.kind), part, 2, outline=puppets[n]), "wrong"))
     for error, name in errors:

@@ -23,9 +23,17 @@ from lumosx_core.puppets.draw import (
     paint_attribute,
     paint_puppet,
 )
-from lumosx_core.puppets.motion import ACTIONS, PANS, Placement, camera_x, pose_at, sample_placements
+from lumosx_core.puppets.motion import PANS, Placement, camera_x, pose_at, sample_placements
 from lumosx_core.puppets.painter import UNITS_PER_PIXEL, Painter
-from lumosx_core.puppets.scenes import SCENE_TOP, SCENE_WIDTH, SCENES, ObjectSpec, paint_object, paint_scene, sample_object
+from lumosx_core.puppets.scenes import (
+    SCENE_TOP,
+    SCENE_WIDTH,
+    SCENES,
+    ObjectSpec,
+    paint_object,
+    paint_scene,
+    sample_object,
+)
 from lumosx_core.puppets.spec import (
     BODY_KINDS,
     NAMES,

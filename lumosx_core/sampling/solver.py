@@ -8,6 +8,7 @@ of the clean latent, and may raise to cancel.
 """
 
 from collections.abc import Callable
+from typing import Any
 
 import torch
 
@@ -51,8 +52,8 @@ def euler(velocity: Velocity, x: torch.Tensor, sigmas: torch.Tensor, callback: C
     return x
 
 
-def _run_scheduler(  # noqa: ANN001 - two diffusers schedulers without a common type
-    scheduler, velocity: Velocity, x: torch.Tensor, sigmas: torch.Tensor, callback: Callback | None
+def _run_scheduler(
+    scheduler: Any, velocity: Velocity, x: torch.Tensor, sigmas: torch.Tensor, callback: Callback | None
 ) -> torch.Tensor:
     """Drive a diffusers multistep scheduler over exactly these sigmas (its own spacing differs in the first place)."""
     timesteps = timesteps_from_sigmas(sigmas)

@@ -21,7 +21,7 @@ from lumosx_core.model.token_layout import TokenLayout
 
 @dataclass(frozen=True, kw_only=True)
 class Batch:
-    """Samples with equal layouts. Shapes as in the shard, with a batch axis: references [B, R, C, 1, h, w], levels [B, R, S]."""
+    """Samples with equal layouts. Shapes as in the shard with a batch axis: references [B, R, C, 1, h, w], levels [B, R, S]."""
 
     video: torch.Tensor
     references: torch.Tensor

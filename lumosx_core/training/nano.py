@@ -5,6 +5,7 @@ stopped goes on where it was. The embedded model (`lumosx_core/assets/nano`) is 
 """
 
 import json
+import logging
 import os
 import shutil
 import time
@@ -30,6 +31,7 @@ from lumosx_core.training.nano_vae import VaeRecipe, train_vae
 from lumosx_core.training.resume import load_state
 from lumosx_core.training.train import train
 
+logger = logging.getLogger(__name__)
 STAGES = ("clips", "vae", "text", "latents", "transformer", "export")
 
 
@@ -87,7 +89,7 @@ def train_nano(
     stages: tuple[str, ...] = STAGES,
     workers: int | None = None,
     device: str = "cpu",
-    log: Callable[[str], None] = lambda line: None,
+    log: Callable[[str], None] = logger.info,
 ) -> Path:
     """Run the stages of the recipe that are not done yet; returns the pipeline folder `<out>/pipeline`.
 

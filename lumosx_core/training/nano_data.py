@@ -21,8 +21,8 @@ from lumosx_core.references import prepare_reference_image
 
 # (share, people, attributes each, objects, background): one clip structure per row, so that batches have equal layouts.
 STRUCTURES: tuple[tuple[float, int, int, int, bool], ...] = (
-    (0.36, 2, 2, 0, False), (0.10, 2, 1, 0, False), (0.10, 2, 3, 0, False), (0.12, 2, 2, 0, True),
-    (0.08, 2, 1, 1, True), (0.04, 2, 2, 1, True), (0.06, 1, 2, 0, False), (0.04, 1, 3, 1, True),
+    (0.42, 2, 2, 0, False), (0.20, 2, 1, 0, False), (0.04, 2, 3, 0, False), (0.06, 2, 2, 0, True),
+    (0.06, 2, 1, 1, True), (0.03, 2, 2, 1, True), (0.06, 1, 2, 0, False), (0.03, 1, 3, 1, True),
     (0.06, 3, 1, 0, False), (0.04, 3, 2, 0, False),
 )  # fmt: skip
 

@@ -129,9 +129,8 @@ def train_text_encoder(recipe: TextRecipe, log: Callable[[str], None]) -> tuple[
         optimizer.step()
         schedule.step()
         if step % 100 == 0 or step == recipe.steps - 1:
-            log(
-                f"text {step}/{recipe.steps} right: owner {right[0]:.3f} action {right[1]:.3f} scene {right[2]:.3f} pan {right[3]:.3f}"
-            )
+            shares = ", ".join(f"{n} {r:.3f}" for n, r in zip(("owner", "action", "scene", "pan"), right, strict=True))
+            log(f"text: step {step}/{recipe.steps}, right: {shares}")
     return encoder.train(False), model_bytes
 
 

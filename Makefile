@@ -1,0 +1,22 @@
+# make demo: a video from an embedded sample.  make test: everything that is checked.
+PYTHON ?= python3.11
+BIN := .venv/bin
+
+.PHONY: setup demo test
+setup: .venv/ready
+
+# uv takes the torch wheels that fit torchvision on every machine; the pair is locked here, not in the package.
+.venv/ready: pyproject.toml Makefile
+	$(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet uv
+	$(BIN)/python -m uv pip install --quiet --python $(BIN)/python torch==2.13.0 torchvision==0.28.0
+	$(BIN)/python -m uv pip install --quiet --python $(BIN)/python -e ".[dev]"
+	touch .venv/ready
+
+demo: setup
+	$(BIN)/lumosx demo
+
+test: setup
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/python -m pytest

@@ -1,0 +1,53 @@
+"""Print and draw what a sample folder means to the model: who owns which words, the token layout, both masks.
+
+Nothing is generated, and phrases that do not fit the prompt are reported instead of stopping.
+"""
+
+import argparse
+from pathlib import Path
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Options of the command."""
+    parser.add_argument("sample", type=Path, metavar="SAMPLE", help="the sample folder")
+    parser.add_argument("--out", type=Path, default=Path("outputs/inspect"), help="folder for the pictures")
+    parser.add_argument("--tokenizer", type=Path, help="spiece.model or tokenizer.json (default: the embedded one)")
+    parser.add_argument("--width", type=int, default=128, help="of the video, pixels (default: 128)")
+    parser.add_argument("--height", type=int, default=80)
+    parser.add_argument("--frames", type=int, default=17, help="of the video, 4n + 1")
+    parser.add_argument("--text-len", type=int, default=512, help="tokens that the model reads (default: 512)")
+
+
+def run(options: argparse.Namespace) -> int:
+    """Print the relations and write two pictures."""
+    from lumosx_core.mask_pictures import draw_masks
+    from lumosx_core.model.text_encoder import load_tokenizer
+    from lumosx_core.model.token_layout import TokenLayout, text_levels
+    from lumosx_core.references import read_sample
+    from lumosx_core.relation_graph import draw_relation_graph
+    from lumosx_core.sampling.generate import GenerationConfig, save_image, writable_folder
+    from lumosx_core.sampling.pipeline import NANO_FOLDER
+    from lumosx_core.text_spans import bind_prompt
+
+    size = GenerationConfig(width=options.width, height=options.height, frames=options.frames)  # checks the numbers
+    sample = read_sample(options.sample)
+    tokenizer = load_tokenizer(options.tokenizer or NANO_FOLDER)
+    bound = bind_prompt(sample.prompt, sample.references, tokenizer, text_len=options.text_len, on_problem="ignore")
+    grid = ((size.frames + 3) // 4, size.height // 16, size.width // 16)
+    layout = TokenLayout.for_references(grid, bound.references)
+    print(f"prompt ({len(bound.token_ids)} tokens): {bound.prompt}")
+    for reference, spans in zip(bound.references, bound.char_spans, strict=True):
+        owner = "" if reference.subject is None else f" of subject {reference.subject + 1}"
+        words = ", ".join(f"{bound.prompt[a:b].strip()!r} at {a}" for a, b in spans) or "no words of the prompt"
+        print(f"  {reference.kind}{owner} {reference.phrase!r}: {words}")
+    print(f"layout: {layout.frames} frames x {layout.height} x {layout.width} tokens, {len(layout.kinds)} references, "
+          f"{layout.seq_len} tokens in {1 + len(layout.groups)} blocks of self-attention")  # fmt: skip
+    for problem in bound.problems:
+        print(f"{'problem' if problem.is_error else 'note'}: {problem.message}")
+    out = writable_folder(options.out)
+    name = options.sample.resolve().name
+    graph = save_image(draw_relation_graph(sample.references, bound), out / f"{name}_relations.png")
+    levels = text_levels(bound.references, options.text_len)
+    masks = save_image(draw_masks(sample.references, bound, layout, levels, tokenizer), out / f"{name}_masks.png")
+    print(f"relations      {graph}\nmasks          {masks}")
+    return 0

@@ -1,0 +1,105 @@
+"""The whole transformer beyond the golden cases: batches, clip lengths, training switches."""
+
+import pytest
+import torch
+
+from lumosx_core.errors import InputError
+from lumosx_core.model.config import PRESETS, TransformerConfig
+from lumosx_core.model.token_layout import TokenLayout
+from lumosx_core.model.transformer import LumosXTransformer
+
+KINDS, SUBJECTS = ("object", "face", "attribute", "face"), (None, 0, 0, 1)
+
+
+@pytest.fixture(scope="module")
+def model() -> LumosXTransformer:
+    torch.manual_seed(0)
+    model = LumosXTransformer(PRESETS["debug"])
+    for parameter in model.parameters():
+        torch.nn.init.normal_(parameter, std=0.2)
+    return model.train(False)
+
+
+def inputs(frames: int, batch: int, config: TransformerConfig) -> dict:
+    generator = torch.Generator().manual_seed(frames)
+    return {
+        "latent": torch.randn(batch, 16, frames, 4, 6, generator=generator),
+        "timestep": torch.linspace(10, 900, batch),
+        "context": torch.randn(batch, 9, config.text_dim, generator=generator),
+        "reference_latents": torch.randn(batch, 4, 16, 1, 4, 6, generator=generator),
+        "layout": TokenLayout(frames, 2, 3, kinds=KINDS, subjects=SUBJECTS),
+        "levels": torch.rand(batch, 4, config.text_len, generator=generator) * 2 - 1,
+    }
+
+
+@pytest.mark.parametrize("frames", [1, 2, 3, 4, 5])
+@torch.no_grad()
+def test_a_batch_equals_its_samples_one_by_one(model: LumosXTransformer, frames: int) -> None:
+    together = inputs(frames, 3, model.config)
+    out = model(**together)
+    assert out.shape == (3, 16, frames, 4, 6)
+    for n in range(3):
+        alone = {k: v[n : n + 1] if isinstance(v, torch.Tensor) else v for k, v in together.items()}
+        assert (model(**alone) - out[n : n + 1]).abs().max() < 2e-5
+    assert (out[0] - out[1]).abs().max() > 1e-2
+
+
+@torch.no_grad()
+def test_references_of_one_sample_serve_a_whole_batch(model: LumosXTransformer) -> None:
+    given = inputs(2, 2, model.config)
+    given["reference_latents"], given["levels"] = given["reference_latents"][:1], given["levels"][:1]
+    repeated = {**given, "reference_latents": given["reference_latents"].expand(2, -1, -1, -1, -1, -1)}
+    assert torch.equal(model(**given), model(**repeated))
+
+
+def test_gradient_checkpointing_gives_the_same_gradients(model: LumosXTransformer) -> None:
+    given = inputs(2, 1, model.config)
+    gradients = []
+    for switch in (False, True):
+        model.gradient_checkpointing = switch
+        model.zero_grad()
+        model(**given).square().mean().backward()
+        gradients.append(model.blocks[0].self_attn.q.weight.grad.clone())
+    model.gradient_checkpointing = False
+    assert torch.allclose(*gradients, atol=1e-6) and gradients[0].abs().max() > 0
+
+
+@torch.no_grad()
+def test_text_only_needs_no_references(model: LumosXTransformer) -> None:
+    given = inputs(2, 1, model.config) | {"reference_latents": None, "levels": None, "layout": TokenLayout(2, 2, 3)}
+    assert torch.isfinite(model(**given)).all()
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"layout": TokenLayout(2, 2, 3)}, "4 reference latents, but the layout has 0 references"),
+        ({"layout": TokenLayout(3, 2, 3, kinds=KINDS, subjects=SUBJECTS)}, "token grid (2, 2, 3), the layout (3, 2, 3)"),
+        ({"reference_latents": torch.zeros(1, 4, 16, 1, 4, 8)}, "encode the references at the size of the video"),
+        ({"context": torch.zeros(1, 17, 24)}, "expected [B, up to 16, 24]"),
+    ],
+)
+def test_tensors_that_do_not_belong_together_are_errors(model: LumosXTransformer, change: dict, words: str) -> None:
+    with pytest.raises(InputError) as raised:
+        model(**{**inputs(2, 1, model.config), **change})
+    assert words in str(raised.value)
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"dim": 33}, "dim 33 over 2 heads"), ({"num_layers": 0}, "num_layers is 0"), ({"freq_dim": 15}, "freq_dim is 15"),
+        ({"patch_size": (1, 1, 1)}, "patch_size is (1, 1, 1)"),
+    ],
+)  # fmt: skip
+def test_impossible_sizes_are_errors(change: dict, words: str) -> None:
+    fields = {"dim": 32, "num_heads": 2, "num_layers": 2, "ffn_dim": 64}
+    with pytest.raises(InputError) as raised:
+        TransformerConfig(**{**fields, **change})
+    assert words in str(raised.value)
+
+
+def test_config_survives_json_and_wrong_json_is_an_error() -> None:
+    assert TransformerConfig.from_json(PRESETS["nano"].to_json()) == PRESETS["nano"]
+    with pytest.raises(InputError, match="expected the JSON that TransformerConfig.to_json writes"):
+        TransformerConfig.from_json('{"dim": 32, "width": 3}')
