@@ -20,7 +20,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Print the relations and write two pictures."""
-    from lumosx_core.mask_pictures import draw_masks
+    from lumosx_core.model.mask_pictures import draw_masks
     from lumosx_core.model.text_encoder import load_tokenizer
     from lumosx_core.model.token_layout import TokenLayout, text_levels
     from lumosx_core.references import read_sample

@@ -17,6 +17,7 @@ from lumosx_core.errors import InputError
 from lumosx_core.model.attention_backends import Attention
 from lumosx_core.model.checkpoint import StateDict, check_keys, read_safetensors, write_safetensors
 from lumosx_core.model.config import TransformerConfig
+from lumosx_core.model.objective import flow_matching_loss
 from lumosx_core.model.relational_attention import multilevel_bias
 from lumosx_core.model.rope import apply_rope, rope_table
 from lumosx_core.model.text_encoder import infer_text_config, to_transformers_names
@@ -27,7 +28,6 @@ from lumosx_core.sampling.guidance import Condition, guided_velocity
 from lumosx_core.sampling.schedule import flow_sigmas, timesteps_from_sigmas
 from lumosx_core.sampling.solver import dpmpp_2m
 from lumosx_core.text_spans import BoundReference
-from lumosx_core.training.objective import flow_matching_loss
 
 GOLDEN_FOLDER = Path(__file__).parent.parent / "assets" / "golden"
 BAR, SAMPLER_BAR = 2e-5, 1e-4

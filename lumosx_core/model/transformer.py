@@ -8,6 +8,7 @@ import math
 
 import torch
 import torch.nn.functional as F
+from einops import rearrange
 from torch import nn
 from torch.utils.checkpoint import checkpoint
 
@@ -248,9 +249,8 @@ class LumosXTransformer(nn.Module):
             recompute = self.gradient_checkpointing and torch.is_grad_enabled()
             x = checkpoint(block, *arguments, use_reentrant=False) if recompute else block(*arguments)
         patches = self.head(x, time.float()[:, None])
-        video = patches.reshape(batch, frames, layout.height, layout.width, 1, 2, 2, config.out_dim)
-        video = video.permute(0, 7, 1, 4, 2, 5, 3, 6).reshape(
-            batch, config.out_dim, frames, 2 * layout.height, 2 * layout.width
+        video = rearrange(
+            patches, "b (t h w) (p q c) -> b c t (h p) (w q)", t=frames, h=layout.height, w=layout.width, p=2, q=2
         )
         return video[..., :height, :width]
 

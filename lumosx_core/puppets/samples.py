@@ -9,11 +9,30 @@ import numpy as np
 
 from lumosx_core.errors import InputError
 from lumosx_core.puppets.spec import PuppetSpec
-from lumosx_core.puppets.world import ClipSpec, puppet_sample
+from lumosx_core.puppets.world import ClipSpec, puppet_sample, sample_clip
 from lumosx_core.references import write_sample
 
 SAMPLES_FOLDER = Path(__file__).parent.parent / "assets" / "samples"
+# Name, seed, people, attributes each, objects, background, colour words in the prompt. Everybody is from the held-out part.
+EMBEDDED: tuple[tuple[str, int, int, int, int, bool, bool], ...] = (
+    ("two_people", 43, 2, 2, 0, False, False),
+    ("two_people_described", 63, 2, 2, 0, False, True),
+    ("three_people", 84, 3, 1, 0, False, False),
+    ("one_person_in_a_room", 104, 1, 3, 1, True, True),
+)
 TRUTH_FILE = ".truth.json"  # hidden: not a part of the published sample folder
+
+
+def write_embedded_samples(folder: Path) -> list[Path]:
+    """Write all embedded samples anew, each as a folder below `folder`; the same files every time."""
+    written = []
+    for name, seed, people, attributes, objects, background, described in EMBEDDED:
+        rng = np.random.default_rng(seed)
+        clip = sample_clip(
+            rng, people=people, attributes=attributes, objects=objects, described=described, held_out=True, frames=17
+        )
+        written.append(write_puppet_sample(folder / name, clip, rng, background=background))
+    return written
 
 
 def write_puppet_sample(

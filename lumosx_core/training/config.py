@@ -11,7 +11,6 @@ class TrainingConfig:
 
     steps: int  # optimizer steps of the whole run
     batch: int  # samples of one step; all have the same token layout
-    optimizer: str = "adamw"  # or "muon" for the matrices of the blocks
     learning_rate: float = 1e-4  # peak, after warm-up
     warmup_steps: int = 200
     decay_share: float = 0.25  # the last part of the run, in which the rate falls linearly to zero
@@ -33,8 +32,6 @@ class TrainingConfig:
                 raise InputError(f"training: {name} is {getattr(self, name)}, expected 1 or more")
         if self.precision not in ("fp32", "bf16"):
             raise InputError(f"training: precision is {self.precision!r}, expected 'fp32' or 'bf16'")
-        if self.optimizer not in ("adamw", "muon"):
-            raise InputError(f"training: optimizer is {self.optimizer!r}, expected 'adamw' or 'muon'")
         for name in ("decay_share", "text_dropout", "ema_decay"):
             if not 0 <= getattr(self, name) < 1:
                 raise InputError(f"training: {name} is {getattr(self, name)}, expected 0 <= {name} < 1")

@@ -13,11 +13,12 @@ from collections.abc import Callable
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 
+import torch
 from diffusers import AutoencoderKLWan
 
 from lumosx_core.errors import InputError
 from lumosx_core.model.checkpoint import save_transformer
-from lumosx_core.model.config import PRESETS
+from lumosx_core.model.config import PRESETS, TransformerConfig
 from lumosx_core.model.text_encoder import load_text_encoder, save_text_encoder
 from lumosx_core.model.vae import load_vae, save_vae
 from lumosx_core.puppets.world import FPS, HEIGHT, WIDTH
@@ -39,7 +40,7 @@ STAGES = ("clips", "vae", "text", "latents", "transformer", "export")
 class NanoRecipe:
     """Every number behind the nano model. The defaults are those of the embedded weights."""
 
-    shards: int = 32
+    shards: int = 24
     clips_per_shard: int = 250
     frames: tuple[int, ...] = (9, 9, 17, 9)  # pixel frames (4n + 1) of the clips of one shard after the other, in turn
     seed: int = 1  # of the rendered clips
@@ -49,7 +50,7 @@ class NanoRecipe:
     preset: str = "nano"
     training: TrainingConfig = field(
         default_factory=lambda: TrainingConfig(
-            steps=12000, batch=8, learning_rate=1e-3, warmup_steps=200, ema_decay=0.998, timestep_shift=2.5,
+            steps=7000, batch=8, learning_rate=1e-3, warmup_steps=200, ema_decay=0.998, timestep_shift=2.5,
             save_every=200, seed=3,
         )
     )  # fmt: skip
@@ -215,13 +216,13 @@ class _Run:
         state_path = self._need(self.out / "transformer" / "state.pt", "transformer")
         state = load_state(state_path, None)
         assert state is not None
-        from lumosx_core.model.config import TransformerConfig
-
         model_config = TransformerConfig.from_json(state["model_config"])
         metadata = {"recipe": json.dumps(asdict(self.recipe)), "steps": str(state["step"])}
         save_transformer(
             folder / "transformer.safetensors", state["ema"], model_config, storage="fp16", extra_metadata=metadata
         )
-        for name in ("vae.safetensors", "text_encoder.safetensors", "spiece.model"):
-            shutil.copyfile(self._need(self.out / name, name.split(".")[0]), folder / name)
+        vae = load_vae(self._need(self.out / "vae.safetensors", "vae"))
+        save_vae(folder / "vae.safetensors", vae, dtype=torch.float16)
+        for name in ("text_encoder.safetensors", "spiece.model"):
+            shutil.copyfile(self._need(self.out / name, "text"), folder / name)
         save_defaults(folder, self.recipe.defaults)

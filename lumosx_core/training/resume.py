@@ -11,12 +11,12 @@ from lumosx_core.training.config import TrainingConfig
 
 
 def save_state(
-    path: Path, *, step: int, config: TrainingConfig, model: dict, ema: dict, optimizers: list[dict], model_config: str
+    path: Path, *, step: int, config: TrainingConfig, model: dict, ema: dict, optimizer: dict, model_config: str
 ) -> None:
     """Write everything that the next step needs; to a temporary file first, then renamed."""
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_suffix(f".{os.getpid()}.tmp")
-    state = {"step": step, "config": asdict(config), "model": model, "ema": ema, "optimizers": optimizers}
+    state = {"step": step, "config": asdict(config), "model": model, "ema": ema, "optimizer": optimizer}
     torch.save(state | {"model_config": model_config}, temporary)
     temporary.rename(path)
 

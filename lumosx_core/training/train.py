@@ -7,11 +7,10 @@ from pathlib import Path
 import torch
 
 from lumosx_core.model.config import TransformerConfig
+from lumosx_core.model.objective import flow_matching_loss, sample_timesteps
 from lumosx_core.model.transformer import LumosXTransformer
 from lumosx_core.training.config import TrainingConfig
 from lumosx_core.training.latent_dataset import LatentDataset
-from lumosx_core.training.objective import flow_matching_loss, sample_timesteps
-from lumosx_core.training.optimizer import build_optimizers
 from lumosx_core.training.resume import load_state, save_state
 
 
@@ -39,17 +38,18 @@ def train(
     model.to(device).train()
     model.gradient_checkpointing = config.gradient_checkpointing
     ema = {name: value.detach().clone() for name, value in model.state_dict().items()}
-    optimizers = build_optimizers(
-        model, config.optimizer, learning_rate=config.learning_rate, weight_decay=config.weight_decay, betas=config.betas
-    )
+    # Norms, biases and modulations are not decayed: they are scales around which the rest was initialised.
+    matrices = [p for p in model.parameters() if p.ndim >= 2]
+    others = [p for p in model.parameters() if p.ndim < 2]
+    groups = [{"params": matrices, "weight_decay": config.weight_decay}, {"params": others, "weight_decay": 0.0}]
+    optimizer = torch.optim.AdamW(groups, lr=config.learning_rate, betas=config.betas)
 
     first = 0
     state = load_state(folder / "state.pt", model_config.to_json())
     if state is not None:
         first, ema = state["step"], {name: value.to(device) for name, value in state["ema"].items()}
         model.load_state_dict(state["model"])
-        for optimizer, stored in zip(optimizers, state["optimizers"], strict=True):
-            optimizer.load_state_dict(stored)
+        optimizer.load_state_dict(state["optimizer"])
 
     for step in range(first, config.steps):
         started = time.monotonic()
@@ -62,16 +62,14 @@ def train(
         def velocity(noisy: torch.Tensor, t: torch.Tensor) -> torch.Tensor:
             return model(noisy, t, context, references, batch.layout, levels)  # noqa: B023 - called in this step only
 
-        for optimizer in optimizers:
-            for group in optimizer.param_groups:
-                group["lr"] = config.rate_at(step)
+        for group in optimizer.param_groups:
+            group["lr"] = config.rate_at(step)
         with torch.autocast(device, torch.bfloat16, enabled=config.precision == "bf16"):
             loss = flow_matching_loss(velocity, batch.video.to(device), noise, timestep).mean()
-        model.zero_grad(set_to_none=True)
+        optimizer.zero_grad(set_to_none=True)
         loss.backward()
         norm = torch.nn.utils.clip_grad_norm_(model.parameters(), config.clip_norm)
-        for optimizer in optimizers:
-            optimizer.step()
+        optimizer.step()
         # The average starts short and grows, so that it forgets the random beginning.
         decay = min(config.ema_decay, (step + 1) / (step + 10))
         with torch.no_grad():
@@ -81,7 +79,7 @@ def train(
         if (step + 1) % config.save_every == 0 or step + 1 == config.steps:
             save_state(
                 folder / "state.pt", step=step + 1, config=config, model=model.state_dict(), ema=ema,
-                optimizers=[optimizer.state_dict() for optimizer in optimizers], model_config=model_config.to_json(),
+                optimizer=optimizer.state_dict(), model_config=model_config.to_json(),
             )  # fmt: skip
             data.refresh()
         if on_step is not None:

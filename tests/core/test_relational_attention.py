@@ -46,6 +46,7 @@ def stand_in_sage() -> types.ModuleType:
         return sdpa_attention(q, k, v)
 
     def sageattn_varlen(q, k, v, cu_seqlens_q, cu_seqlens_k, max_seqlen_q, max_seqlen_k, is_causal=False):
+        assert not is_causal
         assert cu_seqlens_q.dtype == torch.int32 and torch.equal(cu_seqlens_q, cu_seqlens_k)
         lengths = cu_seqlens_q.diff()
         assert int(lengths.max()) == max_seqlen_q == max_seqlen_k and int(cu_seqlens_q[-1]) == len(q)

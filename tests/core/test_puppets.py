@@ -1,0 +1,154 @@
+"""The puppet world: truth, determinism, held-out splits, and the scorer on true and exchanged renders."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from lumosx_core.errors import InputError
+from lumosx_core.puppets.samples import SAMPLES_FOLDER, read_truth, write_puppet_sample
+from lumosx_core.puppets.scorer import score_clip
+from lumosx_core.puppets.spec import (
+    ATTRIBUTE_KINDS,
+    AttributeSpec,
+    identity_count,
+    is_held_out,
+    sample_attribute,
+    sample_identity,
+)
+from lumosx_core.puppets.world import HEIGHT, WIDTH, ClipSpec, reference_set, render_clip, sample_clip
+from lumosx_core.references import read_sample
+
+CASES = 40
+
+
+def clip_of(seed: int, **options: object) -> ClipSpec:
+    return sample_clip(np.random.default_rng(seed), **{"held_out": True, **options})
+
+
+def exchanged(clip: ClipSpec) -> ClipSpec:
+    a, b = clip.puppets
+    return replace(clip, puppets=(replace(a, attributes=b.attributes), replace(b, attributes=a.attributes)))
+
+
+@pytest.fixture(scope="module")
+def scores() -> list[tuple]:
+    """(score of the true render, score of the render with attributes exchanged) of many clips."""
+    pairs = []
+    for seed in range(CASES):
+        clip = clip_of((5, seed), objects=seed % 3 == 0)
+        pairs.append(tuple(score_clip(render_clip(c).frames, clip.puppets) for c in (clip, exchanged(clip))))
+    return pairs
+
+
+def test_true_renders_are_bound(scores: list[tuple]) -> None:
+    outcomes = [a.outcome for true, _ in scores for a in true.attributes]
+    assert len(outcomes) == 4 * CASES and outcomes.count("bound") / len(outcomes) >= 0.99
+    identities = [right for true, _ in scores for right in true.identities]
+    assert np.mean(identities) >= 0.99
+
+
+def test_exchanged_renders_are_not(scores: list[tuple]) -> None:
+    outcomes = [a.outcome for _, swapped in scores for a in swapped.attributes]
+    assert outcomes.count("bound") / len(outcomes) <= 0.01
+    assert outcomes.count("swapped") / len(outcomes) >= 0.4  # of things that both people can wear
+
+
+def test_an_empty_scene_and_strangers_score_nothing() -> None:
+    clip = clip_of(3)
+    empty = replace(clip, puppets=(), placements=())
+    score = score_clip(render_clip(empty).frames, clip.puppets)
+    assert score.rate("bound") <= 0.25 and not all(score.identities)
+    strangers = replace(clip, puppets=clip_of(4).puppets)
+    score = score_clip(render_clip(strangers).frames, clip.puppets)
+    assert score.rate("bound") <= 0.25 and not any(score.identities)
+
+
+def test_rendering_is_deterministic_and_moves() -> None:
+    clip = clip_of(7, frames=17)
+    one, two = render_clip(clip), render_clip(ClipSpec.from_dict(clip.to_dict()))
+    assert one.frames.shape == (17, HEIGHT, WIDTH, 3) == (17, 80, 128, 3) and one.frames.dtype == np.uint8
+    assert np.array_equal(one.frames, two.frames)
+    moving = [bool((render_clip(clip_of(s, frames=17)).frames.std(0) > 0).any()) for s in range(12)]
+    assert sum(moving) >= 10
+
+
+def test_masks_and_boxes_show_what_they_name() -> None:
+    clip = clip_of(11)
+    render = render_clip(clip)
+    for n, puppet in enumerate(clip.puppets):
+        for attribute in puppet.attributes:
+            mask = render.attribute_mask(n, attribute.kind)
+            assert mask.any(), (n, attribute.kind)
+            without = replace(puppet, attributes=tuple(a for a in puppet.attributes if a is not attribute))
+            puppets = tuple(without if k == n else p for k, p in enumerate(clip.puppets))
+            changed = (render_clip(replace(clip, puppets=puppets)).frames != render.frames).any(-1)
+            assert (changed & mask).sum() > 0.5 * mask.sum()
+        x0, y0, x1, y1 = render.face_boxes[0, n]
+        bx0, by0, bx1, by1 = render.puppet_boxes()[0, n]
+        assert bx0 <= x0 < x1 <= bx1 and by0 <= y0 < y1 <= by1 and y1 - y0 > 20
+
+
+def test_identities_and_held_out_parts() -> None:
+    assert identity_count() >= 10**6 and len(ATTRIBUTE_KINDS) >= 6
+    rng = np.random.default_rng(0)
+    assert not any(is_held_out(sample_identity(rng)) for _ in range(50))
+    assert all(is_held_out(sample_identity(rng, held_out=True)) for _ in range(50))
+    assert all(is_held_out(sample_attribute(rng, "hat", held_out=True)) for _ in range(20))
+    shirt, hat = (AttributeSpec(kind=k, colour="red", second="blue", pattern="dotted") for k in ("shirt", "hat"))
+    assert is_held_out(shirt) == is_held_out(hat)  # the combination is held out, whatever wears it
+
+
+def test_plain_captions_use_the_same_words_for_everyone() -> None:
+    for seed in range(20):
+        clip = clip_of(seed, described=False)
+        names, kinds = {p.name for p in clip.puppets}, {tuple(a.kind for a in p.attributes) for p in clip.puppets}
+        assert len(names) == 1 and len(kinds) == 1
+        assert not any(word in clip.caption.text for p in clip.puppets for a in p.attributes for word in (a.colour, "striped"))
+        described = clip_of(seed, described=True)
+        for puppet, phrases in zip(described.puppets, described.caption.attribute_phrases, strict=True):
+            assert [f"{a.adjectives} {a.kind}" for a in puppet.attributes] == list(phrases)
+            assert all(phrase in described.caption.text for phrase in phrases)
+
+
+def test_reference_pictures_are_not_cut_from_the_frames() -> None:
+    clip = clip_of(13)
+    frames = render_clip(clip).frames.astype(int)
+    for reference in reference_set(np.random.default_rng(0), clip).references():
+        picture = np.asarray(reference.image.convert("RGB")).astype(int)[20:60, 20:60]
+        best = min(
+            np.abs(frames[0, y : y + 40, x : x + 40] - picture).mean() for y in range(0, 40, 2) for x in range(0, 88, 2)
+        )
+        assert best > 8, reference.phrase
+
+
+def test_embedded_samples_read_back_with_their_truth(tmp_path) -> None:
+    folders = [p for p in SAMPLES_FOLDER.iterdir() if p.is_dir()]
+    assert len(folders) >= 3
+    for folder in folders:
+        sample, truth = read_sample(folder), read_truth(folder)
+        assert len(sample.references.subjects) == len(truth)
+        assert all(len(s.attributes) == len(p.attributes) for s, p in zip(sample.references.subjects, truth, strict=True))
+    clip = clip_of(17)
+    write_puppet_sample(tmp_path / "s", clip, np.random.default_rng(0))
+    assert read_truth(tmp_path / "s") == clip.puppets
+    with pytest.raises(InputError, match="only samples of the puppet world can be scored"):
+        read_truth(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [({"people": 4}, "4 people, expected 1 to 3"), ({"frames": 8}, "8 frames, expected 4n + 1"), ({"objects": 3}, "3 objects")],
+)
+def test_impossible_clips_are_errors(options: dict, words: str) -> None:
+    with pytest.raises(InputError, match=words):
+        clip_of(0, **options)
+
+
+def test_wrong_frames_and_records_are_errors() -> None:
+    with pytest.raises(InputError, match=r"expected uint8 \[F, 80, 128, 3\]"):
+        score_clip(np.zeros((2, 64, 96, 3), np.uint8), clip_of(0).puppets)
+    record = clip_of(0).to_dict()
+    del record["scene"]
+    with pytest.raises(InputError, match="puppet clip record"):
+        ClipSpec.from_dict(record)

@@ -1,0 +1,154 @@
+"""The training loop on tiny latents: resuming, learning, data order, and the whole nano recipe at debug size."""
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import save_file
+
+from lumosx_core.errors import InputError
+from lumosx_core.model.config import PRESETS
+from lumosx_core.model.objective import flow_matching_loss, sample_timesteps
+from lumosx_core.sampling.pipeline import load_pipeline
+from lumosx_core.training.config import DEBUG, TrainingConfig
+from lumosx_core.training.latent_dataset import LatentDataset
+from lumosx_core.training.nano import DEBUG_RECIPE, train_nano
+from lumosx_core.training.nano_vae import single_frame_convolutions
+from lumosx_core.training.train import train
+
+MODEL = PRESETS["debug"]
+
+
+@pytest.fixture
+def data(tmp_path: Path) -> LatentDataset:
+    """Two shards: ten clips of two people, two of them with one attribute each."""
+    folder = tmp_path / "latents"
+    folder.mkdir()
+    for index in range(2):
+        generator = torch.Generator().manual_seed(index)
+        kinds = [["face", "attribute", "face"] if n % 2 else ["face", "face"] for n in range(5)]
+        owners = [[0, 0, 1] if n % 2 else [0, 1] for n in range(5)]
+        count = sum(map(len, kinds))
+        tensors = {
+            "video": torch.randn(5, 16, 3, 4, 6, generator=generator).half(),
+            "reference": torch.randn(count, 16, 4, 6, generator=generator).half(),
+            "context": torch.randn(5, 16, 24, generator=generator).half(),
+            "levels": torch.rand(count, 16, generator=generator).half(),
+        }
+        samples = [{"kinds": k, "subjects": s} for k, s in zip(kinds, owners, strict=True)]
+        metadata = {"samples": json.dumps(samples), "empty_context": json.dumps([[0.5] * 24])}
+        save_file(tensors, folder / f"latents-{index:04d}.safetensors", metadata=metadata)
+    return LatentDataset(folder)
+
+
+def weights(config: TrainingConfig, data: LatentDataset, folder: Path) -> dict[str, torch.Tensor]:
+    return train(config, MODEL, data, folder).state_dict()
+
+
+def test_a_resumed_run_gives_the_same_weights(data: LatentDataset, tmp_path: Path) -> None:
+    class StopError(Exception):
+        pass
+
+    def stop(step: int, figures: dict[str, float]) -> None:  # noqa: ARG001
+        if step == 2:  # after the checkpoint of step 2, in the middle of the next two steps
+            raise StopError
+
+    whole = weights(DEBUG, data, tmp_path / "whole")
+    with pytest.raises(StopError):
+        train(DEBUG, MODEL, data, tmp_path / "parts", on_step=stop)
+    resumed = weights(DEBUG, data, tmp_path / "parts")
+    assert all(torch.equal(whole[name], resumed[name]) for name in whole)
+    assert list((tmp_path / "parts").iterdir()) == [tmp_path / "parts" / "state.pt"]
+
+
+def test_it_learns(data: LatentDataset, tmp_path: Path) -> None:
+    losses = []
+    config = replace(DEBUG, steps=150, batch=5, learning_rate=3e-3, save_every=150, text_dropout=0.0)
+    train(config, MODEL, data, tmp_path / "run", on_step=lambda step, figures: losses.append(figures["loss"]))  # noqa: ARG005
+    assert sum(losses[-20:]) / 20 < 0.93 * sum(losses[:20]) / 20
+
+
+def test_another_model_does_not_resume(data: LatentDataset, tmp_path: Path) -> None:
+    weights(DEBUG, data, tmp_path / "run")
+    with pytest.raises(InputError, match="belongs to a transformer with the config .*choose another output folder"):
+        train(DEBUG, replace(MODEL, num_layers=3), data, tmp_path / "run")
+
+
+def test_batches_are_a_function_of_seed_and_step(data: LatentDataset) -> None:
+    one, two = (data.batch(3, 7, 11, text_dropout=0.5) for _ in range(2))
+    assert torch.equal(one.video, two.video) and torch.equal(one.context, two.context) and one.layout == two.layout
+    assert not torch.equal(one.video, data.batch(3, 7, 12).video) or one.layout != data.batch(3, 7, 12).layout
+    assert data.batch(2, 0, 0, frames=(1,)).video.shape[2] == 1
+    dropped = data.batch(4, 0, 0, text_dropout=0.999999).context
+    assert (dropped[:, 0] == 0.5).all() and (dropped[:, 1:] == 0).all()
+    layouts = {data.batch(2, 0, step).layout.kinds for step in range(30)}
+    assert layouts == {("face", "face"), ("face", "attribute", "face")}
+
+
+def test_objective_by_hand() -> None:
+    clean, noise = torch.zeros(1, 1, 1, 1, 2), torch.tensor([2.0, 4.0]).view(1, 1, 1, 1, 2)
+    seen = {}
+
+    def velocity(noisy: torch.Tensor, t: torch.Tensor) -> torch.Tensor:
+        seen["noisy"], seen["t"] = noisy, t
+        return torch.ones_like(noisy)
+
+    loss = flow_matching_loss(velocity, clean, noise, torch.tensor([250.75]))
+    assert torch.allclose(seen["noisy"].flatten(), torch.tensor([2.0, 4.0]) * 0.25075)
+    assert seen["t"].tolist() == [250.0]
+    assert loss.tolist() == [((2 - 1) ** 2 + (4 - 1) ** 2) / 2]
+
+
+def test_timesteps_are_uniform_and_the_shift_moves_them() -> None:
+    uniform = sample_timesteps(20000, torch.Generator().manual_seed(0))
+    assert abs(float(uniform.mean()) - 500) < 8 and uniform.min() >= 0 and uniform.max() < 1000
+    shifted = sample_timesteps(20000, torch.Generator().manual_seed(0), 3.0)
+    assert torch.allclose(shifted, 3 * uniform / (1 + 2 * uniform / 1000), atol=1e-2)
+
+
+def test_rate_warms_up_holds_and_decays() -> None:
+    config = TrainingConfig(steps=100, batch=1, learning_rate=1.0, warmup_steps=10, decay_share=0.2)
+    assert [config.rate_at(s) for s in (0, 9, 50, 80, 90, 99)] == pytest.approx([0.1, 1.0, 1.0, 1.0, 0.5, 0.05])
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [({"steps": 0}, "steps is 0"), ({"precision": "fp8"}, "precision is 'fp8'"), ({"ema_decay": 1.0}, "ema_decay is 1.0")],
+)
+def test_wrong_numbers_are_errors(change: dict, words: str) -> None:
+    with pytest.raises(InputError, match=words):
+        TrainingConfig(**{"steps": 1, "batch": 1, **change})
+
+
+def test_an_empty_data_folder_is_an_error(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="holds no latents-"):
+        LatentDataset(tmp_path)
+
+
+def test_single_frame_convolutions_keep_the_numbers() -> None:
+    pipeline = load_pipeline()
+    picture = torch.rand(2, 3, 1, 32, 48) * 2 - 1
+    with torch.no_grad():
+        slow = pipeline.vae.encode(picture).latent_dist.mode()
+        with single_frame_convolutions():
+            fast = pipeline.vae.encode(picture).latent_dist.mode()
+    assert (slow - fast).abs().max() < 1e-4
+
+
+def test_the_nano_recipe_at_debug_size(tmp_path: Path) -> None:
+    lines: list[str] = []
+    folder = train_nano(tmp_path / "run", DEBUG_RECIPE, workers=1, log=lines.append)
+    pipeline = load_pipeline(folder)
+    assert pipeline.transformer.config.dim == MODEL.dim and pipeline.defaults.enlarge == 6
+    assert [line.split(":")[0] for line in lines if "done in" in line] == [
+        "clips", "vae", "text", "latents", "transformer", "export",
+    ]  # fmt: skip
+    before = {p: p.stat().st_mtime_ns for p in (tmp_path / "run").rglob("*.safetensors") if "pipeline" not in p.parts}
+    train_nano(tmp_path / "run", DEBUG_RECIPE, workers=1)
+    assert before == {p: p.stat().st_mtime_ns for p in before}  # nothing is done twice
+    with pytest.raises(InputError, match="unknown stage nope; the stages are clips, vae"):
+        train_nano(tmp_path / "run", DEBUG_RECIPE, stages=("nope",))
+    with pytest.raises(InputError, match="run the stage 'clips' first"):
+        train_nano(tmp_path / "other", DEBUG_RECIPE, stages=("vae",))
