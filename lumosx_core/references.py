@@ -124,7 +124,8 @@ class ReferenceSet:
     def __post_init__(self) -> None:
         object.__setattr__(self, "subjects", tuple(self.subjects))
         object.__setattr__(self, "objects", tuple(self.objects))
-        owners = [*self.subjects, *self.objects, *([self.background] if self.background else [])]
+        scene = (self.background,) if self.background else ()
+        owners: list[Subject | SceneReference] = [*self.subjects, *self.objects, *scene]
         _check_unique([owner.tag.casefold() for owner in owners if owner.tag], "the tags of subjects, objects and scene")
 
     def references(self) -> tuple[Reference, ...]:

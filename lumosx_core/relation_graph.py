@@ -47,10 +47,10 @@ def _draw_prompt(draw: ImageDraw.ImageDraw, bound: BoundPrompt, everybody: tuple
     """The wrapped prompt; returns the y below it."""
     colours = _colours_of_characters(bound, everybody)
     face, line = font(TEXT), round(TEXT * 1.7)
-    x, y, place = MARGIN, top, 0
+    x, y, place = float(MARGIN), top, 0
     for word in bound.prompt.split(" "):
         if x > MARGIN and x + draw.textlength(word, face) > WIDTH - MARGIN:
-            x, y = MARGIN, y + line
+            x, y = float(MARGIN), y + line
         for offset, letter in enumerate(word + " "):
             index = place + offset
             own = colours[index] if index < len(colours) else []

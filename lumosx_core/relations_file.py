@@ -85,4 +85,5 @@ def _parse(path: Path, place: str, note: object) -> Note:
         if not isinstance(texts, list) or not all(type(text) is kind for text in texts):
             expected = {"occurrence": "a whole number", "order": "a list of file names"}.get(key, "a text")
             raise InputError(f"{path}: {key!r} of {place!r} is {value!r}, expected {expected}")
-    return Note(**{key: tuple(value) if key == "order" else value for key, value in note.items()})
+    record: dict[str, Any] = {key: tuple(value) if key == "order" else value for key, value in note.items()}
+    return Note(**record)

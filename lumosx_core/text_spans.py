@@ -327,8 +327,8 @@ class SentencePieceTokenizer:
         if hasattr(self.processor, "EncodeAsOffsetMapping"):  # sentencepiece >= 0.2.2, which has no immutable_proto
             found = self.processor.EncodeAsOffsetMapping(text)
             return [(token, *place) for token, place in zip(found["ids"], found["offsets"], strict=True)]
-        return [(piece.id, piece.begin, piece.end) for piece in
-                self.processor.encode(text, out_type="immutable_proto").pieces]
+        encoded = self.processor.encode(text, out_type="proto")
+        return [(piece.id, piece.begin, piece.end) for piece in encoded.pieces]
 
 
 class HuggingFaceTokenizer:

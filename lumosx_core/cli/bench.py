@@ -33,6 +33,7 @@ def run(options: argparse.Namespace) -> int:
     from lumosx_core.evaluation.attention_speed import measure_attention
     from lumosx_core.model.attention_backends import select_attention
     from lumosx_core.model.token_layout import TokenLayout
+    from lumosx_core.references import ReferenceKind
     from lumosx_core.sampling.pipeline import check_device, weights_type
 
     try:
@@ -42,10 +43,12 @@ def run(options: argparse.Namespace) -> int:
     check_device(options.device)
     dtype = weights_type(options.dtype)
     backend = select_attention(options.attention, options.device, dtype, options.head_dim)
-    kinds = ["background", *["object"] * (options.single - 1)] if options.single else []
+    singles: tuple[ReferenceKind, ...] = ("background", *("object",) * (options.single - 1))
+    kinds = list(singles[: options.single])
     subjects: list[int | None] = [None] * options.single
     for number, images in enumerate(options.groups):
-        kinds += ["face", *["attribute"] * (images - 1)]
+        group: tuple[ReferenceKind, ...] = ("face", *("attribute",) * (images - 1))
+        kinds += group[:images]
         subjects += [number] * images
     layout = TokenLayout(options.frames, height, width, kinds=tuple(kinds), subjects=tuple(subjects))
     with ProgressBars() as progress:

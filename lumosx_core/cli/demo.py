@@ -38,8 +38,8 @@ def run(options: argparse.Namespace) -> int:
             name=options.sample, progress=progress,
         )[0]  # fmt: skip
     step = pipeline.defaults.enlarge
-    frames = read_video(files.video)[:, step // 2 :: step, step // 2 :: step]
-    score = score_clip(frames.copy(), read_truth(folder))
+    frames, _ = read_video(files.video)
+    score = score_clip(frames[:, step // 2 :: step, step // 2 :: step], read_truth(folder))
     bound = sum(attribute.outcome == "bound" for attribute in score.attributes)
     print(f"video          {files.video}")
     print(f"contact sheet  {files.contact_sheet}")

@@ -2,7 +2,7 @@
 
 import argparse
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from lumosx_core.sampling.generate import GenerationConfig
@@ -36,9 +36,9 @@ def add_sampling_arguments(parser: argparse.ArgumentParser) -> None:
     group.add_argument("--no-self-attention-mask", action="store_true", help="ablation: references see everything")
 
 
-def chosen_changes(options: argparse.Namespace) -> dict[str, object]:
+def chosen_changes(options: argparse.Namespace) -> dict[str, Any]:
     """The fields of GenerationConfig that the user set."""
-    changes: dict[str, object] = {
+    changes: dict[str, Any] = {
         name: getattr(options, name) for name in FIELDS if getattr(options, name) is not None
     }
     if options.sequential_cfg:

@@ -10,6 +10,7 @@ import tempfile
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import torch
 
@@ -160,7 +161,7 @@ def module_checks(
     rope = rope_table(layout, config.head_dim, device)
     stored = {key: value.to(device) for key, value in case.tensors.items()}
     plain = attention or sdpa_attention
-    block = model.blocks[0]
+    block: Any = model.blocks[0]
 
     def check(name: str, got: torch.Tensor, key: str) -> Check:
         return Check(name=f"{case.name}: {name}", deviation=deviation(got, case.tensors[key]), bar=BAR)

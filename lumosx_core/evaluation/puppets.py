@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -94,7 +95,7 @@ def evaluate_puppets(
     count: int = 200,
     seed: int = 0,
     workers: int = 1,
-    changes: dict[str, object] | None = None,
+    changes: dict[str, Any] | None = None,
     progress: Callable[[int, int], None] | None = None,
 ) -> dict:
     """Generate and score all cases; returns the report, which is also written to `<out>/report.json`.

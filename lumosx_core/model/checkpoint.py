@@ -47,12 +47,14 @@ def read_state_dict(path: str | Path, entry: str = "ema") -> tuple[StateDict, di
     Raises InputError for missing or damaged files, pickles that hold more than tensors, and unknown entries.
     """
     path = Path(path)
+    tree: Mapping
+    metadata: dict[str, str] = {}
     if path.is_dir():
-        tree, metadata = _read_distributed(path, entry), {}
+        tree = _read_distributed(path, entry)
     elif path.suffix == ".safetensors":
         tree, metadata = read_safetensors(path)
     else:
-        tree, metadata = _read_pickle(path), {}
+        tree = _read_pickle(path)
     return _without_prefix(_choose_entry(tree, entry, path)), metadata
 
 

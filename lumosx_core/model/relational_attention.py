@@ -60,8 +60,8 @@ def _groups_at_once(
     video, batch = layout.video_len, len(q_BLnd)
     lengths = torch.tensor([stop - start for start, stop in layout.groups] * batch)
     ends = F.pad(lengths.cumsum(0), (1, 0)).to(q_BLnd.device, torch.int32)
-    rows = [x[:, video:].flatten(0, 1) for x in (q_BLnd, k_BLnd, v_BLnd)]
-    return varlen(*rows, ends, int(lengths.max())).unflatten(0, (batch, -1))
+    q, k, v = (x[:, video:].flatten(0, 1) for x in (q_BLnd, k_BLnd, v_BLnd))
+    return varlen(q, k, v, ends, int(lengths.max())).unflatten(0, (batch, -1))
 
 
 @lru_cache(maxsize=64)

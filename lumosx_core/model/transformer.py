@@ -132,7 +132,7 @@ class Block(nn.Module):
         video_only: bool,
     ) -> torch.Tensor:
         """[B, L, D] -> [B, L, D]; video_only: the reference rows feed nothing afterwards and are dropped."""
-        dtype = self.ffn[0].weight.dtype
+        dtype = self.self_attn.q.weight.dtype
         shift1, scale1, gate1, shift2, scale2, gate2 = (self.modulation.float() + time_B6D).chunk(6, 1)
         mixed = (_norm(self.norm1, x_BLD) * (1 + scale1) + shift1).to(dtype)
         update = self.self_attn(mixed, layout, rope, attention, video_only)
@@ -198,7 +198,7 @@ class LumosXTransformer(nn.Module):
                 nn.init.xavier_uniform_(module.weight)
                 nn.init.zeros_(module.bias)
         nn.init.xavier_uniform_(self.patch_embedding.weight.flatten(1))
-        nn.init.zeros_(self.patch_embedding.bias)
+        nn.init.zeros_(self.patch_embedding.get_parameter("bias"))
         for module in (*self.text_embedding, *self.time_embedding):
             if isinstance(module, nn.Linear):
                 nn.init.normal_(module.weight, std=0.02)

@@ -10,7 +10,7 @@ import numpy as np
 
 UNITS_PER_PIXEL = 1.5
 OUTLINE = 1.4  # width of the dark contour in puppet units: one pixel at scale 1
-Fill = tuple[int, int, int] | Callable[[np.ndarray, np.ndarray], np.ndarray]
+Fill = tuple[float, ...] | Callable[[np.ndarray, np.ndarray], np.ndarray]
 
 
 class Painter:

@@ -250,7 +250,7 @@ def _error(
             _, outline_label, _ = _drawing(outline, *POSES[pose])
             mask = part(outline_label, u) & (label > 0)
         for f in np.flatnonzero(found.poses == pose):
-            errors[f] = matcher.near(f, rgb, mask, found.places[f], reach, found.hidden[f])
+            errors[f] = matcher.near(int(f), rgb, mask, found.places[f], reach, found.hidden[f])
     seen = np.isfinite(errors)
     return float(errors[seen].mean()) if seen.any() else np.inf
 

@@ -60,7 +60,7 @@ def build_vae(base_dim: int, pictures_N3HW: torch.Tensor) -> AutoencoderKLWan:
             # Unit gain over the taps that a picture reaches; torch's default is five times weaker and trains slowly.
             fan_in = module.in_channels * module.kernel_size[-1] * module.kernel_size[-2]
             torch.nn.init.normal_(module.weight, std=fan_in**-0.5)
-            torch.nn.init.zeros_(module.bias)
+            torch.nn.init.zeros_(module.get_parameter("bias"))
             if name.endswith(("conv2", "proj")):  # residual branches start silent
                 torch.nn.init.zeros_(module.weight)
             if isinstance(module, WanCausalConv3d) and module.kernel_size[0] == 3:

@@ -98,7 +98,8 @@ def test_generate_writes_everything_and_seeds_reproduce(pipeline: LumosXPipeline
     again = generate(pipeline, sample, config, tmp_path / "b", seeds=(4,), name="v", png=True)[0]
     repeated = np.stack([np.asarray(Image.open(p)) for p in sorted(again.png_folder.iterdir())])
     assert np.array_equal(repeated, frames[1])
-    video = read_video(written[0].video)
+    video, fps = read_video(written[0].video)
+    assert fps == pipeline.defaults.fps
     enlarge = pipeline.defaults.enlarge
     assert video.shape == (5, 80 * enlarge, 128 * enlarge, 3)
     small = video[:, enlarge // 2 :: enlarge, enlarge // 2 :: enlarge].astype(int)
