@@ -17,10 +17,7 @@ names in the wanted order). It is written only when there is something to say, a
 """
 
 import logging
-import os
 import re
-import shutil
-import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -33,6 +30,7 @@ from lumosx_core.errors import InputError
 from lumosx_core.file_names import free_stem, natural_order, unescape_phrase
 from lumosx_core.image_files import IMAGE_SUFFIXES, open_image, rgb_on_white, save_png
 from lumosx_core.relations_file import FILE_NAME, Note, note_for, read_notes, write_notes
+from lumosx_core.whole_files import whole_folder
 
 log = logging.getLogger(__name__)
 FACE_PREFIX = "face_"
@@ -185,17 +183,8 @@ def write_sample(folder: str | Path, sample: Sample, *, overwrite: bool = False)
     occupied = folder.is_file() or (folder.is_dir() and any(folder.iterdir()))
     if occupied and not (overwrite and (folder / "caption.txt").is_file()):
         raise InputError(f"{folder} exists and would be overwritten; choose another folder or remove it")
-    partial = folder.parent / f".{folder.name}.{uuid.uuid4().hex[:8]}.partial"
-    try:
-        partial.mkdir(parents=True)
+    with whole_folder(folder, "the sample folder") as partial:
         _write_folder(partial, sample)
-        if folder.exists():
-            shutil.rmtree(folder)
-        os.replace(partial, folder)
-    except OSError as error:
-        raise InputError(f"cannot write the sample folder {folder} ({error}); choose a writable place") from error
-    finally:
-        shutil.rmtree(partial, ignore_errors=True)
     return folder
 
 

@@ -5,9 +5,6 @@ that a full disk or Ctrl-C leaves no half file.
 """
 
 import json
-import os
-import shutil
-import uuid
 from collections.abc import Mapping
 from fractions import Fraction
 from pathlib import Path
@@ -17,6 +14,7 @@ import numpy as np
 from PIL import Image
 
 from lumosx_core.errors import InputError
+from lumosx_core.whole_files import whole_file, whole_folder
 
 DEFAULT_CRF = 16  # x264 quality, 0 (lossless) to 51; at 16 a difference is hard to see
 
@@ -42,17 +40,13 @@ def write_video(path: str | Path, frames: np.ndarray, fps: float | Fraction, met
     if not fps > 0:
         raise InputError(f"frames per second must be above 0, got {fps}")
     tags = _tags(metadata or {})
-    partial = path.parent / f".{path.stem}.{uuid.uuid4().hex[:8]}.partial.mp4"
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        _encode(partial, frames, Fraction(fps).limit_denominator(1001), tags, crf, enlarge)
-        os.replace(partial, path)
-    except av.codec.codec.UnknownCodecError as error:
-        raise InputError("this PyAV was built without libx264; install the `av` wheel from PyPI") from error
-    except (av.error.FFmpegError, OSError) as error:
-        raise InputError(f"cannot write the video {path} ({error}); choose a writable place with free space") from error
-    finally:
-        partial.unlink(missing_ok=True)
+    with whole_file(path, "the video") as partial:
+        try:
+            _encode(partial, frames, Fraction(fps).limit_denominator(1001), tags, crf, enlarge)
+        except av.codec.codec.UnknownCodecError as error:
+            raise InputError("this PyAV was built without libx264; install the `av` wheel from PyPI") from error
+        except av.error.FFmpegError as error:
+            raise OSError(str(error)) from error
     return path
 
 
@@ -90,6 +84,8 @@ def read_video_metadata(path: str | Path) -> dict[str, Any]:
     path = _existing(path)
     try:
         with av.open(str(path)) as container:
+            if not container.streams:
+                raise InputError(f"{path} holds no streams; give a whole video file")
             comment = container.metadata.get("comment", "")
     except (av.error.FFmpegError, OSError) as error:
         raise InputError(f"cannot read the video {path} ({error}); give a whole video file") from error
@@ -111,19 +107,10 @@ def write_png_frames(folder: str | Path, frames: np.ndarray, *, overwrite: bool 
     old = sorted(folder.iterdir()) if folder.is_dir() else []
     if folder.is_file() or (old and not (overwrite and all(_is_frame(path) for path in old))):
         raise InputError(f"{folder} exists and would be overwritten; choose another folder or remove it")
-    partial = folder.parent / f".{folder.name}.{uuid.uuid4().hex[:8]}.partial"
     names = [f"{number:05d}.png" for number in range(len(frames))]
-    try:
-        partial.mkdir(parents=True)
+    with whole_folder(folder, "frames to") as partial:
         for name, frame in zip(names, frames, strict=True):
             Image.fromarray(frame).save(partial / name)
-        if folder.exists():
-            shutil.rmtree(folder)
-        os.replace(partial, folder)
-    except OSError as error:
-        raise InputError(f"cannot write frames to {folder} ({error}); choose a writable place") from error
-    finally:
-        shutil.rmtree(partial, ignore_errors=True)
     return [folder / name for name in names]
 
 

@@ -7,8 +7,6 @@ relation follows.
 """
 
 import json
-import os
-import uuid
 from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import asdict, dataclass, replace
@@ -26,6 +24,7 @@ from lumosx_core.puppets.world import ClipSpec, puppet_sample, sample_clip
 from lumosx_core.references import Sample
 from lumosx_core.sampling.generate import GenerationConfig, decode, default_config, denoise, prepare, save_image
 from lumosx_core.sampling.pipeline import LumosXPipeline, load_pipeline
+from lumosx_core.whole_files import write_text
 
 HALVES = ("described", "plain", "shuffled")
 SHEET_CASES = 12
@@ -127,7 +126,7 @@ def evaluate_puppets(
             if progress is not None:
                 progress(done, len(cases))
     report = summarize([results[case.name] for case in cases]) | {"settings": settings}
-    _write_text(out / "report.json", json.dumps(report, indent=2) + "\n")
+    write_text(out / "report.json", json.dumps(report, indent=2) + "\n")
     save_image(_sheet(out, _sheet_cases(cases, seed), results), out / "sheet.png")
     return report
 
@@ -186,13 +185,7 @@ def case_result(case: PuppetCase, score: ClipScore) -> CaseResult:
 def _check_settings(path: Path, settings: dict) -> None:
     if path.exists() and json.loads(path.read_text("utf-8")) != settings:
         raise InputError(f"{path.parent} holds results of other settings ({path}); choose another output folder")
-    _write_text(path, json.dumps(settings, indent=2) + "\n")
-
-
-def _write_text(path: Path, text: str) -> None:
-    temporary = path.parent / f".{path.name}.{uuid.uuid4().hex[:8]}.partial"
-    temporary.write_text(text, "utf-8")
-    os.replace(temporary, path)
+    write_text(path, json.dumps(settings, indent=2) + "\n")
 
 
 def _read_results(path: Path) -> dict[str, CaseResult]:
@@ -209,7 +202,7 @@ def _read_results(path: Path) -> dict[str, CaseResult]:
         record["identities"] = tuple(record["identities"])
         record["outcomes"] = tuple(tuple(outcome) for outcome in record["outcomes"])
         results[record["name"]] = CaseResult(**record)
-    _write_text(path, "".join(f"{line}\n" for line in kept))
+    write_text(path, "".join(f"{line}\n" for line in kept))
     return results
 
 

@@ -4,9 +4,7 @@ Ours is one safetensors file with Wan2.1's key names; its metadata holds `config
 `format` = "lumosx-transformer". Pickles are read with weights_only=True and never otherwise.
 """
 
-import os
 import pickle
-import uuid
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -17,6 +15,7 @@ from safetensors.torch import save_file
 from lumosx_core.errors import InputError
 from lumosx_core.model.config import TransformerConfig
 from lumosx_core.model.transformer import LumosXTransformer
+from lumosx_core.whole_files import whole_file
 
 StateDict = dict[str, torch.Tensor]
 STORAGE_TYPES: dict[str, torch.dtype] = {
@@ -134,18 +133,13 @@ def stored_tensor(name: str, value: torch.Tensor, storage: str) -> torch.Tensor:
 
 
 def write_safetensors(path: str | Path, tensors: StateDict, metadata: dict[str, str]) -> Path:
-    """Write a safetensors file under a temporary name, then rename. Raises InputError when the disk refuses."""
-    path = Path(path)
-    temporary = path.parent / f".{path.stem}.{uuid.uuid4().hex[:8]}.partial"
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        save_file({key: value.contiguous() for key, value in tensors.items()}, temporary, metadata=metadata)
-        os.replace(temporary, path)
-    except (OSError, SafetensorError) as error:
-        raise InputError(f"cannot write {path} ({error}); choose a writable place with free space") from error
-    finally:
-        temporary.unlink(missing_ok=True)
-    return path
+    """Write a safetensors file whole or not at all. Raises InputError when the disk refuses."""
+    with whole_file(path) as partial:
+        try:
+            save_file({key: value.contiguous() for key, value in tensors.items()}, partial, metadata=metadata)
+        except SafetensorError as error:  # what safetensors makes of a full disk
+            raise OSError(str(error)) from error
+    return Path(path)
 
 
 def save_transformer(

@@ -1,8 +1,6 @@
 """The embedded sample folders, and the truth beside them that lets the scorer judge a video of them."""
 
 import json
-import os
-import uuid
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +9,7 @@ from lumosx_core.errors import InputError
 from lumosx_core.puppets.spec import PuppetSpec
 from lumosx_core.puppets.world import ClipSpec, puppet_sample, sample_clip
 from lumosx_core.references import write_sample
+from lumosx_core.whole_files import write_text
 
 SAMPLES_FOLDER = Path(__file__).parent.parent / "assets" / "samples"
 # Name, seed, people, attributes each, objects, background, colour words in the prompt. Everybody is from the held-out part.
@@ -42,9 +41,7 @@ def write_puppet_sample(
     sample = puppet_sample(rng, clip, background=background)
     write_sample(folder, sample)
     text = json.dumps({"puppets": [puppet.to_dict() for puppet in clip.puppets]}, indent=1) + "\n"
-    temporary = folder / f".{uuid.uuid4().hex[:8]}.partial"
-    temporary.write_text(text, "utf-8")
-    os.replace(temporary, folder / TRUTH_FILE)
+    write_text(folder / TRUTH_FILE, text)
     return folder
 
 

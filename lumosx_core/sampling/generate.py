@@ -3,7 +3,6 @@
 Legend: R = references, T, h, w = latent frames and sides, F, H, W = frames and pixels, S = text_len.
 """
 
-import os
 import shutil
 import uuid
 from collections.abc import Callable
@@ -28,6 +27,7 @@ from lumosx_core.sampling.schedule import flow_sigmas
 from lumosx_core.sampling.solver import solver_named
 from lumosx_core.text_spans import BoundPrompt, bind_prompt
 from lumosx_core.video_io import write_png_frames, write_video
+from lumosx_core.whole_files import whole_file
 
 Progress = Callable[[str, int, int], None]  # (what is being done, steps done, steps in all)
 
@@ -234,15 +234,9 @@ def write(
 
 
 def save_image(image: "PIL.Image.Image", path: Path) -> Path:  # type: ignore[name-defined]  # noqa: F821
-    """Write a PNG under a temporary name, then rename. Raises InputError when the disk refuses."""
-    temporary = path.parent / f".{path.stem}.{uuid.uuid4().hex[:8]}.partial"
-    try:
-        image.save(temporary, format="PNG")
-        os.replace(temporary, path)
-    except OSError as error:
-        raise InputError(f"cannot write {path} ({error}); choose a writable place with free space") from error
-    finally:
-        temporary.unlink(missing_ok=True)
+    """Write a PNG whole or not at all. Raises InputError when the disk refuses."""
+    with whole_file(path, "the picture") as partial:
+        image.save(partial, format="PNG")
     return path
 
 

@@ -6,7 +6,6 @@ clip: caption, kinds, subjects and phrases of its references, and the clip's spe
 """
 
 import json
-import os
 from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import dataclass
@@ -18,6 +17,7 @@ from safetensors.numpy import save_file
 
 from lumosx_core.puppets.world import HEIGHT, WIDTH, ClipSpec, reference_set, render_clip, sample_clip
 from lumosx_core.references import prepare_reference_image
+from lumosx_core.whole_files import whole_file
 
 # (share, people, attributes each, objects, background): one clip structure per row, so that batches have equal layouts.
 STRUCTURES: tuple[tuple[float, int, int, int, bool], ...] = (
@@ -44,7 +44,7 @@ class ShardPlan:
 
 
 def render_shard(plan: ShardPlan) -> Path:
-    """Render one shard unless it is there already; returns its path. Written to a temporary name, then renamed."""
+    """Render one shard unless it is there already; returns its path. Written whole or not at all."""
     if plan.path.exists():
         return plan.path
     rng = np.random.default_rng((plan.seed, plan.index))
@@ -59,11 +59,9 @@ def render_shard(plan: ShardPlan) -> Path:
         frames.append(render_clip(clip).frames)
         pictures += [np.asarray(prepare_reference_image(r.image, WIDTH, HEIGHT)) for r in references]
         records.append(clip_record(clip, [(r.kind, r.subject, r.phrase) for r in references]))
-    plan.folder.mkdir(parents=True, exist_ok=True)
-    temporary = plan.path.with_suffix(f".{os.getpid()}.tmp")
     tensors = {"frames": np.stack(frames), "references": np.stack(pictures)}
-    save_file(tensors, temporary, metadata={"clips": json.dumps(records)})
-    temporary.rename(plan.path)
+    with whole_file(plan.path) as partial:
+        save_file(tensors, partial, metadata={"clips": json.dumps(records)})
     return plan.path
 
 

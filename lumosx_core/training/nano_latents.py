@@ -1,7 +1,6 @@
 """Fourth step of the nano recipe: rendered clips and their references to latents, captions to text states and levels."""
 
 import json
-import os
 from pathlib import Path
 
 import numpy as np
@@ -17,6 +16,7 @@ from lumosx_core.references import Attribute, ReferenceSet, SceneReference, Subj
 from lumosx_core.text_spans import bind_prompt
 from lumosx_core.training.nano_data import read_shard
 from lumosx_core.training.nano_vae import single_frame_convolutions, to_unit_range
+from lumosx_core.whole_files import whole_file
 
 
 def latent_statistics(vae: AutoencoderKLWan, shard: Path, clips: int = 48) -> tuple[torch.Tensor, torch.Tensor]:
@@ -61,7 +61,7 @@ def encode_shard(
     text: TextEncoder,
     text_len: int,
 ) -> None:
-    """Write the latent shard of one clip shard (format: `latent_dataset`) unless it is there; temporary name, then rename."""
+    """Write the latent shard of one clip shard (format: `latent_dataset`) unless it is there, whole or not at all."""
     if target.exists():
         return
     frames, references, records = read_shard(clips)
@@ -82,7 +82,5 @@ def encode_shard(
         "video": video.half(), "reference": still[:, :, 0].half().contiguous(),
         "context": contexts.half(), "levels": torch.cat(levels).half(),
     }  # fmt: skip
-    target.parent.mkdir(parents=True, exist_ok=True)
-    temporary = target.with_suffix(f".{os.getpid()}.tmp")
-    save_file(tensors, temporary, metadata={"samples": json.dumps(samples), "empty_context": json.dumps(empty)})
-    temporary.rename(target)
+    with whole_file(target) as partial:
+        save_file(tensors, partial, metadata={"samples": json.dumps(samples), "empty_context": json.dumps(empty)})

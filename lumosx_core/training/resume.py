@@ -1,6 +1,5 @@
 """The state of a run on disk, so that it goes on where it stopped with the same numbers."""
 
-import os
 from dataclasses import asdict
 from pathlib import Path
 
@@ -8,17 +7,16 @@ import torch
 
 from lumosx_core.errors import InputError
 from lumosx_core.training.config import TrainingConfig
+from lumosx_core.whole_files import whole_file
 
 
 def save_state(
     path: Path, *, step: int, config: TrainingConfig, model: dict, ema: dict, optimizer: dict, model_config: str
 ) -> None:
-    """Write everything that the next step needs; to a temporary file first, then renamed."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_suffix(f".{os.getpid()}.tmp")
+    """Write everything that the next step needs; whole or not at all."""
     state = {"step": step, "config": asdict(config), "model": model, "ema": ema, "optimizer": optimizer}
-    torch.save(state | {"model_config": model_config}, temporary)
-    temporary.rename(path)
+    with whole_file(path, "the training state") as partial:
+        torch.save(state | {"model_config": model_config}, partial)
 
 
 def load_state(path: Path, model_config: str | None) -> dict | None:

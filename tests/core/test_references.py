@@ -371,7 +371,7 @@ def modes() -> dict[str, tuple[Image.Image, list[int]]]:
         "P": (palette, [10, 20, 30]),
         "P with a transparent colour": (see_through, [255] * 3),
         "RGB with a transparent colour": (keyed, [255] * 3),
-        "PA": (Image.new("LA", (2, 2), (5, 0)).convert("PA"), [255] * 3),
+        "PA": (Image.new("RGBA", (2, 2), (5, 5, 5, 0)).convert("PA"), [255] * 3),
         "RGBA": (Image.new("RGBA", (2, 2), (0, 0, 0, 255)), [0] * 3),
         "RGBa": (Image.new("RGBA", (2, 2), (0, 0, 0, 0)).convert("RGBa"), [255] * 3),
         "La": (Image.new("LA", (2, 2), (0, 0)).convert("La"), [255] * 3),

@@ -117,7 +117,7 @@ def test_ctrl_c_leaves_the_old_file(tmp_path: Path, monkeypatch: pytest.MonkeyPa
 
     def interrupt(*_: object) -> None:
         raise KeyboardInterrupt
-    monkeypatch.setattr("lumosx_core.video_io.os.replace", interrupt)
+    monkeypatch.setattr("lumosx_core.whole_files.os.replace", interrupt)
     with pytest.raises(KeyboardInterrupt):
         write_video(path, bars(2), 8, {"seed": 2})
     assert [item.name for item in tmp_path.iterdir()] == ["x.mp4"] and read_video_metadata(path) == {"seed": 1}
