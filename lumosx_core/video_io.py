@@ -84,8 +84,8 @@ def read_video_metadata(path: str | Path) -> dict[str, Any]:
     path = _existing(path)
     try:
         with av.open(str(path)) as container:
-            if not container.streams:
-                raise InputError(f"{path} holds no streams; give a whole video file")
+            if not container.streams.video:
+                raise InputError(f"{path} has no video stream; give a whole video file")
             comment = container.metadata.get("comment", "")
     except (av.error.FFmpegError, OSError) as error:
         raise InputError(f"cannot read the video {path} ({error}); give a whole video file") from error

@@ -17,6 +17,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     nano.add_argument("--shards", type=int, help="shards of 250 clips, instead of the recipe's")
     nano.add_argument("--workers", type=int, help="processes that render (default: one per core)")
     nano.add_argument("--device", default="cpu", help="cpu or cuda, for the transformer")
+    nano.add_argument("--curves", action="store_true", help="write TensorBoard files into OUT/curves")
     nano.add_argument("--debug", action="store_true", help="tiny sizes, seconds on a CPU")
     loop = what.add_parser("transformer", help="the training loop on a folder of latents-*.safetensors")
     loop.add_argument("data", type=Path, help="folder with latents-*.safetensors")
@@ -29,6 +30,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     loop.add_argument("--precision", default="bf16", choices=("fp32", "bf16"))
     loop.add_argument("--seed", type=int, default=0)
     loop.add_argument("--device", default="cuda")
+    loop.add_argument("--curves", action="store_true", help="write TensorBoard files into OUT/curves")
 
 
 def run(options: argparse.Namespace) -> int:
@@ -51,7 +53,7 @@ def _run_nano(options: argparse.Namespace) -> int:
         recipe = replace(recipe, shards=options.shards)
     folder = train_nano(
         writable_folder(options.out), recipe, stages=tuple(options.stage or STAGES), workers=options.workers,
-        device=options.device, log=lambda line: print(line, flush=True),
+        device=options.device, curves=options.curves, log=lambda line: print(line, flush=True),
     )  # fmt: skip
     print(f"model folder: {folder}")
     return 0
@@ -65,6 +67,7 @@ def _run_transformer(options: argparse.Namespace) -> int:
     from lumosx_core.sampling.generate import writable_folder
     from lumosx_core.sampling.pipeline import check_device
     from lumosx_core.training.config import TrainingConfig
+    from lumosx_core.training.curves import tensorboard_curves
     from lumosx_core.training.latent_dataset import LatentDataset
     from lumosx_core.training.train import train
 
@@ -77,10 +80,17 @@ def _run_transformer(options: argparse.Namespace) -> int:
         gradient_checkpointing=options.preset.startswith("t2v"), seed=options.seed,
     )  # fmt: skip
     initial = read_state_dict(options.initial)[0] if options.initial else None
+    curves = tensorboard_curves(out / "curves") if options.curves else None
     with ProgressBars() as progress:
+
+        def on_step(step: int, figures: dict[str, float]) -> None:
+            progress("training", step + 1, config.steps)
+            if curves is not None:
+                curves(step, figures)
+
         model = train(
             config, PRESETS[options.preset], LatentDataset(options.data), out, device=options.device, initial=initial,
-            on_step=lambda step, figures: progress(f"loss {figures['loss']:.3f}", step + 1, config.steps),
+            on_step=on_step,
         )  # fmt: skip
     target = save_transformer(out / "transformer.safetensors", model.state_dict(), model.config, storage="bf16")
     print(f"averaged weights: {target}")

@@ -7,6 +7,7 @@ relation follows.
 """
 
 import json
+import multiprocessing
 from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import asdict, dataclass, replace
@@ -116,15 +117,20 @@ def evaluate_puppets(
     todo = [case for case in cases if case.name not in results]
     shown = {case.name for case in _sheet_cases(cases, seed)}
     arguments = [(str(pipeline_folder), case, changes or {}, out / "frames" if case.name in shown else None) for case in todo]
-    with ProcessPoolExecutor(workers, initializer=_one_thread) as pool:
+    # Fresh processes instead of forks: torch's threads do not survive a fork.
+    with ProcessPoolExecutor(workers, multiprocessing.get_context("spawn"), _one_thread) as pool:
         futures = [pool.submit(_run_case, *argument) for argument in arguments]
-        for done, future in enumerate(as_completed(futures), len(results) + 1):
-            result = future.result()
-            results[result.name] = result
-            with open(out / "results.jsonl", "a", encoding="utf-8") as lines:
-                lines.write(json.dumps(asdict(result)) + "\n")
-            if progress is not None:
-                progress(done, len(cases))
+        try:
+            for done, future in enumerate(as_completed(futures), len(results) + 1):
+                result = future.result()
+                results[result.name] = result
+                with open(out / "results.jsonl", "a", encoding="utf-8") as lines:
+                    lines.write(json.dumps(asdict(result)) + "\n")
+                if progress is not None:
+                    progress(done, len(cases))
+        except BaseException:
+            pool.shutdown(wait=False, cancel_futures=True)
+            raise
     report = summarize([results[case.name] for case in cases]) | {"settings": settings}
     write_text(out / "report.json", json.dumps(report, indent=2) + "\n")
     save_image(_sheet(out, _sheet_cases(cases, seed), results), out / "sheet.png")

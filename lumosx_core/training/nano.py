@@ -24,6 +24,7 @@ from lumosx_core.model.vae import load_vae, save_vae
 from lumosx_core.puppets.world import FPS, HEIGHT, WIDTH
 from lumosx_core.sampling.pipeline import PipelineDefaults, save_defaults
 from lumosx_core.training.config import TrainingConfig
+from lumosx_core.training.curves import tensorboard_curves
 from lumosx_core.training.latent_dataset import LatentDataset
 from lumosx_core.training.nano_data import ShardPlan, render_shards
 from lumosx_core.training.nano_latents import encode_shard, latent_statistics
@@ -90,13 +91,15 @@ def train_nano(
     stages: tuple[str, ...] = STAGES,
     workers: int | None = None,
     device: str = "cpu",
+    curves: bool = False,
     log: Callable[[str], None] = logger.info,
 ) -> Path:
     """Run the stages of the recipe that are not done yet; returns the pipeline folder `<out>/pipeline`.
 
     out: gets clips/, latents/, vae.safetensors, text_encoder.safetensors, spiece.model, transformer/state.pt (resumed),
     pipeline/. stages: only these, in the recipe's order. workers: processes that render, by default one per core.
-    device: of the transformer's training, "cpu" or "cuda". log: called with lines of progress.
+    device: of the transformer's training, "cpu" or "cuda". curves: write TensorBoard files into curves/. log: called with
+    lines of progress.
     Raises InputError for an unknown stage, or one whose input is missing.
     """
     recipe = recipe or NanoRecipe()
@@ -104,7 +107,7 @@ def train_nano(
     unknown = [stage for stage in stages if stage not in STAGES]
     if unknown:
         raise InputError(f"unknown stage {', '.join(unknown)}; the stages are {', '.join(STAGES)}")
-    run = _Run(recipe, out, workers or os.cpu_count() or 1, device, log)
+    run = _Run(recipe, out, workers or os.cpu_count() or 1, device, curves, log)
     for stage in STAGES:
         if stage in stages:
             started = time.monotonic()
@@ -117,9 +120,10 @@ class _Run:
     """The stages as methods; each does nothing when its files are there."""
 
     def __init__(
-        self, recipe: NanoRecipe, out: Path, workers: int, device: str, log: Callable[[str], None]
+        self, recipe: NanoRecipe, out: Path, workers: int, device: str, curves: bool, log: Callable[[str], None]
     ) -> None:
-        self.recipe, self.out, self.workers, self.device, self.log = recipe, out, workers, device, log
+        self.recipe, self.out, self.workers, self.device = recipe, out, workers, device
+        self.curves, self.log = curves, log
 
     def _plans(self) -> list[ShardPlan]:
         recipe = self.recipe
@@ -187,8 +191,11 @@ class _Run:
         data = LatentDataset(self.out / "latents")
         config, started = self.recipe.training, time.monotonic()
         recent: list[float] = []
+        curves = tensorboard_curves(self.out / "curves") if self.curves else None
 
         def on_step(step: int, figures: dict[str, float]) -> None:
+            if curves is not None:
+                curves(step, figures)
             recent.append(figures["loss"])
             if (step + 1) % 50 == 0 or step + 1 == config.steps:
                 left = (config.steps - step - 1) * figures["seconds"] / 60

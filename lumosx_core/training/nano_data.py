@@ -6,6 +6,7 @@ clip: caption, kinds, subjects and phrases of its references, and the clip's spe
 """
 
 import json
+import multiprocessing
 from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import dataclass
@@ -76,9 +77,13 @@ def clip_record(clip: ClipSpec, references: list[tuple[str, int | None, str]]) -
 
 def render_shards(plans: list[ShardPlan], workers: int) -> Iterator[Path]:
     """Render all shards in `workers` processes; yields each path as it is done. Finished shards are kept (resume)."""
-    with ProcessPoolExecutor(workers) as pool:
-        for future in as_completed([pool.submit(render_shard, plan) for plan in plans]):
-            yield future.result()
+    with ProcessPoolExecutor(workers, multiprocessing.get_context("spawn")) as pool:
+        try:
+            for future in as_completed([pool.submit(render_shard, plan) for plan in plans]):
+                yield future.result()
+        except BaseException:
+            pool.shutdown(wait=False, cancel_futures=True)
+            raise
 
 
 def read_shard(path: Path) -> tuple[np.ndarray, np.ndarray, list[dict]]:
