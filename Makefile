@@ -1,5 +1,5 @@
 # make demo: a video from an embedded sample.  make test: everything that is checked.
-PYTHON ?= python3.11
+PYTHON ?= $(shell command -v python3.11 || command -v python3)
 BIN := .venv/bin
 
 .PHONY: setup demo test

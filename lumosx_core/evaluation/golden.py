@@ -15,16 +15,17 @@ from typing import Any
 import torch
 
 from lumosx_core.errors import InputError
-from lumosx_core.model.attention_backends import Attention
+from lumosx_core.model.attention_backends import Attention, AttentionBackend, sdpa_attention
 from lumosx_core.model.checkpoint import StateDict, check_keys, read_safetensors, write_safetensors
 from lumosx_core.model.config import TransformerConfig
 from lumosx_core.model.objective import flow_matching_loss
-from lumosx_core.model.relational_attention import multilevel_bias
+from lumosx_core.model.relational_attention import multilevel_bias, relational_self_attention
 from lumosx_core.model.rope import apply_rope, rope_table
 from lumosx_core.model.text_encoder import infer_text_config, to_transformers_names
 from lumosx_core.model.token_layout import TokenLayout, text_levels
 from lumosx_core.model.transformer import LumosXTransformer
 from lumosx_core.model.vae import decode_video, encode_video, load_vae
+from lumosx_core.references import ReferenceKind
 from lumosx_core.sampling.guidance import Condition, guided_velocity
 from lumosx_core.sampling.schedule import flow_sigmas, timesteps_from_sigmas
 from lumosx_core.sampling.solver import dpmpp_2m
@@ -32,6 +33,7 @@ from lumosx_core.text_spans import BoundReference
 
 GOLDEN_FOLDER = Path(__file__).parent.parent / "assets" / "golden"
 BAR, SAMPLER_BAR = 2e-5, 1e-4
+BACKEND_BAR = 5e-2  # half precision and 8-bit scores against float32, on outputs of about 1
 # Ablations: key of the stored output, layout switches, strength of the bias.
 ABLATIONS: dict[str, tuple[dict[str, bool], float | None]] = {
     "output_full": ({}, None),
@@ -155,8 +157,6 @@ def module_checks(
     model: LumosXTransformer, case: GoldenCase, levels: torch.Tensor, attention: Attention | None
 ) -> Iterator[Check]:
     """Rotary positions, self-attention, cross-attention and its bias, as far as the case stores them."""
-    from lumosx_core.model.attention_backends import sdpa_attention
-
     config, layout, device = model.config, case.layout(), levels.device
     rope = rope_table(layout, config.head_dim, device)
     stored = {key: value.to(device) for key, value in case.tensors.items()}
@@ -183,6 +183,19 @@ def module_checks(
             q, k, levels, layout, ratio=config.multilevel_ratio, pool=config.multilevel_pool, pool_layout="released"
         )
         yield check("bias of the reference rows", bias, "cross_attn_bias_reference_rows")
+
+
+@torch.no_grad()
+def backend_check(backend: AttentionBackend, device: str, dtype: torch.dtype) -> Check:
+    """Relational self-attention of random tokens through a half-precision backend, against torch in float32."""
+    kinds: tuple[ReferenceKind, ...] = ("object", "face", "attribute", "attribute")
+    layout = TokenLayout(3, 8, 12, kinds=kinds, subjects=(None, 0, 0, 0))
+    generator = torch.Generator().manual_seed(0)
+    q, k, v = (torch.randn(1, layout.seq_len, 2, 128, generator=generator) for _ in range(3))
+    expected = relational_self_attention(q, k, v, layout, sdpa_attention)
+    got = relational_self_attention(*(x.to(device, dtype) for x in (q, k, v)), layout, backend)
+    name = f"relational self-attention through {backend.name} in {str(dtype).removeprefix('torch.')}"
+    return Check(name=name, deviation=deviation(got.float(), expected), bar=BACKEND_BAR)
 
 
 @torch.no_grad()

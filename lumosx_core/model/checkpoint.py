@@ -17,6 +17,7 @@ from lumosx_core.model.config import TransformerConfig
 from lumosx_core.model.transformer import LumosXTransformer
 from lumosx_core.whole_files import whole_file
 
+FORMAT = "lumosx-transformer"
 StateDict = dict[str, torch.Tensor]
 STORAGE_TYPES: dict[str, torch.dtype] = {
     "fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16, "fp8_e4m3fn": torch.float8_e4m3fn,
@@ -154,7 +155,7 @@ def save_transformer(
     if storage not in STORAGE_TYPES:
         raise InputError(f"storage type {storage!r}, expected one of {', '.join(STORAGE_TYPES)}")
     metadata = {
-        "format": "lumosx-transformer",
+        "format": FORMAT,
         "config": config.to_json(),
         "storage": storage,
         **(extra_metadata or {}),
@@ -215,6 +216,8 @@ def load_transformer(
     Raises InputError for damaged files and keys that are missing, extra or of the wrong shape.
     """
     state, metadata = read_state_dict(path)
+    if metadata.get("format", FORMAT) != FORMAT:
+        raise InputError(f"{path} is a {metadata['format']} file, expected a transformer; are two files exchanged?")
     if config is None:
         config = TransformerConfig.from_json(metadata["config"]) if "config" in metadata else infer_config(state)
     with torch.device("meta"):

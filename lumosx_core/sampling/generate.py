@@ -15,7 +15,7 @@ import torch
 import lumosx_core
 from lumosx_core.contact_sheet import contact_sheet
 from lumosx_core.errors import InputError
-from lumosx_core.model.attention_backends import select_attention
+from lumosx_core.model.attention_backends import AttentionBackend, select_attention
 from lumosx_core.model.relational_attention import PoolLayout
 from lumosx_core.model.token_layout import TokenLayout, text_levels
 from lumosx_core.model.vae import decode_video, encode_video
@@ -117,6 +117,7 @@ def generate(
     The same seed gives the same noise on every device. progress(stage, done, total) is called often and may raise to
     cancel: finished files stay, nothing is left half-written. Raises InputError for everything the user can mend.
     """
+    attention_of(pipeline, config)  # an unavailable choice is known before the long work
     out = writable_folder(out)
     prepared = prepare(pipeline, sample, config, progress)
     save_image(draw_relation_graph(sample.references, prepared.bound), out / f"{name}_relations.png")
@@ -128,6 +129,14 @@ def generate(
             write(pipeline, sample, prepared, config, frames, out, name=f"{name}_{seed}", seed=seed, png=png)
         )
     return written
+
+
+def attention_of(pipeline: LumosXPipeline, config: GenerationConfig) -> AttentionBackend:
+    """The attention backend that the configuration asks for. Raises InputError if it cannot run here."""
+    model = pipeline.transformer
+    return select_attention(
+        config.attention, pipeline.device, model.patch_embedding.weight.dtype, model.config.head_dim
+    )
 
 
 def prepare(
@@ -179,13 +188,9 @@ def denoise(
     channels = pipeline.transformer.config.in_dim
     shape = (1, channels, prepared.condition.layout.frames, config.height // 8, config.width // 8)
     noise = torch.randn(shape, generator=torch.Generator().manual_seed(seed)).to(pipeline.device)
-    model = pipeline.transformer
-    attention = select_attention(
-        config.attention, pipeline.device, model.patch_embedding.weight.dtype, model.config.head_dim
-    )
     velocity = guided_velocity(
-        model, prepared.condition, prepared.negative, scale=config.cfg, batched=config.cfg_batched,
-        attention=attention, ratio=config.ratio, pool_layout=config.pool_layout,
+        pipeline.transformer, prepared.condition, prepared.negative, scale=config.cfg, batched=config.cfg_batched,
+        attention=attention_of(pipeline, config), ratio=config.ratio, pool_layout=config.pool_layout,
     )  # fmt: skip
 
     def callback(step: int, steps: int, clean: torch.Tensor) -> None:  # noqa: ARG001 - the solvers' signature

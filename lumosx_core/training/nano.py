@@ -49,6 +49,7 @@ class NanoRecipe:
     vae: VaeRecipe = field(default_factory=VaeRecipe)
     text: TextRecipe = field(default_factory=TextRecipe)
     preset: str = "nano"
+    text_len: int = 80  # tokens that the transformer reads
     training: TrainingConfig = field(
         default_factory=lambda: TrainingConfig(
             steps=7000, batch=8, learning_rate=1e-3, warmup_steps=200, ema_decay=0.998, timestep_shift=2.5,
@@ -182,7 +183,7 @@ class _Run:
                 self.out / "latents" / f"latents-{plan.index:04d}.safetensors",
                 vae=vae,
                 text=text,
-                text_len=PRESETS[self.recipe.preset].text_len,
+                text_len=self.recipe.text_len,
             )
             self.log(f"latents: {plan.index + 1}/{self.recipe.shards}")
 
@@ -209,7 +210,7 @@ class _Run:
         text_dim = data.empty_context.shape[-1]
         train(
             config,
-            replace(preset, text_dim=text_dim),
+            replace(preset, text_dim=text_dim, text_len=self.recipe.text_len),
             data,
             self.out / "transformer",
             device=self.device,

@@ -40,8 +40,8 @@ def spoil_caption(sample: Path) -> str:
 def spoil_phrase(sample: Path) -> str:
     subject = sample / "subjects" / "1"
     garment = next(p for p in subject.iterdir() if not p.name.startswith("face_"))
-    garment.rename(subject / "purple umbrella.png")
-    return "'purple umbrella' is not in the prompt; nearest phrases in it"
+    garment.rename(subject / "leather jacket.png")
+    return "'leather jacket' (attribute of subject 1) is not in the prompt; nearest phrases in it: "
 
 
 def spoil_backgrounds(sample: Path) -> str:
@@ -122,7 +122,7 @@ def test_bad_checkpoints(sample: Path, tmp_path: Path, capsys: pytest.CaptureFix
     weights.unlink()
     assert "lacks transformer.safetensors" in fails(capsys, arguments, out)
     shutil.copyfile(model / "vae.safetensors", weights)
-    assert "no" in fails(capsys, arguments, out)
+    assert "is a lumosx-vae file, expected a transformer" in fails(capsys, arguments, out)
 
 
 @pytest.mark.skipif(os.geteuid() == 0 if hasattr(os, "geteuid") else True, reason="root may write anywhere")

@@ -13,6 +13,7 @@ from torch._subclasses.fake_tensor import FakeTensorMode
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from lumosx_core.errors import InputError
+from lumosx_core.evaluation.golden import backend_check
 from lumosx_core.model import attention_backends
 from lumosx_core.model.attention_backends import sage_attention, sdpa_attention, select_attention
 from lumosx_core.model.config import PRESETS
@@ -154,6 +155,13 @@ def test_groups_of_different_length_take_one_varlen_call(sage) -> None:
     got = relational_self_attention(q, k, v, layout, backend)
     assert calls == [[0, 6, 18, 24, 36]]  # two groups of 6 and 12 tokens, for both rows of the batch
     assert (got - dense_self_attention(q, k, v, layout)).abs().max() < 1e-5
+
+
+def test_the_check_of_a_backend_sees_a_wrong_one(sage) -> None:
+    check = backend_check(sage, "cpu", torch.bfloat16)
+    assert check.passed and 0 < check.deviation < 0.02
+    wrong = attention_backends.AttentionBackend("wrong", lambda q, k, v: sdpa_attention(q, k, v.roll(1, 1)))
+    assert not backend_check(wrong, "cpu", torch.float32).passed
 
 
 def test_no_mask_and_no_references_are_plain_attention() -> None:
