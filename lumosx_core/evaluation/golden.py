@@ -193,7 +193,8 @@ def backend_check(backend: AttentionBackend, device: str, dtype: torch.dtype) ->
     generator = torch.Generator().manual_seed(0)
     q, k, v = (torch.randn(1, layout.seq_len, 2, 128, generator=generator) for _ in range(3))
     expected = relational_self_attention(q, k, v, layout, sdpa_attention)
-    got = relational_self_attention(*(x.to(device, dtype) for x in (q, k, v)), layout, backend)
+    q, k, v = (x.to(device, dtype) for x in (q, k, v))
+    got = relational_self_attention(q, k, v, layout, backend)
     name = f"relational self-attention through {backend.name} in {str(dtype).removeprefix('torch.')}"
     return Check(name=name, deviation=deviation(got.float(), expected), bar=BACKEND_BAR)
 
