@@ -230,7 +230,8 @@ def write(
     }
     enlarge = pipeline.defaults.enlarge
     video = write_video(out / f"{name}.mp4", frames, config.fps, metadata, enlarge=enlarge)
-    sheet = save_image(contact_sheet(sample.references, frames, prompt=prepared.bound.prompt, note=f"seed {seed}"), out / f"{name}_sheet.png")
+    picture = contact_sheet(sample.references, frames, prompt=prepared.bound.prompt, note=f"seed {seed}")
+    sheet = save_image(picture, out / f"{name}_sheet.png")
     folder = None
     if png:
         folder = out / f"{name}_frames"
