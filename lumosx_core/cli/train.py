@@ -17,6 +17,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     nano.add_argument("--shards", type=int, help="shards of 250 clips, instead of the recipe's")
     nano.add_argument("--workers", type=int, help="processes that render (default: one per core)")
     nano.add_argument("--device", default="cpu", help="cpu or cuda, for the transformer")
+    nano.add_argument("--start-from", type=Path, help="model folder to go on from, e.g. lumosx_core/assets/nano")
     nano.add_argument("--curves", action="store_true", help="write TensorBoard files into OUT/curves")
     nano.add_argument("--debug", action="store_true", help="tiny sizes, seconds on a CPU")
     loop = what.add_parser("transformer", help="the training loop on a folder of latents-*.safetensors")
@@ -41,11 +42,14 @@ def run(options: argparse.Namespace) -> int:
 def _run_nano(options: argparse.Namespace) -> int:
     from dataclasses import replace
 
+    from lumosx_core.errors import InputError
     from lumosx_core.sampling.generate import writable_folder
     from lumosx_core.sampling.pipeline import check_device
     from lumosx_core.training.nano import DEBUG_RECIPE, STAGES, NanoRecipe, train_nano
 
     check_device(options.device)
+    if options.start_from is not None and not (options.start_from / "transformer.safetensors").is_file():
+        raise InputError(f"{options.start_from} is no model folder: it has no transformer.safetensors")
     recipe = DEBUG_RECIPE if options.debug else NanoRecipe()
     if options.steps is not None:
         recipe = replace(recipe, training=replace(recipe.training, steps=options.steps))
@@ -53,7 +57,7 @@ def _run_nano(options: argparse.Namespace) -> int:
         recipe = replace(recipe, shards=options.shards)
     folder = train_nano(
         writable_folder(options.out), recipe, stages=tuple(options.stage or STAGES), workers=options.workers,
-        device=options.device, curves=options.curves, log=lambda line: print(line, flush=True),
+        device=options.device, curves=options.curves, start_from=options.start_from, log=lambda line: print(line, flush=True),
     )  # fmt: skip
     print(f"model folder: {folder}")
     return 0

@@ -17,7 +17,7 @@ import torch
 from diffusers import AutoencoderKLWan
 
 from lumosx_core.errors import InputError
-from lumosx_core.model.checkpoint import save_transformer
+from lumosx_core.model.checkpoint import read_state_dict, save_transformer
 from lumosx_core.model.config import PRESETS, TransformerConfig
 from lumosx_core.model.text_encoder import load_text_encoder, save_text_encoder
 from lumosx_core.model.vae import load_vae, save_vae
@@ -93,14 +93,16 @@ def train_nano(
     workers: int | None = None,
     device: str = "cpu",
     curves: bool = False,
+    start_from: Path | None = None,
     log: Callable[[str], None] = logger.info,
 ) -> Path:
     """Run the stages of the recipe that are not done yet; returns the pipeline folder `<out>/pipeline`.
 
     out: gets clips/, latents/, vae.safetensors, text_encoder.safetensors, spiece.model, transformer/state.pt (resumed),
     pipeline/. stages: only these, in the recipe's order. workers: processes that render, by default one per core.
-    device: of the transformer's training, "cpu" or "cuda". curves: write TensorBoard files into curves/. log: called with
-    lines of progress.
+    device: of the transformer's training, "cpu" or "cuda". curves: write TensorBoard files into curves/.
+    start_from: a model folder whose VAE, text encoder and transformer are taken over, the latter to be trained further.
+    log: called with lines of progress.
     Raises InputError for an unknown stage, or one whose input is missing.
     """
     recipe = recipe or NanoRecipe()
@@ -108,7 +110,7 @@ def train_nano(
     unknown = [stage for stage in stages if stage not in STAGES]
     if unknown:
         raise InputError(f"unknown stage {', '.join(unknown)}; the stages are {', '.join(STAGES)}")
-    run = _Run(recipe, out, workers or os.cpu_count() or 1, device, curves, log)
+    run = _Run(recipe, out, workers or os.cpu_count() or 1, device, curves, start_from, log)
     for stage in STAGES:
         if stage in stages:
             started = time.monotonic()
@@ -121,10 +123,17 @@ class _Run:
     """The stages as methods; each does nothing when its files are there."""
 
     def __init__(
-        self, recipe: NanoRecipe, out: Path, workers: int, device: str, curves: bool, log: Callable[[str], None]
+        self,
+        recipe: NanoRecipe,
+        out: Path,
+        workers: int,
+        device: str,
+        curves: bool,
+        start_from: Path | None,
+        log: Callable[[str], None],
     ) -> None:
         self.recipe, self.out, self.workers, self.device = recipe, out, workers, device
-        self.curves, self.log = curves, log
+        self.curves, self.start_from, self.log = curves, start_from, log
 
     def _plans(self) -> list[ShardPlan]:
         recipe = self.recipe
@@ -154,6 +163,9 @@ class _Run:
         target = self.out / "vae.safetensors"
         if target.exists():
             return
+        if self.start_from is not None:
+            save_vae(target, load_vae(self.start_from / "vae.safetensors"))
+            return
         shards = [self._need(plan.path, "clips") for plan in self._plans()[: self.recipe.vae_shards]]
         vae = train_vae(self.recipe.vae, shards, self._save_partial_vae, lambda line: self.log(f"vae: {line}"))
         mean, std = latent_statistics(vae.train(False), shards[0])
@@ -167,6 +179,11 @@ class _Run:
         """Train vocabulary and text encoder."""
         target = self.out / "text_encoder.safetensors"
         if target.exists():
+            return
+        if self.start_from is not None:
+            self.out.mkdir(parents=True, exist_ok=True)
+            for name in ("spiece.model", "text_encoder.safetensors"):
+                shutil.copyfile(self.start_from / name, self.out / name)
             return
         encoder, vocabulary = train_text_encoder(self.recipe.text, self.log)
         self.out.mkdir(parents=True, exist_ok=True)
@@ -206,6 +223,9 @@ class _Run:
                     f"{(time.monotonic() - started) / 60:.0f} min so far, about {left:.0f} left"
                 )
 
+        initial = None
+        if self.start_from is not None:
+            initial = read_state_dict(self.start_from / "transformer.safetensors")[0]
         preset = PRESETS[self.recipe.preset]
         text_dim = data.empty_context.shape[-1]
         train(
@@ -214,6 +234,7 @@ class _Run:
             data,
             self.out / "transformer",
             device=self.device,
+            initial=initial,
             on_step=on_step,
         )
 

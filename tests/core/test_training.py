@@ -148,6 +148,9 @@ def test_the_nano_recipe_at_debug_size(tmp_path: Path) -> None:
     before = {p: p.stat().st_mtime_ns for p in (tmp_path / "run").rglob("*.safetensors") if "pipeline" not in p.parts}
     train_nano(tmp_path / "run", DEBUG_RECIPE, workers=1)
     assert before == {p: p.stat().st_mtime_ns for p in before}  # nothing is done twice
+    further = train_nano(tmp_path / "further", DEBUG_RECIPE, workers=1, start_from=folder)
+    one, two = (load_pipeline(f).vae.state_dict() for f in (folder, further))
+    assert all(torch.equal(one[name], two[name]) for name in one)
     with pytest.raises(InputError, match="unknown stage nope; the stages are clips, vae"):
         train_nano(tmp_path / "run", DEBUG_RECIPE, stages=("nope",))
     with pytest.raises(InputError, match="run the stage 'clips' first"):
