@@ -10,9 +10,9 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from lumosx_core.errors import InputError
-from lumosx_core.evaluation.golden import GOLDEN_FOLDER, deviation, golden_transformer
+from lumosx_core.evaluation.golden import GOLDEN_FOLDER, deviation
 from lumosx_core.model.checkpoint import load_transformer, read_state_dict, save_transformer, write_safetensors
-from lumosx_core.model.config import PRESETS
+from lumosx_core.model.config import PRESETS, TransformerConfig
 from lumosx_core.model.convert import convert_text_encoder, convert_transformer, convert_vae
 from lumosx_core.model.text_encoder import load_text_encoder
 from lumosx_core.model.transformer import LumosXTransformer
@@ -97,14 +97,14 @@ def test_distributed_checkpoint_folder(model: LumosXTransformer, tmp_path: Path)
         read_state_dict(tmp_path / "dcp", "best")
 
 
-def test_convert_golden_transformer_infers_its_sizes(tmp_path: Path) -> None:
-    target = tmp_path / "t.safetensors"
-    state = load_file(GOLDEN_FOLDER / "dit_weights.safetensors")
-    golden = golden_transformer(GOLDEN_FOLDER)
-    wide = {**PRESETS, "golden": golden.config}["golden"]
-    save_transformer(tmp_path / "with_config.safetensors", state, wide)
-    assert convert_transformer(tmp_path / "with_config.safetensors", target, storage="fp32") == wide
-    assert same(load_transformer(target), golden)
+def test_convert_reads_the_sizes_off_the_shapes(tmp_path: Path) -> None:
+    config = TransformerConfig(dim=256, num_heads=2, num_layers=3, ffn_dim=320, freq_dim=64, text_dim=48)
+    torch.manual_seed(2)
+    model = LumosXTransformer(config)
+    model.initialize_weights()
+    torch.save({"ema": model.state_dict()}, tmp_path / "released.pt")
+    assert convert_transformer(tmp_path / "released.pt", tmp_path / "t.safetensors", storage="fp32") == config
+    assert same(load_transformer(tmp_path / "t.safetensors"), model)
 
 
 def test_convert_text_encoder_and_vae_keep_the_numbers(tmp_path: Path) -> None:

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from lumosx_core.errors import InputError
-from lumosx_core.puppets.samples import SAMPLES_FOLDER, read_truth, write_puppet_sample
+from lumosx_core.puppets.samples import SAMPLES_FOLDER, read_truth, write_embedded_samples, write_puppet_sample
 from lumosx_core.puppets.scorer import score_clip
 from lumosx_core.puppets.spec import (
     ATTRIBUTE_KINDS,
@@ -129,6 +129,9 @@ def test_embedded_samples_read_back_with_their_truth(tmp_path) -> None:
         sample, truth = read_sample(folder), read_truth(folder)
         assert len(sample.references.subjects) == len(truth)
         assert all(len(s.attributes) == len(p.attributes) for s, p in zip(sample.references.subjects, truth, strict=True))
+    for again in write_embedded_samples(tmp_path / "again"):
+        embedded = SAMPLES_FOLDER / again.name
+        assert read_truth(again) == read_truth(embedded) and read_sample(again).prompt == read_sample(embedded).prompt
     clip = clip_of(17)
     write_puppet_sample(tmp_path / "s", clip, np.random.default_rng(0))
     assert read_truth(tmp_path / "s") == clip.puppets
