@@ -1,6 +1,9 @@
 # make demo: a video from an embedded sample.  make test: everything that is checked.
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
 BIN := .venv/bin
+# A ComfyUI here is what the host tests run in; without one they are skipped.
+COMFYUI_ROOT ?= $(HOME)/comfy/ComfyUI
+export COMFYUI_ROOT
 
 .PHONY: setup demo test
 setup: .venv/ready
@@ -11,6 +14,9 @@ setup: .venv/ready
 	$(BIN)/python -m pip install --quiet uv
 	$(BIN)/python -m uv pip install --quiet --python $(BIN)/python torch==2.13.0 torchvision==0.28.0
 	$(BIN)/python -m uv pip install --quiet --python $(BIN)/python -e ".[dev]"
+	if [ -f "$(COMFYUI_ROOT)/requirements.txt" ]; then \
+		grep -vxE 'torch(vision|audio)?' "$(COMFYUI_ROOT)/requirements.txt" > .venv/comfyui.txt && \
+		$(BIN)/python -m uv pip install --quiet --python $(BIN)/python torch==2.13.0 torchaudio -r .venv/comfyui.txt; fi
 	touch .venv/ready
 
 demo: setup

@@ -1,0 +1,233 @@
+"""The only file that touches the insides of ComfyUI: how the host's own Wan model gets the three relational mechanisms.
+
+Three public hooks, nothing forked: a wrapper around the diffusion model appends the reference latents as further frames,
+a replacement of every block exchanges the rotary positions, and an override of the attention function calls
+`lumosx_core.model.relational_attention`. LoRA, quantised weights, offloading and the host's choice of an attention kernel
+stay as they are. All of it hangs on a clone: the model that came in is not changed.
+
+Legend: B = batch, R = references, T, h, w = latent frames and sides, L = tokens, S = text positions, n = heads, d = head
+width, D = n * d.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+import comfy.model_base
+import comfy.patcher_extension
+import torch
+import torch.nn.functional as F
+
+from lumosx_core.errors import InputError
+from lumosx_core.model.attention_backends import Attention, AttentionBackend, select_attention
+from lumosx_core.model.relational_attention import (
+    PoolLayout,
+    relational_cross_attention,
+    relational_self_attention,
+)
+from lumosx_core.model.token_layout import TokenLayout
+from lumosx_core.references import ReferenceKind
+
+KEY = "lumosx"  # of our wrappers and of our entry in transformer_options
+COND = 0  # how the host marks the rows of the positive prompt in cond_or_uncond
+POOL = 8  # side of the multilevel mask's pooling cells in the released model, tokens
+TIMESTEP_TOLERANCE = 1e-3  # sigma is float32 in the host: an exact 942 arrives as 941.99994
+
+
+@dataclass(frozen=True, kw_only=True)
+class EncodedReferences:
+    """References as the model takes them in.
+
+    latents: raw VAE latents [R, 16, h, w], in model order (background, objects, then subject by subject, face first).
+    kinds, subjects: of each, as in `TokenLayout`. levels: [R, S] from `text_levels`. frames: latent frames of the video
+    that they were encoded for.
+    """
+
+    latents: torch.Tensor
+    kinds: tuple[ReferenceKind, ...]
+    subjects: tuple[int | None, ...]
+    levels: torch.Tensor
+    frames: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class RelationalOptions:
+    """Switches of one patched model; the defaults are the published method.
+
+    ratio: strength of the multilevel mask. negative_levels: the pass without the prompt keeps the mask of the prompt's
+    words. start_percent, end_percent: the part of the sampling in which references are there at all. attention: "host" (what
+    ComfyUI was started with), or a backend of the core ("sdpa", "sage", "flash").
+    """
+
+    causal_self_attention_mask: bool = True
+    relational_positions: bool = True
+    ratio: float = 0.5
+    pool_layout: PoolLayout = "released"
+    negative_levels: bool = True
+    start_percent: float = 0.0
+    end_percent: float = 1.0
+    attention: str = "host"
+
+
+@dataclass
+class _Forward:
+    """What the hooks of one call of the model share."""
+
+    layout: TokenLayout
+    levels: torch.Tensor  # [B, R, S]
+    rope: torch.Tensor
+    calls: int = field(default=0)  # attention calls in this block: the first is self-attention, the second cross-attention
+
+
+def apply_relations(model: Any, references: EncodedReferences, options: RelationalOptions) -> Any:
+    """A clone of the MODEL (a ModelPatcher) that sees these references. Raises InputError for a model that is no Wan2.1
+    text-to-video model, and for one that has references already."""
+    check_model(model)
+    patched = model.clone()
+    hooks = _Hooks(patched, references, options)
+    wrappers = comfy.patcher_extension.WrappersMP
+    patched.add_wrapper_with_key(wrappers.DIFFUSION_MODEL, KEY, hooks.diffusion_model)
+    patched.add_wrapper_with_key(wrappers.PREPARE_SAMPLING, KEY, hooks.prepare_sampling)
+    present = patched.model_options["transformer_options"].get("patches_replace", {}).get("dit", {})
+    for index in range(len(patched.model.diffusion_model.blocks)):
+        block = _with_relational_positions(present.get(("double_block", index)))
+        patched.set_model_patch_replace(block, "dit", "double_block", index)
+    return patched
+
+
+def check_model(model: Any) -> None:
+    """Raises InputError, naming what was loaded, unless the MODEL is a Wan2.1 text-to-video model without references."""
+    base, network = model.model, model.model.diffusion_model
+    kind = getattr(network, "model_type", None)
+    if type(base) is not comfy.model_base.WAN21 or kind != "t2v" or network.in_dim != network.out_dim:
+        raise InputError(
+            f"this model is {type(base).__name__}{f' ({kind})' if kind else ''}; LumosX works inside Wan2.1 text-to-video "
+            "models: load the LumosX 1.3B weights with Load Diffusion Model, or use the LumosX Nano node"
+        )
+    if KEY in model.wrappers.get(comfy.patcher_extension.WrappersMP.DIFFUSION_MODEL, {}):
+        raise InputError(
+            "this model has LumosX references already, and a second set cannot be stacked on it; connect the model as it "
+            "was before the first LumosX node, and put all subjects into one relation graph"
+        )
+
+
+class _Hooks:
+    """The wrappers of one patched model."""
+
+    def __init__(self, patcher: Any, references: EncodedReferences, options: RelationalOptions) -> None:
+        self.references, self.options = references, options
+        self.base = patcher.model
+        sampling = patcher.get_model_object("model_sampling")
+        self.highest = float(sampling.percent_to_sigma(options.start_percent))
+        self.lowest = float(sampling.percent_to_sigma(options.end_percent))
+        self.backend = None if options.attention == "host" else options.attention
+
+    def prepare_sampling(self, executor: Callable, model: Any, noise_shape: Any, *args: Any, **kwargs: Any) -> Any:
+        """The host reserves memory by the shape of the noise: count the references as frames."""
+        shape = list(noise_shape)
+        shape[2] += len(self.references.kinds)
+        return executor(model, shape, *args, **kwargs)
+
+    def diffusion_model(
+        self, executor: Callable, x: torch.Tensor, timestep: torch.Tensor, context: torch.Tensor, clip_fea: Any = None,
+        time_dim_concat: torch.Tensor | None = None, transformer_options: dict | None = None, **kwargs: Any,
+    ) -> torch.Tensor:  # fmt: skip
+        """Append the references to x [B, 16, T, h, w] and hand the other hooks what they need."""
+        options = dict(transformer_options or {})
+        if not self._active(options):
+            return executor(x, timestep, context, clip_fea, time_dim_concat, options, **kwargs)
+        if time_dim_concat is not None:
+            raise InputError(
+                "another node appends frames to this model as LumosX does (time_dim_concat); remove one of the two"
+            )
+        layout = self._layout(x)
+        frames = self.references.latents.transpose(0, 1)[None].to(x.device, torch.float32)  # [1, 16, R, h, w]
+        stills = self.base.process_latent_in(frames).to(x.dtype).expand(len(x), -1, -1, -1, -1)
+        options[KEY] = _Forward(
+            layout=layout,
+            levels=self._levels(options, len(x), context.shape[1]).to(x.device),
+            rope=_rope(executor.class_obj, layout, x.device),
+        )
+        options["optimized_attention_override"] = self._attention(options.get("optimized_attention_override"))
+        whole = torch.floor(timestep.float() + TIMESTEP_TOLERANCE).to(timestep.dtype)
+        return executor(x, whole, context, clip_fea, stills, options, **kwargs)
+
+    def _active(self, transformer_options: dict) -> bool:
+        if not self.references.kinds:
+            return False
+        sigmas = transformer_options.get("sigmas")
+        return sigmas is None or self.lowest <= float(sigmas[0]) <= self.highest
+
+    def _layout(self, x: torch.Tensor) -> TokenLayout:
+        frames, height, width = x.shape[2:]
+        sides = tuple(self.references.latents.shape[-2:])
+        if (height, width) != sides:
+            raise InputError(
+                f"the references were encoded for a video of {8 * sides[1]} x {8 * sides[0]} pixels, the latent is for "
+                f"{8 * width} x {8 * height}; take the latent from the same LumosX Encode References node"
+            )
+        return TokenLayout(
+            frames, height // 2, width // 2, kinds=self.references.kinds, subjects=self.references.subjects,
+            relational_positions=self.options.relational_positions,
+            causal_self_attention_mask=self.options.causal_self_attention_mask,
+        )  # fmt: skip
+
+    def _levels(self, transformer_options: dict, batch: int, text_len: int) -> torch.Tensor:
+        """[B, R, S]: a row of the batch is the prompt's or the negative prompt's, as the host says."""
+        levels = self.references.levels
+        levels = F.pad(levels, (0, max(0, text_len - levels.shape[1])))[:, :text_len]
+        passes = transformer_options.get("cond_or_uncond") or [COND]
+        keep = [1.0 if kind == COND or self.options.negative_levels else 0.0 for kind in passes]
+        rows = torch.tensor(keep).repeat_interleave(batch // len(passes))
+        return rows[:, None, None] * levels
+
+    def _attention(self, present: Callable | None) -> Callable:
+        """The override of the host's attention function; an override that is there already does the plain calls."""
+        options, chosen = self.options, self.backend
+
+        def override(
+            func: Callable, q: torch.Tensor, k: torch.Tensor, v: torch.Tensor, heads: int, *args: Any, **kwargs: Any
+        ) -> torch.Tensor:
+            def host(q: torch.Tensor, k: torch.Tensor, v: torch.Tensor) -> torch.Tensor:
+                flat = (x.flatten(2) for x in (q, k, v))
+                if present is not None:
+                    return present(func, *flat, heads, *args, **kwargs).unflatten(2, (heads, -1))
+                return func(*flat, heads, *args, **kwargs).unflatten(2, (heads, -1))
+
+            forward: _Forward = kwargs["transformer_options"][KEY]
+            forward.calls += 1
+            plain = _backend(chosen, q, heads) or host
+            q, k, v = (x.unflatten(2, (heads, -1)) for x in (q, k, v))
+            if forward.calls == 1:
+                out = relational_self_attention(q, k, v, forward.layout, plain)
+            else:
+                out = relational_cross_attention(
+                    q, k, v, forward.layout, forward.levels, plain,
+                    ratio=options.ratio, pool=POOL, pool_layout=options.pool_layout,
+                )  # fmt: skip
+            return out.flatten(2)
+
+        return override
+
+
+def _backend(name: str | None, q_BLD: torch.Tensor, heads: int) -> AttentionBackend | Attention | None:
+    """The core's backend of that name for these queries; None for the host's."""
+    return None if name is None else select_attention(name, q_BLD.device, q_BLD.dtype, q_BLD.shape[-1] // heads)
+
+
+def _rope(network: Any, layout: TokenLayout, device: torch.device) -> torch.Tensor:
+    """The host's rotary table at the relational positions."""
+    return network.rope_embedder(layout.positions()[None].to(device, torch.float32)).movedim(1, 2)
+
+
+def _with_relational_positions(present: Callable | None) -> Callable:
+    """A replacement of a transformer block that exchanges the rotary table, around one that is there already."""
+
+    def block(args: dict, extra: dict) -> dict:
+        forward: _Forward | None = args["transformer_options"].get(KEY)
+        if forward is not None:
+            forward.calls = 0
+            args = {**args, "pe": forward.rope}
+        return present(args, extra) if present is not None else extra["original_block"](args)
+
+    return block

@@ -1,0 +1,142 @@
+"""The host's own Wan model, patched by the bridge, against the golden numbers of the published system."""
+
+from collections.abc import Callable
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import pytest
+import torch
+
+from lumosx_core.errors import InputError
+from lumosx_core.evaluation.golden import ABLATIONS, GOLDEN_FOLDER, GoldenCase, read_cases
+from lumosx_core.model.checkpoint import read_safetensors
+from lumosx_core.model.token_layout import text_levels
+
+BAR = 3e-5
+CONFIG, CASES = read_cases(GOLDEN_FOLDER)
+EVEN = [case for case in CASES if case.name != "odd_size"]  # the host pads odd sides in another way
+
+
+@pytest.fixture(scope="module")
+def model(comfyui: Path) -> Any:
+    """The golden transformer in the host: a ModelPatcher."""
+    import comfy.model_base
+    import comfy.model_patcher
+    import comfy.supported_models
+
+    assert comfyui.is_dir()
+    config = comfy.supported_models.WAN21_T2V(
+        {
+            "image_model": "wan2.1", "model_type": "t2v", "dim": CONFIG.dim, "num_heads": CONFIG.num_heads,
+            "num_layers": CONFIG.num_layers, "ffn_dim": CONFIG.ffn_dim, "freq_dim": CONFIG.freq_dim,
+            "text_dim": CONFIG.text_dim, "text_len": CONFIG.text_len, "in_dim": 16, "out_dim": 16,
+        }
+    )  # fmt: skip
+    config.unet_config["dtype"] = torch.float32
+    config.manual_cast_dtype = None
+    base = comfy.model_base.WAN21(config, device="cpu")
+    weights, _ = read_safetensors(GOLDEN_FOLDER / "dit_weights.safetensors")
+    missing, unexpected = base.diffusion_model.load_state_dict(weights, strict=False)
+    assert not missing and not unexpected
+    cpu = torch.device("cpu")
+    return comfy.model_patcher.ModelPatcher(base, cpu, cpu)
+
+
+def encoded(bridge: ModuleType, model: Any, case: GoldenCase) -> Any:
+    """The case's references as the nodes hand them on: raw latents, as the host's VAE gives them."""
+    raw = model.model.process_latent_out(case.tensors["reference_latents"]).squeeze(2)
+    return bridge.EncodedReferences(
+        latents=raw, kinds=tuple(r.kind for r in case.references), subjects=tuple(r.subject for r in case.references),
+        levels=text_levels(case.references, CONFIG.text_len), frames=case.grid[0],
+    )  # fmt: skip
+
+
+def run(model: Any, latent: torch.Tensor, timestep: float, context: torch.Tensor, passes: list[int]) -> torch.Tensor:
+    """One call of the model the way the host's sampler calls it."""
+    import comfy.model_management
+    import comfy.patcher_extension
+
+    comfy.model_management.load_models_gpu([model])
+    options = {**model.model_options["transformer_options"], "cond_or_uncond": passes}
+    options["wrappers"] = comfy.patcher_extension.copy_nested_dicts(model.wrappers)
+    padded = torch.nn.functional.pad(context, (0, 0, 0, CONFIG.text_len - context.shape[1]))
+    with torch.no_grad():
+        return model.model.diffusion_model(latent, torch.full((len(latent),), timestep), padded, transformer_options=options)
+
+
+def deviation(a: torch.Tensor, b: torch.Tensor) -> float:
+    return float((a - b).abs().max())
+
+
+@pytest.mark.parametrize("case", EVEN, ids=lambda case: case.name)
+def test_patched_host_model_gives_the_published_numbers(bridge: ModuleType, model: Any, case: GoldenCase) -> None:
+    patched = bridge.apply_relations(model, encoded(bridge, model, case), bridge.RelationalOptions())
+    out = run(patched, case.tensors["latent"], case.timestep - 6e-5, case.tensors["context"], [0])
+    assert deviation(out, case.tensors["output_full"]) <= BAR
+
+
+@pytest.mark.parametrize("key", list(ABLATIONS))
+def test_every_switch_gives_the_published_ablation(bridge: ModuleType, model: Any, key: str) -> None:
+    case = CASES[0]
+    switches, ratio = ABLATIONS[key]
+    options = bridge.RelationalOptions(**switches, **({} if ratio is None else {"ratio": ratio}))
+    patched = bridge.apply_relations(model, encoded(bridge, model, case), options)
+    out = run(patched, case.tensors["latent"], case.timestep, case.tensors["context"], [0])
+    assert deviation(out, case.tensors[key]) <= BAR
+
+
+def test_nothing_leaks_into_the_model_that_came_in(bridge: ModuleType, model: Any) -> None:
+    case = CASES[0]
+    arguments = (case.tensors["latent"], case.timestep, case.tensors["context"], [0])
+    before = run(model, *arguments)
+    patched = bridge.apply_relations(model, encoded(bridge, model, case), bridge.RelationalOptions())
+    assert deviation(run(patched, *arguments), before) > 1e-3
+    assert torch.equal(run(model, *arguments), before)
+
+
+def test_both_passes_in_one_batch_or_one_by_one(bridge: ModuleType, model: Any) -> None:
+    case = CASES[0]
+    latent, context = case.tensors["latent"], case.tensors["context"]
+    other = context.flip(1)
+    for negative_levels in (True, False):
+        options = bridge.RelationalOptions(negative_levels=negative_levels)
+        patched = bridge.apply_relations(model, encoded(bridge, model, case), options)
+        single = [run(patched, latent, case.timestep, c, [p]) for p, c in ((1, other), (0, context))]
+        both = run(patched, latent.repeat(2, 1, 1, 1, 1), case.timestep, torch.cat([other, context]), [1, 0])
+        assert deviation(both, torch.cat(single)) <= BAR
+    assert deviation(single[0], run(_with_levels(bridge, model, case), latent, case.timestep, other, [1])) > 1e-4
+
+
+def _with_levels(bridge: ModuleType, model: Any, case: GoldenCase) -> Any:
+    return bridge.apply_relations(model, encoded(bridge, model, case), bridge.RelationalOptions())
+
+
+def test_an_override_of_attention_that_is_there_is_called(bridge: ModuleType, model: Any) -> None:
+    case, calls = CASES[0], []
+
+    def counting(func: Callable, *args: Any, **kwargs: Any) -> torch.Tensor:
+        calls.append(args[0].shape)
+        return func(*args, **kwargs)
+
+    other = model.clone()
+    other.model_options["transformer_options"]["optimized_attention_override"] = counting
+    patched = bridge.apply_relations(other, encoded(bridge, model, case), bridge.RelationalOptions())
+    out = run(patched, case.tensors["latent"], case.timestep, case.tensors["context"], [0])
+    assert deviation(out, case.tensors["output_full"]) <= BAR
+    assert len(calls) >= 2 * CONFIG.num_layers
+
+
+def test_references_of_another_size_are_refused(bridge: ModuleType, model: Any) -> None:
+    case = CASES[0]
+    patched = bridge.apply_relations(model, encoded(bridge, model, case), bridge.RelationalOptions())
+    wider = torch.cat([case.tensors["latent"]] * 2, -1)
+    with pytest.raises(InputError, match="were encoded for a video of"):
+        run(patched, wider, case.timestep, case.tensors["context"], [0])
+
+
+def test_a_second_set_of_references_is_refused(bridge: ModuleType, model: Any) -> None:
+    case = CASES[0]
+    patched = bridge.apply_relations(model, encoded(bridge, model, case), bridge.RelationalOptions())
+    with pytest.raises(InputError, match="has LumosX references already"):
+        bridge.apply_relations(patched, encoded(bridge, model, case), bridge.RelationalOptions())
