@@ -14,7 +14,9 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import comfy.model_base
+import comfy.model_management
 import comfy.patcher_extension
+import comfy.samplers
 import torch
 import torch.nn.functional as F
 
@@ -27,6 +29,7 @@ from lumosx_core.model.relational_attention import (
 )
 from lumosx_core.model.token_layout import TokenLayout
 from lumosx_core.references import ReferenceKind
+from lumosx_core.sampling.solver import Callback, Velocity
 
 KEY = "lumosx"  # of our wrappers and of our entry in transformer_options
 COND = 0  # how the host marks the rows of the positive prompt in cond_or_uncond
@@ -231,3 +234,29 @@ def _with_relational_positions(present: Callable | None) -> Callable:
         return present(args, extra) if present is not None else extra["original_block"](args)
 
     return block
+
+
+def host_sampler(solver: Callable[[Velocity, torch.Tensor, torch.Tensor, Callback | None], torch.Tensor]) -> Any:
+    """A SAMPLER that runs one of the core's solvers on any guided model and SIGMAS of the host. It can be cancelled and
+    shows previews like the host's own."""
+
+    def sample(
+        model: Any, noise: torch.Tensor, sigmas: torch.Tensor, extra_args: dict | None = None,
+        callback: Callable | None = None, disable: bool | None = None,  # noqa: ARG001 - the host's signature
+    ) -> torch.Tensor:  # fmt: skip
+        latest = noise
+
+        def velocity(x: torch.Tensor, sigma: float, timestep: int) -> torch.Tensor:  # noqa: ARG001 - the core's signature
+            nonlocal latest
+            comfy.model_management.throw_exception_if_processing_interrupted()
+            latest = x
+            return (x - model(x, x.new_full((len(x),), sigma), **(extra_args or {}))) / sigma
+
+        def report(step: int, steps: int, clean: torch.Tensor) -> None:  # noqa: ARG001 - the core's signature
+            if callback is not None:
+                levels = {"sigma": sigmas[step], "sigma_hat": sigmas[step]}
+                callback({"i": step, "denoised": clean, "x": latest, **levels})
+
+        return solver(velocity, noise, sigmas.cpu(), report)
+
+    return comfy.samplers.KSAMPLER(sample)

@@ -12,6 +12,8 @@ from lumosx_core.errors import InputError
 from lumosx_core.evaluation.golden import ABLATIONS, GOLDEN_FOLDER, GoldenCase, read_cases
 from lumosx_core.model.checkpoint import read_safetensors
 from lumosx_core.model.token_layout import text_levels
+from lumosx_core.sampling.schedule import flow_sigmas
+from lumosx_core.sampling.solver import dpmpp_2m
 
 BAR = 3e-5
 CONFIG, CASES = read_cases(GOLDEN_FOLDER)
@@ -140,3 +142,40 @@ def test_a_second_set_of_references_is_refused(bridge: ModuleType, model: Any) -
     patched = bridge.apply_relations(model, encoded(bridge, model, case), bridge.RelationalOptions())
     with pytest.raises(InputError, match="has LumosX references already"):
         bridge.apply_relations(patched, encoded(bridge, model, case), bridge.RelationalOptions())
+
+
+@pytest.mark.parametrize("steps", [4, 8])
+def test_guided_sampling_in_the_host_gives_the_published_video(bridge: ModuleType, model: Any, steps: int) -> None:
+    import comfy.sample
+
+    case, (stored, _) = CASES[0], read_safetensors(GOLDEN_FOLDER / "sampler.safetensors")
+    patched = bridge.apply_relations(model, encoded(bridge, model, case), bridge.RelationalOptions())
+    noise, text_len = stored["initial_noise"], CONFIG.text_len
+    positive, negative = (
+        [[torch.nn.functional.pad(stored[name], (0, 0, 0, text_len - stored[name].shape[1])), {}]]
+        for name in ("context", "negative_context")
+    )
+    seen: list[int] = []
+    out = comfy.sample.sample_custom(
+        patched, noise, 6.0, bridge.host_sampler(dpmpp_2m), flow_sigmas(steps, 8.0), positive, negative,
+        torch.zeros_like(noise), callback=lambda *progress: seen.append(progress[0]), disable_pbar=True, seed=0,
+    )  # fmt: skip
+    assert deviation(model.model.process_latent_in(out), stored[f"sampled_{steps}"]) <= 1e-4
+    assert seen == list(range(steps))
+
+
+def test_an_interrupted_sampling_stops_within_one_step(bridge: ModuleType, model: Any) -> None:
+    import comfy.model_management
+
+    asked: list[float] = []
+
+    def velocity_model(x: torch.Tensor, sigma: torch.Tensor) -> torch.Tensor:
+        asked.append(float(sigma[0]))
+        if len(asked) == 2:
+            comfy.model_management.interrupt_current_processing()
+        return x * 0.5
+
+    assert model is not None
+    with pytest.raises(comfy.model_management.InterruptProcessingException):
+        bridge.host_sampler(dpmpp_2m).sampler_function(velocity_model, torch.ones(1, 16, 1, 2, 2), flow_sigmas(8, 8.0))
+    assert len(asked) == 2
