@@ -12,8 +12,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     what = parser.add_subparsers(dest="what", required=True, metavar="WHAT")
     nano = what.add_parser("nano", help="render, train VAE, text encoder and transformer, export")
     nano.add_argument("--out", type=Path, default=Path("runs/nano"), help="folder of the run (default: runs/nano)")
-    nano.add_argument("--stage", nargs="+", help="only these stages: clips vae text latents transformer export")
-    nano.add_argument("--steps", type=int, help="training steps of the transformer, instead of the recipe's")
+    nano.add_argument("--stage", nargs="+", help="only these stages: clips vae text latents pictures transformer export")
+    nano.add_argument("--picture-steps", type=int, help="training steps on single pictures, instead of the recipe's")
+    nano.add_argument("--steps", type=int, help="training steps on clips, instead of the recipe's")
     nano.add_argument("--shards", type=int, help="shards of 250 clips, instead of the recipe's")
     nano.add_argument("--workers", type=int, help="processes that render (default: one per core)")
     nano.add_argument("--device", default="cpu", help="cpu or cuda, for the transformer")
@@ -53,6 +54,8 @@ def _run_nano(options: argparse.Namespace) -> int:
     recipe = DEBUG_RECIPE if options.debug else NanoRecipe()
     if options.steps is not None:
         recipe = replace(recipe, training=replace(recipe.training, steps=options.steps))
+    if options.picture_steps is not None:
+        recipe = replace(recipe, pictures=replace(recipe.pictures, steps=options.picture_steps))
     if options.shards is not None:
         recipe = replace(recipe, shards=options.shards)
     folder = train_nano(

@@ -143,7 +143,7 @@ def test_the_nano_recipe_at_debug_size(tmp_path: Path) -> None:
     pipeline = load_pipeline(folder)
     assert pipeline.transformer.config.dim == MODEL.dim and pipeline.defaults.enlarge == 6
     assert [line.split(":")[0] for line in lines if "done in" in line] == [
-        "clips", "vae", "text", "latents", "transformer", "export",
+        "clips", "vae", "text", "latents", "pictures", "transformer", "export",
     ]  # fmt: skip
     before = {p: p.stat().st_mtime_ns for p in (tmp_path / "run").rglob("*.safetensors") if "pipeline" not in p.parts}
     train_nano(tmp_path / "run", DEBUG_RECIPE, workers=1)
