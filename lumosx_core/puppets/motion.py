@@ -27,8 +27,8 @@ class Placement:
 
 def sample_placements(rng: np.random.Generator, count: int, width: float) -> list[Placement]:
     """Places for `count` (1 to 3) puppets from left to right over a scene `width` units wide."""
-    centres = {1: (0.5,), 2: (0.27, 0.73), 3: (0.175, 0.5, 0.825)}[count]
-    jitter = {1: 8.0, 2: 3.0, 3: 1.0}[count]
+    centres = {1: (0.5,), 2: (0.26, 0.74), 3: (0.175, 0.5, 0.825)}[count]
+    jitter = {1: 6.0, 2: 2.0, 3: 1.0}[count]
     scale = {1: 1.0, 2: 1.0, 3: 0.86}[count]
     return [
         Placement(
@@ -48,10 +48,10 @@ def pose_at(place: Placement, frame: int) -> Pose:
     cycle = 2 * math.pi * (frame / PERIOD + place.phase)
     pose = Pose(foot_x=place.foot_x, foot_y=place.foot_y, scale=place.scale, turn=0.25 * place.direction)
     if place.action == "walk":
-        start = place.foot_x - 3.0 * place.direction
+        start = place.foot_x - 2.5 * place.direction
         step = math.sin(cycle)
         return replace(
-            pose, foot_x=start + 0.5 * place.direction * frame, turn=0.8 * place.direction, stride=step,
+            pose, foot_x=start + 0.3 * place.direction * frame, turn=0.8 * place.direction, stride=step,
             left_arm=0.3 + 0.3 * step, right_arm=0.3 - 0.3 * step, bob=UNITS_PER_PIXEL * round(abs(step)),
         )  # fmt: skip
     if place.action == "wave":

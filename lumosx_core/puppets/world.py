@@ -46,7 +46,7 @@ from lumosx_core.puppets.spec import (
 )
 from lumosx_core.references import Attribute, ReferenceSet, Sample, SceneReference, Subject
 
-COLUMNS, ROWS = 64, 40  # pixels of the drawing
+COLUMNS, ROWS = 48, 40  # pixels of the drawing
 BLOCK = 2  # every pixel of the drawing is shown as BLOCK x BLOCK pixels of the frame
 WIDTH, HEIGHT, FPS = BLOCK * COLUMNS, BLOCK * ROWS, 8
 OBJECT_PLACES = {1: (0.85, 0.15), 2: (0.5, 0.96), 3: (0.34, 0.66)}  # between so many people, shares of the width

@@ -23,6 +23,9 @@ class TrainingConfig:
     ema_decay: float = 0.999
     precision: str = "fp32"  # or "bf16": autocast, weights stay float32
     gradient_checkpointing: bool = False
+    grounding: float = 0.0  # weight of the second loss that `grounding.py` describes; needs data with owners
+    grounding_blocks: tuple[int, ...] = (1, 2, 3)  # the transformer blocks it is asked of
+    grounding_heads: int = 2  # the first so many heads of each
     save_every: int = 500  # steps between checkpoints
     seed: int = 0
 
@@ -32,6 +35,8 @@ class TrainingConfig:
                 raise InputError(f"training: {name} is {getattr(self, name)}, expected 1 or more")
         if self.precision not in ("fp32", "bf16"):
             raise InputError(f"training: precision is {self.precision!r}, expected 'fp32' or 'bf16'")
+        if self.grounding and self.gradient_checkpointing:
+            raise InputError("training: grounding keeps what gradient_checkpointing throws away; set one of them to 0 or False")
         for name in ("decay_share", "text_dropout", "ema_decay"):
             if not 0 <= getattr(self, name) < 1:
                 raise InputError(f"training: {name} is {getattr(self, name)}, expected 0 <= {name} < 1")

@@ -3,6 +3,8 @@
 A shard is one safetensors file with float16 tensors
     video [N, C, T, h, w]     reference [M, C, h, w] (all samples' references, one after the other)
     context [N, S, text_dim]  (zeros past each prompt)     levels [M, S]
+an int8 tensor
+    owners [N, T, h/2, w/2]   which of its sample's references a token of the video shows; -1: none, or not known
 and in its metadata `samples`: JSON, per sample its references' `kinds` and `subjects`; `empty_context`: JSON [n][text_dim],
 the text states of the empty prompt. Latents are normalised. Training knows nothing else of where data came from.
 """
@@ -21,12 +23,14 @@ from lumosx_core.model.token_layout import TokenLayout
 
 @dataclass(frozen=True, kw_only=True)
 class Batch:
-    """Samples with equal layouts. Shapes as in the shard with a batch axis: references [B, R, C, 1, h, w], levels [B, R, S]."""
+    """Samples with equal layouts. Shapes as in the shard with a batch axis: references [B, R, C, 1, h, w], levels [B, R, S],
+    owners int8 [B, T, H, W]."""
 
     video: torch.Tensor
     references: torch.Tensor
     context: torch.Tensor
     levels: torch.Tensor
+    owners: torch.Tensor
     layout: TokenLayout
 
 
@@ -60,12 +64,16 @@ class LatentDataset:
                 self.empty_context = torch.tensor(json.loads(shard.metadata()["empty_context"]))
                 video, reference = shard.get_tensor("video"), shard.get_tensor("reference")
                 context, levels = shard.get_tensor("context"), shard.get_tensor("levels")
+                owners = shard.get_tensor("owners")
             at = 0
             for row, sample in enumerate(samples):
                 rows = slice(at, at := at + len(sample["kinds"]))
                 key = (tuple(sample["kinds"]), tuple(sample["subjects"]), video.shape[2])
                 self.buckets.setdefault(key, []).append(
-                    {"video": video[row], "reference": reference[rows], "context": context[row], "levels": levels[rows]}
+                    {
+                        "video": video[row], "reference": reference[rows], "context": context[row],
+                        "levels": levels[rows], "owners": owners[row],
+                    }  # fmt: skip
                 )
 
     def batch(
@@ -95,5 +103,6 @@ class LatentDataset:
             references=torch.stack([row["reference"] for row in chosen]).float().unsqueeze(3),
             context=context,
             levels=torch.stack([row["levels"] for row in chosen]).float(),
+            owners=torch.stack([row["owners"] for row in chosen])[:, :kept],
             layout=TokenLayout(*grid, kinds=kinds, subjects=subjects),
         )

@@ -19,7 +19,7 @@ from diffusers import AutoencoderKLWan
 from lumosx_core.errors import InputError
 from lumosx_core.model.checkpoint import read_state_dict, save_transformer
 from lumosx_core.model.config import PRESETS, TransformerConfig
-from lumosx_core.model.text_encoder import load_text_encoder, save_text_encoder
+from lumosx_core.model.text_encoder import save_text_encoder
 from lumosx_core.model.vae import load_vae, save_vae
 from lumosx_core.puppets.world import FPS, HEIGHT, WIDTH
 from lumosx_core.sampling.pipeline import PipelineDefaults, save_defaults
@@ -27,7 +27,7 @@ from lumosx_core.training.config import TrainingConfig
 from lumosx_core.training.curves import tensorboard_curves
 from lumosx_core.training.latent_dataset import LatentDataset
 from lumosx_core.training.nano_data import ShardPlan, render_shards
-from lumosx_core.training.nano_latents import encode_shard, latent_statistics
+from lumosx_core.training.nano_latents import EncodingPlan, balance_latents, encode_shards
 from lumosx_core.training.nano_text import TextRecipe, train_text_encoder
 from lumosx_core.training.nano_vae import VaeRecipe, train_vae
 from lumosx_core.training.resume import load_state
@@ -41,16 +41,15 @@ STAGES = ("clips", "vae", "text", "latents", "pictures", "transformer", "export"
 class NanoRecipe:
     """Every number behind the nano model.
 
-    The embedded weights come from these defaults without the stage `pictures` (it is newer) and in float32. Their run was
-    resumed several times while shards of data still arrived, with the learning rate decaying twice, at the steps 3200 to
-    4300 and 4300 to 5500.
     """
 
-    shards: int = 24
-    clips_per_shard: int = 250
-    frames: tuple[int, ...] = (9, 9, 17, 9)  # pixel frames (4n + 1) of the clips of one shard after the other, in turn
-    seed: int = 1  # of the rendered clips
-    vae_shards: int = 4  # the VAE learns from the first few shards
+    picture_shards: int = 32
+    pictures_per_shard: int = 500  # single frames with their references
+    clip_shards: int = 12
+    clips_per_shard: int = 200
+    frames: tuple[int, ...] = (9, 17)  # pixel frames (4n + 1) of the clips of one shard after the other, in turn
+    seed: int = 1  # of the rendered pictures and clips
+    vae_shards: int = 4  # the VAE learns from the first few shards of clips
     vae: VaeRecipe = field(default_factory=VaeRecipe)
     text: TextRecipe = field(default_factory=TextRecipe)
     preset: str = "nano"
@@ -59,14 +58,14 @@ class NanoRecipe:
     # step away, of the second two, so that who wears what is found soon; and a step is cheap.
     pictures: TrainingConfig = field(
         default_factory=lambda: TrainingConfig(
-            steps=4000, batch=16, learning_rate=1e-3, warmup_steps=100, ema_decay=0.998, timestep_shift=2.5, frames=(1,),
-            precision="bf16", save_every=200, seed=11,
+            steps=6000, batch=16, learning_rate=2e-3, warmup_steps=100, ema_decay=0.998, timestep_shift=2.5,
+            precision="bf16", save_every=200, seed=11, grounding=0.3,
         )
     )  # fmt: skip
     training: TrainingConfig = field(
         default_factory=lambda: TrainingConfig(
-            steps=5500, batch=8, learning_rate=1e-3, warmup_steps=200, ema_decay=0.998, timestep_shift=2.5,
-            precision="bf16", save_every=200, seed=3,
+            steps=2500, batch=12, learning_rate=1e-3, warmup_steps=100, decay_share=0.5, ema_decay=0.998,
+            timestep_shift=2.5, precision="bf16", save_every=200, seed=3, grounding=0.1,
         )
     )  # fmt: skip
     defaults: PipelineDefaults = field(
@@ -78,7 +77,9 @@ class NanoRecipe:
 
 # Seconds on a CPU: for tests and for trying a change of the recipe. Its pictures mean nothing.
 DEBUG_RECIPE = NanoRecipe(
-    shards=1,
+    picture_shards=1,
+    pictures_per_shard=8,
+    clip_shards=1,
     clips_per_shard=8,
     frames=(5,),
     vae_shards=1,
@@ -94,7 +95,7 @@ DEBUG_RECIPE = NanoRecipe(
     ),
     text=TextRecipe(vocabulary=300, dim=24, layers=1, heads=2, ffn_dim=32, captions=400, steps=2, batch=4),
     preset="debug",
-    pictures=TrainingConfig(steps=2, batch=2, warmup_steps=1, save_every=1, frames=(1,)),
+    pictures=TrainingConfig(steps=2, batch=2, warmup_steps=1, save_every=1, grounding=0.3, grounding_blocks=(1,)),
     training=TrainingConfig(steps=2, batch=2, warmup_steps=1, save_every=1),
 )
 
@@ -151,16 +152,16 @@ class _Run:
         self.curves, self.start_from, self.log = curves, start_from, log
 
     def _plans(self) -> list[ShardPlan]:
-        recipe = self.recipe
-        return [
-            ShardPlan(
-                folder=self.out / "clips",
-                index=n,
-                seed=recipe.seed,
-                count=recipe.clips_per_shard,
-                frames=recipe.frames[n % len(recipe.frames)],
-            )
-            for n in range(recipe.shards)
+        """The shards of pictures, then those of clips."""
+        recipe, folder = self.recipe, self.out / "clips"
+        pictures = [
+            ShardPlan(folder=folder, index=n, seed=recipe.seed, count=recipe.pictures_per_shard, frames=1)
+            for n in range(recipe.picture_shards)
+        ]
+        lengths = [recipe.frames[n % len(recipe.frames)] for n in range(recipe.clip_shards)]
+        return pictures + [
+            ShardPlan(folder=folder, index=n, seed=recipe.seed, count=recipe.clips_per_shard, frames=length)
+            for n, length in enumerate(lengths)
         ]
 
     def _need(self, path: Path, stage: str) -> Path:
@@ -169,22 +170,23 @@ class _Run:
         return path
 
     def clips(self) -> None:
-        """Render the shards of clips."""
-        for done, path in enumerate(render_shards(self._plans(), self.workers), 1):
-            self.log(f"clips: {done}/{self.recipe.shards} {path.name}")
+        """Render the shards of pictures and clips."""
+        plans = self._plans()
+        for done, path in enumerate(render_shards(plans, self.workers), 1):
+            self.log(f"clips: {done}/{len(plans)} {path.name}")
 
     def vae(self) -> None:
-        """Train the VAE and measure the statistics of its latents."""
+        """Train the VAE and put its latents in order."""
         target = self.out / "vae.safetensors"
         if target.exists():
             return
         if self.start_from is not None:
             save_vae(target, load_vae(self.start_from / "vae.safetensors"))
             return
-        shards = [self._need(plan.path, "clips") for plan in self._plans()[: self.recipe.vae_shards]]
+        clips = [plan for plan in self._plans() if plan.kind == "clips"]
+        shards = [self._need(plan.path, "clips") for plan in clips[: self.recipe.vae_shards]]
         vae = train_vae(self.recipe.vae, shards, self._save_partial_vae, lambda line: self.log(f"vae: {line}"))
-        mean, std = latent_statistics(vae.train(False), shards[0])
-        vae.register_to_config(latents_mean=mean.tolist(), latents_std=std.tolist())
+        balance_latents(vae.train(False), shards[0])
         save_vae(target, vae)
 
     def _save_partial_vae(self, vae: AutoencoderKLWan) -> None:
@@ -206,21 +208,23 @@ class _Run:
         save_text_encoder(target, encoder)
 
     def latents(self) -> None:
-        """Encode clips, references and captions."""
-        vae = load_vae(self._need(self.out / "vae.safetensors", "vae"))
-        text = load_text_encoder(self._need(self.out / "text_encoder.safetensors", "text"), self.out / "spiece.model")
-        for plan in self._plans():
-            encode_shard(
-                self._need(plan.path, "clips"),
-                self.out / "latents" / f"latents-{plan.index:04d}.safetensors",
-                vae=vae,
-                text=text,
+        """Encode pictures, clips, references and captions."""
+        plans = [
+            EncodingPlan(
+                clips=self._need(plan.path, "clips"),
+                target=self.out / "latents" / plan.kind / f"latents-{plan.index:04d}.safetensors",
+                vae=self._need(self.out / "vae.safetensors", "vae"),
+                text_encoder=self._need(self.out / "text_encoder.safetensors", "text"),
+                tokenizer=self.out / "spiece.model",
                 text_len=self.recipe.text_len,
             )
-            self.log(f"latents: {plan.index + 1}/{self.recipe.shards}")
+            for plan in self._plans()
+        ]
+        for done, _ in enumerate(encode_shards(plans, self.workers), 1):
+            self.log(f"latents: {done}/{len(plans)}")
 
     def pictures(self) -> None:
-        """Train the transformer on the first frames of the clips."""
+        """Train the transformer on single pictures."""
         initial = None
         if self.start_from is not None:
             initial = read_state_dict(self.start_from / "transformer.safetensors")[0]
@@ -233,7 +237,8 @@ class _Run:
         self._train("transformer", self.recipe.training, state["ema"])
 
     def _train(self, stage: str, config: TrainingConfig, initial: dict[str, torch.Tensor] | None) -> None:
-        data, started = LatentDataset(self.out / "latents"), time.monotonic()
+        kind = "pictures" if stage == "pictures" else "clips"
+        data, started = LatentDataset(self.out / "latents" / kind), time.monotonic()
         recent: list[float] = []
         curves = tensorboard_curves(self.out / "curves" / stage) if self.curves else None
 
@@ -245,7 +250,8 @@ class _Run:
                 left = (config.steps - step - 1) * figures["seconds"] / 60
                 self.log(
                     f"{stage}: step {step + 1}/{config.steps} loss {sum(recent[-50:]) / len(recent[-50:]):.4f} "
-                    f"norm {figures['norm']:.2f} {figures['seconds']:.2f} s/step, {len(data)} clips, "
+                    f"grounding {figures.get('grounding', 0.0):.3f} norm {figures['norm']:.2f} "
+                    f"{figures['seconds']:.2f} s/step, {len(data)} clips, "
                     f"{(time.monotonic() - started) / 60:.0f} min so far, about {left:.0f} left"
                 )
 

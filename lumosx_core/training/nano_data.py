@@ -1,8 +1,9 @@
 """First step of the nano recipe: render the puppet world into shards of clips with their reference pictures.
 
 A shard is one safetensors file: `frames` uint8 [N, F, H, W, 3], `references` uint8 [M, H, W, 3] (all clips' prepared
-reference pictures in model order, one after the other), and in the metadata `clips`, a JSON list with one record per
-clip: caption, kinds, subjects and phrases of its references, and the clip's specification.
+reference pictures in model order, one after the other), `owners` int8 [N, T, H/16, W/16] (`token_owners`), and in the
+metadata `clips`, a JSON list with one record per clip: caption, kinds, subjects and phrases of its references, and the
+clip's specification.
 """
 
 import json
@@ -16,21 +17,27 @@ import numpy as np
 from safetensors import safe_open
 from safetensors.numpy import save_file
 
-from lumosx_core.puppets.world import HEIGHT, WIDTH, ClipSpec, reference_set, render_clip, sample_clip
-from lumosx_core.references import prepare_reference_image
+from lumosx_core.puppets.draw import ATTRIBUTE_LABELS, LABEL_HAIR, LABEL_HEAD
+from lumosx_core.puppets.scenes import OBJECT_LABEL
+from lumosx_core.puppets.world import HEIGHT, WIDTH, ClipSpec, RenderedClip, reference_set, render_clip, sample_clip
+from lumosx_core.references import Reference, prepare_reference_image
+from lumosx_core.training.grounding import NOBODY
 from lumosx_core.whole_files import whole_file
 
 # (share, people, attributes each, objects, background): one clip structure per row, so that batches have equal layouts.
 STRUCTURES: tuple[tuple[float, int, int, int, bool], ...] = (
-    (0.42, 2, 2, 0, False), (0.20, 2, 1, 0, False), (0.04, 2, 3, 0, False), (0.06, 2, 2, 0, True),
-    (0.06, 2, 1, 1, True), (0.03, 2, 2, 1, True), (0.06, 1, 2, 0, False), (0.03, 1, 3, 1, True),
-    (0.06, 3, 1, 0, False), (0.04, 3, 2, 0, False),
+    (0.58, 2, 2, 0, False), (0.10, 2, 1, 0, False), (0.03, 2, 3, 0, False), (0.05, 2, 2, 0, True),
+    (0.03, 2, 1, 1, True), (0.02, 2, 2, 1, True), (0.08, 1, 2, 0, False), (0.04, 1, 3, 1, True),
+    (0.04, 3, 1, 0, False), (0.03, 3, 2, 0, False),
 )  # fmt: skip
+TOKEN = 16  # side of a token, pixels
+SHOWN = 0.15  # share of a token that a reference must cover at least to own it
 
 
 @dataclass(frozen=True, kw_only=True)
 class ShardPlan:
-    """One shard to render. `index` and `seed` decide every clip in it; `count` clips of `frames` frames (4n + 1)."""
+    """One shard to render. `index` and `seed` decide every clip in it; `count` clips of `frames` frames (4n + 1; 1 makes
+    single pictures)."""
 
     folder: Path
     index: int
@@ -41,29 +48,63 @@ class ShardPlan:
     @property
     def path(self) -> Path:
         """Where the finished shard lies."""
-        return self.folder / f"clips-{self.index:04d}.safetensors"
+        return self.folder / f"{self.kind}-{self.index:04d}.safetensors"
+
+    @property
+    def kind(self) -> str:
+        """"pictures" or "clips"."""
+        return "pictures" if self.frames == 1 else "clips"
 
 
 def render_shard(plan: ShardPlan) -> Path:
     """Render one shard unless it is there already; returns its path. Written whole or not at all."""
     if plan.path.exists():
         return plan.path
-    rng = np.random.default_rng((plan.seed, plan.index))
+    rng = np.random.default_rng((plan.seed, plan.index, plan.frames))
     shares = np.array([row[0] for row in STRUCTURES])
-    frames, pictures, records = [], [], []
+    frames, pictures, owners, records = [], [], [], []
     for _ in range(plan.count):
         _, people, attributes, objects, background = STRUCTURES[
             int(rng.choice(len(STRUCTURES), p=shares / shares.sum()))
         ]
         clip = sample_clip(rng, people=people, attributes=attributes, objects=objects, frames=plan.frames)
         references = reference_set(rng, clip, background=background).references()
-        frames.append(render_clip(clip).frames)
+        rendered = render_clip(clip)
+        frames.append(rendered.frames)
+        owners.append(token_owners(rendered, clip, references))
         pictures += [np.asarray(prepare_reference_image(r.image, WIDTH, HEIGHT)) for r in references]
         records.append(clip_record(clip, [(r.kind, r.subject, r.phrase) for r in references]))
-    tensors = {"frames": np.stack(frames), "references": np.stack(pictures)}
+    tensors = {"frames": np.stack(frames), "references": np.stack(pictures), "owners": np.stack(owners)}
     with whole_file(plan.path) as partial:
         save_file(tensors, partial, metadata={"clips": json.dumps(records)})
     return plan.path
+
+
+def token_owners(rendered: RenderedClip, clip: ClipSpec, references: tuple[Reference, ...]) -> np.ndarray:
+    """int8 [T, H/16, W/16]: the index of the reference that covers most of each token, or NOBODY under a share of SHOWN.
+
+    references: of the clip, in model order. A latent frame shows its last pixel frame best, so that one is looked at. The
+    background owns what no puppet and no object covers. Clips have at most one object (the label does not tell two apart).
+    """
+    last_frames = range(0, len(rendered.frames), 4)
+    owner, label = (x[last_frames] for x in (rendered.owner, rendered.label))
+    attributes = [iter(puppet.attributes) for puppet in clip.puppets]
+    shares = []
+    for reference in references:
+        if reference.kind == "background":
+            shown = label == 0
+        elif reference.kind == "object":
+            shown = label == OBJECT_LABEL
+        elif reference.kind == "face":
+            shown = (owner == reference.subject) & ((label == LABEL_HEAD) | (label == LABEL_HAIR))
+        else:
+            assert reference.subject is not None
+            kind = next(attributes[reference.subject]).kind
+            shown = (owner == reference.subject) & (label == ATTRIBUTE_LABELS[kind])
+        count, height, width = shown.shape
+        shares.append(shown.reshape(count, height // TOKEN, TOKEN, width // TOKEN, TOKEN).mean((2, 4)))
+    most = np.stack(shares)
+    return np.where(most.max(0) >= SHOWN, most.argmax(0), NOBODY).astype(np.int8)
 
 
 def clip_record(clip: ClipSpec, references: list[tuple[str, int | None, str]]) -> dict:
@@ -86,8 +127,18 @@ def render_shards(plans: list[ShardPlan], workers: int) -> Iterator[Path]:
             raise
 
 
-def read_shard(path: Path) -> tuple[np.ndarray, np.ndarray, list[dict]]:
-    """(frames uint8 [N, F, H, W, 3], references uint8 [M, H, W, 3], records) of a shard."""
+@dataclass(frozen=True, kw_only=True)
+class ClipShard:
+    """What a shard holds; shapes as at the top of this file."""
+
+    frames: np.ndarray
+    references: np.ndarray
+    owners: np.ndarray
+    records: list[dict]
+
+
+def read_shard(path: Path) -> ClipShard:
+    """The contents of a shard."""
     with safe_open(path, "np") as shard:
-        records = json.loads(shard.metadata()["clips"])
-        return shard.get_tensor("frames"), shard.get_tensor("references"), records
+        arrays = {name: shard.get_tensor(name) for name in ("frames", "references", "owners")}
+        return ClipShard(**arrays, records=json.loads(shard.metadata()["clips"]))

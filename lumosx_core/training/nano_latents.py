@@ -1,17 +1,23 @@
 """Fourth step of the nano recipe: rendered clips and their references to latents, captions to text states and levels."""
 
 import json
+import multiprocessing
+from collections.abc import Iterator
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 import torch
+import torch.nn.functional as F
 from diffusers import AutoencoderKLWan
 from PIL import Image
 from safetensors.torch import save_file
 
-from lumosx_core.model.text_encoder import TextEncoder
+from lumosx_core.model.text_encoder import load_text_encoder
 from lumosx_core.model.token_layout import text_levels
-from lumosx_core.model.vae import encode_video
+from lumosx_core.model.vae import encode_video, load_vae
 from lumosx_core.references import Attribute, ReferenceSet, SceneReference, Subject
 from lumosx_core.text_spans import bind_prompt
 from lumosx_core.training.nano_data import read_shard
@@ -19,14 +25,49 @@ from lumosx_core.training.nano_vae import single_frame_convolutions, to_unit_ran
 from lumosx_core.whole_files import whole_file
 
 
-def latent_statistics(vae: AutoencoderKLWan, shard: Path, clips: int = 48) -> tuple[torch.Tensor, torch.Tensor]:
-    """Mean and standard deviation [16] of the raw latents of a shard's clips and references, half of each."""
-    frames, references, _ = read_shard(shard)
+def balance_latents(vae: AutoencoderKLWan, shard: Path, *, clips: int = 48, exponent: float = 0.5) -> None:
+    """Turn and scale the latents of a trained VAE by what they do to the picture; videos come out as before.
+
+    A VAE is free to give a faint texture the same weight as the colour of a coat, and the transformer would then spend
+    its effort on both alike. Here the latents become the principal axes of their effect on the pixels, ordered, each as
+    wide as its effect to the power of `exponent` (0: all alike, 1: as in the picture). Both maps are folded into
+    `quant_conv` and `post_quant_conv`. The published statistics of Wan's latents are folded in too, so that every host
+    can normalise these latents as it does Wan's own.
+
+    shard: pictures to measure on; `clips` of them, and as many references. The spread of the posterior is left out (its
+    mode is what is used): it is set to a small constant.
+    """
+    data = read_shard(shard)
     with torch.no_grad(), single_frame_convolutions():
-        video = torch.cat([_encode(vae, frames[k : k + 4]) for k in range(0, min(clips, len(frames)), 4)])
-        still = _encode(vae, references[: 4 * clips, None])
-    flat = torch.cat([x.transpose(0, 1).flatten(1)[:, :: 2 if k else 1] for k, x in enumerate((video, still))], 1)
-    return flat.mean(1), flat.std(1)
+        pictures = np.concatenate([data.frames[:clips, 0], data.references[:clips]])
+        raw = torch.cat([_encode(vae, pictures[k : k + 16, None]) for k in range(0, len(pictures), 16)])
+        shown = torch.cat([vae.decode(raw[k : k + 16]).sample[:, :, 0] for k in range(0, len(raw), 16)])
+    z = raw.movedim(1, -1).flatten(0, -2).double()
+    pixels = F.unfold(shown, 8, stride=8).transpose(1, 2).flatten(0, 1).double()
+    mean = z.mean(0)
+    z, pixels = z - mean, pixels - pixels.mean(0)
+    variance, axes = torch.linalg.eigh(z.T @ z / len(z))
+    whiten, spread = (axes @ torch.diag(v) @ axes.T for v in (variance.rsqrt(), variance.sqrt()))
+    effect = torch.linalg.lstsq(z, pixels).solution  # [16, 192]: pixels of a cell per unit of latent
+    turn, sizes, _ = torch.linalg.svd(spread @ effect, full_matrices=False)
+    widths = sizes**exponent
+    widths = widths / widths.square().mean().sqrt()
+    wan_mean, wan_std = (torch.tensor(v).double() for v in (vae.config.latents_mean, vae.config.latents_std))
+    forward = torch.diag(wan_std * widths) @ turn.T @ whiten  # new = forward @ (old - mean) + wan_mean
+    backward = torch.linalg.inv(forward)
+    with torch.no_grad():
+        for conv, matrix, shift in (
+            (vae.quant_conv, forward, wan_mean - forward @ mean),
+            (vae.post_quant_conv, backward, mean - backward @ wan_mean),
+        ):
+            weight, bias = (x.double() for x in (conv.weight[..., 0, 0, 0], conv.bias))
+            if conv is vae.quant_conv:  # the means come first, then the logarithms of the variances
+                weight[:16], bias[:16] = matrix @ weight[:16], matrix @ bias[:16] + shift
+                weight[16:], bias[16:] = 0.0, -6.0
+            else:  # it sees the new latents
+                weight, bias = weight @ matrix, weight @ shift + bias
+            conv.weight.copy_(weight[..., None, None, None])
+            conv.bias.copy_(bias)
 
 
 def _encode(vae: AutoencoderKLWan, frames_BFHW3: np.ndarray) -> torch.Tensor:
@@ -53,18 +94,36 @@ def _phrases_only(references: list[dict]) -> ReferenceSet:
     return ReferenceSet(subjects=people, objects=tuple(objects), background=background)
 
 
-def encode_shard(
-    clips: Path,
-    target: Path,
-    *,
-    vae: AutoencoderKLWan,
-    text: TextEncoder,
-    text_len: int,
-) -> None:
+@dataclass(frozen=True, kw_only=True)
+class EncodingPlan:
+    """One shard to encode: the rendered `clips`, the `target`, and the models to encode with."""
+
+    clips: Path
+    target: Path
+    vae: Path
+    text_encoder: Path
+    tokenizer: Path
+    text_len: int
+
+
+def encode_shards(plans: list[EncodingPlan], workers: int) -> Iterator[Path]:
+    """Encode all shards in `workers` processes of one thread; yields each path as it is done. Finished ones are kept."""
+    with ProcessPoolExecutor(workers, multiprocessing.get_context("spawn"), partial(torch.set_num_threads, 1)) as pool:
+        try:
+            for future in as_completed([pool.submit(encode_shard, plan) for plan in plans]):
+                yield future.result()
+        except BaseException:
+            pool.shutdown(wait=False, cancel_futures=True)
+            raise
+
+
+def encode_shard(plan: EncodingPlan) -> Path:
     """Write the latent shard of one clip shard (format: `latent_dataset`) unless it is there, whole or not at all."""
-    if target.exists():
-        return
-    frames, references, records = read_shard(clips)
+    if plan.target.exists():
+        return plan.target
+    vae, text, text_len = load_vae(plan.vae), load_text_encoder(plan.text_encoder, plan.tokenizer), plan.text_len
+    data = read_shard(plan.clips)
+    frames, references, records = data.frames, data.references, data.records
     with single_frame_convolutions():
         video = torch.cat([encode_video(vae, to_unit_range(frames[k : k + 5])) for k in range(0, len(frames), 5)])
         still = torch.cat(
@@ -80,7 +139,8 @@ def encode_shard(
     empty = text.encode([""], text_len)[0, :1].tolist()
     tensors = {
         "video": video.half(), "reference": still[:, :, 0].half().contiguous(),
-        "context": contexts.half(), "levels": torch.cat(levels).half(),
+        "context": contexts.half(), "levels": torch.cat(levels).half(), "owners": torch.from_numpy(data.owners),
     }  # fmt: skip
-    with whole_file(target) as partial:
-        save_file(tensors, partial, metadata={"samples": json.dumps(samples), "empty_context": json.dumps(empty)})
+    with whole_file(plan.target) as unfinished:
+        save_file(tensors, unfinished, metadata={"samples": json.dumps(samples), "empty_context": json.dumps(empty)})
+    return plan.target

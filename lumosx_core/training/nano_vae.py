@@ -153,8 +153,8 @@ class ClipPool:
 
     def __init__(self, shards: list[Path], seed: int) -> None:
         loaded = [read_shard(path) for path in shards]
-        self.frames = [clip for frames, _, _ in loaded for clip in frames]
-        self.references = np.concatenate([references for _, references, _ in loaded])
+        self.frames = [clip for shard in loaded for clip in shard.frames]
+        self.references = np.concatenate([shard.references for shard in loaded])
         self.rng = np.random.default_rng(seed)
 
     def _crop(self, clip: np.ndarray, size: int) -> np.ndarray:

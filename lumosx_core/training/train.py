@@ -10,6 +10,7 @@ from lumosx_core.model.config import TransformerConfig
 from lumosx_core.model.objective import flow_matching_loss, sample_timesteps
 from lumosx_core.model.transformer import LumosXTransformer
 from lumosx_core.training.config import TrainingConfig
+from lumosx_core.training.grounding import GroundedAttention
 from lumosx_core.training.latent_dataset import LatentDataset
 from lumosx_core.training.resume import load_state, save_state
 
@@ -58,16 +59,20 @@ def train(
         timestep = sample_timesteps(config.batch, generator, config.timestep_shift).to(device)
         noise = torch.randn(batch.video.shape, generator=generator).to(device)
         references, context, levels = (x.to(device) for x in (batch.references, batch.context, batch.levels))
+        attention = GroundedAttention(batch.layout) if config.grounding else None
 
         def velocity(noisy: torch.Tensor, t: torch.Tensor) -> torch.Tensor:
-            return model(noisy, t, context, references, batch.layout, levels)  # noqa: B023 - called in this step only
+            return model(noisy, t, context, references, batch.layout, levels, attention=attention)  # noqa: B023
 
         for group in optimizer.param_groups:
             group["lr"] = config.rate_at(step)
         with torch.autocast(device, torch.bfloat16, enabled=config.precision == "bf16"):
             loss = flow_matching_loss(velocity, batch.video.to(device), noise, timestep).mean()
+        grounding = torch.zeros(())
+        if attention is not None:
+            grounding = attention.loss(batch.owners.to(device), config.grounding_blocks, config.grounding_heads)
         optimizer.zero_grad(set_to_none=True)
-        loss.backward()
+        (loss + config.grounding * grounding).backward()
         norm = torch.nn.utils.clip_grad_norm_(model.parameters(), config.clip_norm)
         optimizer.step()
         # The average starts short and grows, so that it forgets the random beginning.
@@ -84,6 +89,8 @@ def train(
             data.refresh()
         if on_step is not None:
             figures = {"loss": loss.item(), "norm": norm.item(), "rate": config.rate_at(step)}
+            if attention is not None:
+                figures["grounding"] = grounding.item()
             on_step(step, figures | {"seconds": time.monotonic() - started})
 
     model.load_state_dict(ema)

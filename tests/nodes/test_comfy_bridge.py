@@ -1,7 +1,6 @@
 """The host's own Wan model, patched by the bridge, against the golden numbers of the published system."""
 
 from collections.abc import Callable
-from pathlib import Path
 from types import ModuleType
 from typing import Any
 
@@ -11,7 +10,8 @@ import torch
 from lumosx_core.errors import InputError
 from lumosx_core.evaluation.golden import ABLATIONS, GOLDEN_FOLDER, GoldenCase, read_cases
 from lumosx_core.model.checkpoint import read_safetensors
-from lumosx_core.model.token_layout import text_levels
+from lumosx_core.model.token_layout import TokenLayout, text_levels
+from lumosx_core.sampling.pipeline import NANO_FOLDER, load_pipeline
 from lumosx_core.sampling.schedule import flow_sigmas
 from lumosx_core.sampling.solver import dpmpp_2m
 
@@ -21,28 +21,9 @@ EVEN = [case for case in CASES if case.name != "odd_size"]  # the host pads odd 
 
 
 @pytest.fixture(scope="module")
-def model(comfyui: Path) -> Any:
+def model(bridge: ModuleType) -> Any:
     """The golden transformer in the host: a ModelPatcher."""
-    import comfy.model_base
-    import comfy.model_patcher
-    import comfy.supported_models
-
-    assert comfyui.is_dir()
-    config = comfy.supported_models.WAN21_T2V(
-        {
-            "image_model": "wan2.1", "model_type": "t2v", "dim": CONFIG.dim, "num_heads": CONFIG.num_heads,
-            "num_layers": CONFIG.num_layers, "ffn_dim": CONFIG.ffn_dim, "freq_dim": CONFIG.freq_dim,
-            "text_dim": CONFIG.text_dim, "text_len": CONFIG.text_len, "in_dim": 16, "out_dim": 16,
-        }
-    )  # fmt: skip
-    config.unet_config["dtype"] = torch.float32
-    config.manual_cast_dtype = None
-    base = comfy.model_base.WAN21(config, device="cpu")
-    weights, _ = read_safetensors(GOLDEN_FOLDER / "dit_weights.safetensors")
-    missing, unexpected = base.diffusion_model.load_state_dict(weights, strict=False)
-    assert not missing and not unexpected
-    cpu = torch.device("cpu")
-    return comfy.model_patcher.ModelPatcher(base, cpu, cpu)
+    return bridge.host_model(read_safetensors(GOLDEN_FOLDER / "dit_weights.safetensors")[0], CONFIG)
 
 
 def encoded(bridge: ModuleType, model: Any, case: GoldenCase) -> Any:
@@ -62,7 +43,7 @@ def run(model: Any, latent: torch.Tensor, timestep: float, context: torch.Tensor
     comfy.model_management.load_models_gpu([model])
     options = {**model.model_options["transformer_options"], "cond_or_uncond": passes}
     options["wrappers"] = comfy.patcher_extension.copy_nested_dicts(model.wrappers)
-    padded = torch.nn.functional.pad(context, (0, 0, 0, CONFIG.text_len - context.shape[1]))
+    padded = torch.nn.functional.pad(context, (0, 0, 0, max(0, CONFIG.text_len - context.shape[1])))
     with torch.no_grad():
         return model.model.diffusion_model(latent, torch.full((len(latent),), timestep), padded, transformer_options=options)
 
@@ -179,3 +160,23 @@ def test_an_interrupted_sampling_stops_within_one_step(bridge: ModuleType, model
     with pytest.raises(comfy.model_management.InterruptProcessingException):
         bridge.host_sampler(dpmpp_2m).sampler_function(velocity_model, torch.ones(1, 16, 1, 2, 2), flow_sigmas(8, 8.0))
     assert len(asked) == 2
+
+
+def test_nano_text_encoder_gives_the_same_states_as_in_the_core(bridge: ModuleType) -> None:
+    pipeline = load_pipeline()
+    text_len = pipeline.transformer.config.text_len
+    clip = bridge.nano_clip(NANO_FOLDER, text_len)
+    for prompt in ("A girl wearing a red hat next to a kid in a dress waving in the park.", ""):
+        states = clip.encode_from_tokens(clip.tokenize(prompt))
+        assert deviation(states, pipeline.text_encoder.encode([prompt], text_len)) <= BAR
+
+
+def test_nano_transformer_gives_the_same_velocity_as_in_the_core(bridge: ModuleType) -> None:
+    core = load_pipeline().transformer
+    model, config = bridge.nano_model(NANO_FOLDER), core.config
+    generator = torch.Generator().manual_seed(0)
+    latent = torch.randn(1, 16, 3, 10, 16, generator=generator)
+    context = torch.randn(1, config.text_len, config.text_dim, generator=generator)
+    with torch.no_grad():
+        expected = core(latent, torch.tensor([700]), context, None, TokenLayout(3, 5, 8), None)
+    assert deviation(run(model, latent, 700, context, [0]), expected) <= BAR
