@@ -1,8 +1,10 @@
 """The ComfyUI that the host tests run in: COMFYUI_ROOT, a parent folder that is one, or ~/comfy/ComfyUI."""
 
+import importlib
 import importlib.util
 import os
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
 
@@ -36,13 +38,25 @@ def comfyui() -> Path:
 
 
 @pytest.fixture(scope="session")
-def bridge(comfyui: Path) -> ModuleType:
-    """`nodes/comfy_bridge.py`, imported as the host imports the pack: as a part of a package with any name."""
+def pack(comfyui: Path) -> Callable[[str], ModuleType]:
+    """pack("nodes.comfy_bridge"): a module of the pack, imported as the host does it, under a folder name of any kind."""
     assert comfyui.is_dir()
-    name = "pack_under_test.comfy_bridge"
-    spec = importlib.util.spec_from_file_location(name, ROOT / "nodes" / "comfy_bridge.py")
+    name = "pack_under_test"
+    spec = importlib.util.spec_from_file_location(name, ROOT / "__init__.py", submodule_search_locations=[str(ROOT)])
     assert spec is not None and spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[name] = module
-    spec.loader.exec_module(module)
-    return module
+    package = importlib.util.module_from_spec(spec)
+    sys.modules[name] = package
+    spec.loader.exec_module(package)
+    return lambda module: importlib.import_module(f"{name}.{module}")
+
+
+@pytest.fixture(scope="session")
+def bridge(pack: Callable[[str], ModuleType]) -> ModuleType:
+    """`nodes/comfy_bridge.py`."""
+    return pack("nodes.comfy_bridge")
+
+
+@pytest.fixture(scope="session")
+def models(pack: Callable[[str], ModuleType]) -> ModuleType:
+    """`nodes/comfy_models.py`."""
+    return pack("nodes.comfy_models")

@@ -1,0 +1,44 @@
+"""The sockets of this pack. Each docstring says what travels on it; all of it is plain data of `lumosx_core`."""
+
+from dataclasses import dataclass
+
+from comfy_api.latest import io
+from PIL import Image
+
+from lumosx_core.references import ReferenceSet
+from lumosx_core.text_spans import BoundPrompt
+
+
+@dataclass(frozen=True, kw_only=True)
+class FaceReference:
+    """One person's face. `views`: the cropped face, one picture or several of the same person (the first one counts as the
+    face; the others join the same subject as further pictures of it)."""
+
+    views: tuple[Image.Image, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class RelationGraph:
+    """Who owns which pictures and which words: the references, and the prompt bound to them (tags replaced)."""
+
+    references: ReferenceSet
+    bound: BoundPrompt
+
+
+Face = io.Custom("LUMOSX_FACE")
+"""A `FaceReference`."""
+
+AttributeSocket = io.Custom("LUMOSX_ATTRIBUTE")
+"""A `lumosx_core.references.Attribute`: a cut-out on white and its phrase."""
+
+SceneSocket = io.Custom("LUMOSX_SCENE")
+"""A `lumosx_core.references.SceneReference`: an object or a background; which one, the input it is plugged into says."""
+
+SubjectSocket = io.Custom("LUMOSX_SUBJECT")
+"""A `lumosx_core.references.Subject`: one person with a name phrase, a face and attributes."""
+
+GraphSocket = io.Custom("LUMOSX_GRAPH")
+"""A `RelationGraph`."""
+
+ReferencesSocket = io.Custom("LUMOSX_REFERENCES")
+"""A `comfy_bridge.EncodedReferences`: the references as latents, with their layout and the levels of the words."""
