@@ -24,7 +24,7 @@ def contact_sheet(
 
     frames: uint8 [F, H, W, 3]. note: a line below the prompt, such as the outcome of a score.
     """
-    panel = _reference_panel(references)
+    panel = reference_panel(references)
     video = _frame_grid(frames, shown)
     width = panel.width + video.width + 3 * MARGIN
     head = _text_panel(prompt, note, width - 2 * MARGIN)
@@ -66,7 +66,8 @@ def _text_panel(prompt: str, note: str, width: int) -> Image.Image | None:
     return panel
 
 
-def _reference_panel(references: ReferenceSet) -> Image.Image:
+def reference_panel(references: ReferenceSet) -> Image.Image:
+    """RGB picture of all references, a block per owner in its colour."""
     everybody = owners(references)
     if not everybody:
         panel = Image.new("RGB", (NODE * 2, HEAD), PAPER)

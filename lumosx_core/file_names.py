@@ -8,6 +8,8 @@ Reading turns every such sequence below %80 back, so that `red%20shirt.png` read
 
 import re
 import unicodedata
+from collections.abc import Sequence
+from pathlib import Path
 
 MAX_STEM_BYTES = 200  # file systems take 255; the rest is for a prefix, the number and the extension
 _REFUSED = set('/\\:*?"<>|%\x7f') | {chr(code) for code in range(32)}
@@ -44,6 +46,19 @@ def free_stem(phrase: str, taken: set[str], *, forbidden_prefix: str | None = No
         stem = f"{whole}~{number}"
     taken.add(_same_file(stem))
     return stem
+
+
+def views_in_order(paths: Sequence[Path]) -> list[Path] | None:
+    """The files of one face by number ("man", "man~2", "man~3", as `free_stem` names them); None if they are no such row."""
+    by_stem = {path.stem: path for path in paths}
+    if not paths or len(by_stem) < len(paths):
+        return None if paths else []
+    for first in by_stem:
+        numbered = {stem: re.fullmatch(re.escape(first) + "~([2-9]|[1-9][0-9]+)", stem) for stem in by_stem}
+        numbers = {stem: int(match[1]) for stem, match in numbered.items() if match} | {first: 1}
+        if len(numbers) == len(by_stem):
+            return [by_stem[stem] for stem in sorted(numbers, key=lambda stem: numbers[stem])]
+    return None
 
 
 def unescape_phrase(name: str) -> str:

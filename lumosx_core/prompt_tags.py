@@ -20,8 +20,8 @@ _TAG = re.compile(r"@@|(?<!\w)@(\w+)(?:\.(\w+))?")
 class OwnedPhrase:
     """A phrase and who owns it, in model order; `kind` "face" is a subject's name, also of a subject without a face.
 
-    owner: "background", "object 1", "subject 1", ...: whoever the words count for. has_picture: False for the name of
-    a subject without a face, which owns no tokens.
+    owner: "background", "object 1", "subject 1", ...: whoever the words count for. pictures: how many share the phrase: the
+    views of a face; 0 for the name of a subject without a face, which owns no tokens.
     """
 
     kind: ReferenceKind
@@ -30,7 +30,12 @@ class OwnedPhrase:
     phrase: str
     tag: str | None
     occurrence: int | None
-    has_picture: bool = True
+    pictures: int = 1
+
+    @property
+    def has_picture(self) -> bool:
+        """Whether the phrase owns tokens."""
+        return self.pictures > 0
 
     def __str__(self) -> str:
         part = {"face": "name of ", "attribute": "attribute of "}.get(self.kind, "")
@@ -47,22 +52,27 @@ class TaggedPrompt:
 
 
 def owned_phrases(references: ReferenceSet) -> tuple[OwnedPhrase, ...]:
-    """The phrases of `references.references()` in the same order, and the names of subjects without a face."""
+    """The phrases of `references.references()` in the same order, the views of a face as one, and the names of subjects
+    without a face."""
     phrases: list[OwnedPhrase] = []
     seen_objects, seen_subject = 0, -1
     for reference in references.references():
+        pictures = 1
         if reference.subject is None:
             seen_objects += reference.kind == "object"
             owner = "background" if reference.kind == "background" else f"object {seen_objects}"
         else:
             owner = f"subject {reference.subject + 1}"
             subject = references.subjects[reference.subject]
+            if reference.kind == "face" and reference.subject == seen_subject:
+                continue  # a further view
             if subject.face is None and reference.subject != seen_subject:
                 phrases.append(OwnedPhrase(kind="face", owner=owner, subject=reference.subject, phrase=subject.name,
-                                           tag=subject.tag, occurrence=subject.occurrence, has_picture=False))
+                                           tag=subject.tag, occurrence=subject.occurrence, pictures=0))
             seen_subject = reference.subject
-        phrases.append(OwnedPhrase(kind=reference.kind, owner=owner, subject=reference.subject,
-                                   phrase=reference.phrase, tag=reference.tag, occurrence=reference.occurrence))
+            pictures += len(subject.more_views) if reference.kind == "face" else 0
+        phrases.append(OwnedPhrase(kind=reference.kind, owner=owner, subject=reference.subject, phrase=reference.phrase,
+                                   tag=reference.tag, occurrence=reference.occurrence, pictures=pictures))
     return tuple(phrases)
 
 

@@ -7,6 +7,7 @@ our page method.md section 11):
     <sample>/background/<phrase>.png         at most one
     <sample>/objects/<phrase>.png
     <sample>/subjects/<n>/face_<name phrase>.png
+    <sample>/subjects/<n>/face_<name phrase>~2.png  ours, optional: further views of that face, from 2 on
     <sample>/subjects/<n>/<attribute phrase>.png
     <sample>/relations.json                  ours, optional: what file names cannot say
 
@@ -27,7 +28,7 @@ import numpy as np
 from PIL import Image
 
 from lumosx_core.errors import InputError
-from lumosx_core.file_names import free_stem, natural_order, unescape_phrase
+from lumosx_core.file_names import free_stem, natural_order, unescape_phrase, views_in_order
 from lumosx_core.image_files import IMAGE_SUFFIXES, open_image, rgb_on_white, save_png
 from lumosx_core.relations_file import FILE_NAME, Note, note_for, read_notes, write_notes
 from lumosx_core.whole_files import whole_folder
@@ -74,8 +75,9 @@ class Subject:
     """One person: a name phrase ("man"), a face, and what belongs to that person, in model order.
 
     The name may be empty only without a face; a name without a face settles who is who in the prompt but owns no
-    tokens, since the model sees no picture of it. Raises InputError if there is neither a face nor an attribute, and
-    for two attributes with the same phrase or tag.
+    tokens, since the model sees no picture of it. more_views: further pictures of the same face, which share its words.
+    Raises InputError if there is neither a face nor an attribute, for further views without a face, and for two
+    attributes with the same phrase or tag.
     """
 
     name: str
@@ -83,16 +85,21 @@ class Subject:
     attributes: tuple[Attribute, ...] = ()
     tag: str | None = None
     occurrence: int | None = None
+    more_views: tuple[Image.Image, ...] = ()
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "name", self.name.strip())
         object.__setattr__(self, "attributes", tuple(self.attributes))
+        object.__setattr__(self, "more_views", tuple(self.more_views))
         what = f"subject {self.name!r}"
         if self.face is None and not self.attributes:
             raise InputError(f"{what} has neither a face nor an attribute; give it at least one picture")
         if self.face is not None:
             _check_phrase(self.name, "a subject's name")
-            _check_image(self.face, f"the face of {what}")
+            for picture in (self.face, *self.more_views):
+                _check_image(picture, f"the face of {what}")
+        elif self.more_views:
+            raise InputError(f"{what} has {len(self.more_views)} further views but no face; give the first one as the face")
         _check_tag(self.tag, what)
         _check_occurrence(self.occurrence, what)
         _check_unique([item.phrase for item in self.attributes], f"the attribute phrases of {what}")
@@ -127,15 +134,15 @@ class ReferenceSet:
         _check_unique([owner.tag.casefold() for owner in owners if owner.tag], "the tags of subjects, objects and scene")
 
     def references(self) -> tuple[Reference, ...]:
-        """Every picture in model order: background, objects, then per subject the face and its attributes."""
+        """Every picture in model order: background, objects, then per subject the face, its other views, the attributes."""
         flat: list[Reference] = []
         if self.background is not None:
             flat.append(_flatten("background", None, self.background))
         flat += [_flatten("object", None, item) for item in self.objects]
         for number, subject in enumerate(self.subjects):
-            if subject.face is not None:
-                flat.append(Reference(kind="face", subject=number, phrase=subject.name, image=subject.face,
-                                      tag=subject.tag, occurrence=subject.occurrence))
+            views = () if subject.face is None else (subject.face, *subject.more_views)
+            flat += [Reference(kind="face", subject=number, phrase=subject.name, image=view, tag=subject.tag,
+                               occurrence=subject.occurrence) for view in views]
             flat += [_flatten("attribute", number, item) for item in subject.attributes]
         return tuple(flat)
 
@@ -161,8 +168,8 @@ def read_sample(folder: str | Path) -> Sample:
     Order: the face first, attributes and objects by phrase with numbers by value, subjects by folder name likewise,
     unless `relations.json` gives an `order`. Hidden files are skipped; other unknown ones too, with a logged warning.
 
-    Raises InputError for a missing or empty caption, two backgrounds, a subject without pictures, two faces, two
-    pictures of one phrase, and pictures that `open_image` refuses.
+    Raises InputError for a missing or empty caption, two backgrounds, a subject without pictures, two faces that are
+    not numbered as views of one, two pictures of one phrase, and pictures that `open_image` refuses.
     """
     folder = Path(folder)
     if not folder.is_dir():
@@ -237,13 +244,16 @@ def _read_subject(root: Path, folder: Path, notes: dict[str, Note]) -> Subject:
     if bare := [path for path in pictures if path.stem in ("face", "face_")]:
         raise InputError(f"{bare[0]} does not say who it is; name it face_<name>.png, with the words of the prompt")
     faces = [path for path in pictures if path.stem.startswith(FACE_PREFIX)]
-    if len(faces) > 1:
-        raise InputError(f"{folder} holds {len(faces)} faces ({', '.join(p.name for p in faces)}); keep one")
+    views = views_in_order(faces)
+    if views is None:
+        raise InputError(f"{folder} holds {len(faces)} faces ({', '.join(p.name for p in faces)}); keep one, or name the "
+                         "others as views of it: face_<name>~2.png, face_<name>~3.png")
     note = note_for(notes, root, folder)
-    name = unescape_phrase(faces[0].stem.removeprefix(FACE_PREFIX)) if faces else ""
+    name = unescape_phrase(views[0].stem.removeprefix(FACE_PREFIX)) if views else ""
     return Subject(
         name=note.name or name,
-        face=open_image(faces[0]) if faces else None,
+        face=open_image(views[0]) if views else None,
+        more_views=tuple(open_image(path) for path in views[1:]),
         attributes=_read_items(Attribute, root, folder, [path for path in pictures if path not in faces], notes),
         tag=note.tag,
         occurrence=note.occurrence,
@@ -319,9 +329,11 @@ def _write_folder(folder: Path, sample: Sample) -> None:
         order = _write_items(folder, place, subject.attributes, notes)
         name: str | None = subject.name
         if subject.face is not None:
-            stem = free_stem(subject.name, set())
-            save_png(subject.face, folder / place / f"{FACE_PREFIX}{stem}.png")
-            name = None if unescape_phrase(stem) == subject.name else subject.name
+            taken: set[str] = set()
+            stems = [free_stem(subject.name, taken) for _ in range(1 + len(subject.more_views))]
+            for stem, view in zip(stems, (subject.face, *subject.more_views), strict=True):
+                save_png(view, folder / place / f"{FACE_PREFIX}{stem}.png")
+            name = None if unescape_phrase(stems[0]) == subject.name else subject.name
         notes[place] = Note(name=name, tag=subject.tag, occurrence=subject.occurrence, order=order)
     write_notes(folder, notes)
 

@@ -66,10 +66,16 @@ def _draw_prompt(draw: ImageDraw.ImageDraw, bound: BoundPrompt, everybody: tuple
 
 
 def _card_width(owner: Owner, references: ReferenceSet) -> int:
-    flat = references.references()
-    has_face = flat[owner.members[0]].kind == "face"
-    columns = max(1, len(owner.members) - 1 if has_face else len(owner.members))
+    faces, others = _faces_and_others(owner, references)
+    columns = max(1, len(faces), len(others))
     return max(columns * (NODE + GAP) + GAP, NODE + 3 * GAP)
+
+
+def _faces_and_others(owner: Owner, references: ReferenceSet) -> tuple[list[int], list[int]]:
+    """The owner's pictures: the views of the face, and the rest."""
+    flat = references.references()
+    faces = [index for index in owner.members if flat[index].kind == "face"]
+    return faces, [index for index in owner.members if index not in faces]
 
 
 def _draw_cards(
@@ -101,13 +107,11 @@ def _draw_card(
     top: int,
     width: int,
 ) -> int:
-    """A card with the face on top and lines down to the attributes; returns its height."""
-    flat = references.references()
-    faces = [index for index in owner.members if flat[index].kind == "face"]
-    others = [index for index in owner.members if index not in faces]
+    """A card with the face (all its views) on top and lines down to the attributes; returns its height."""
+    faces, others = _faces_and_others(owner, references)
     columns = max(1, (width - GAP) // (NODE + GAP))
-    rows = [others[k : k + columns] for k in range(0, len(others), columns)]
-    height = CARD_HEAD + GAP // 2 + (len(faces) + len(rows)) * (NODE + LABEL) + BRANCH * bool(faces and rows) + GAP // 2
+    face_rows, rows = ([items[k : k + columns] for k in range(0, len(items), columns)] for items in (faces, others))
+    height = CARD_HEAD + GAP + (len(face_rows) + len(rows)) * (NODE + LABEL) + BRANCH * bool(faces and rows)
     draw.rounded_rectangle(
         (left, top, left + width, top + height), 14, fill=tint(owner.colour, 0.08), outline=owner.colour, width=2
     )
@@ -117,13 +121,10 @@ def _draw_card(
     title = fit_text(draw, owner.title, 20, width - 24)
     draw.text((left + 14, top + 7), title, fill="white", font=font(20))
     y = top + CARD_HEAD + GAP // 2
-    middle = left + width // 2
-    if faces:
-        if rows:
-            _draw_branches(draw, owner.colour, middle, y + NODE + LABEL, _centres(left, width, len(rows[0])))
-        _draw_node(canvas, draw, references, bound, owner, faces[0], middle - NODE // 2, y)
-        y += NODE + LABEL + BRANCH * bool(rows)
-    for row in rows:
+    for number, row in enumerate([*face_rows, *rows]):
+        if number == len(face_rows) > 0:
+            _draw_branches(draw, owner.colour, left + width // 2, y, _centres(left, width, len(row)))
+            y += BRANCH
         for index, centre in zip(row, _centres(left, width, len(row)), strict=True):
             _draw_node(canvas, draw, references, bound, owner, index, centre - NODE // 2, y)
         y += NODE + LABEL

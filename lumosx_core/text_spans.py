@@ -113,7 +113,7 @@ def bind_prompt(prompt: str, references: ReferenceSet, tokenizer: Tokenizer, *, 
     if text_len is not None:
         binding.report_beyond(text_len - 1)  # the end token takes the last place
     flat = references.references()
-    spans = [binding.spans[index] for index, phrase in enumerate(phrases) if phrase.has_picture]
+    spans = [binding.spans[index] for index, phrase in enumerate(phrases) for _ in range(phrase.pictures)]
     bound = BoundPrompt(
         prompt=tagged.text,
         token_ids=tuple(binding.token_ids),
@@ -305,17 +305,19 @@ def clean_text(text: str) -> str:
 
 
 class SentencePieceTokenizer:
-    """A SentencePiece model file (`spiece.model`, or a folder that holds it), as UMT5 and the nano model use it."""
+    """A SentencePiece model (`spiece.model`, a folder that holds it, or the bytes of one), as UMT5 and the nano model use
+    it."""
 
-    def __init__(self, path: str | Path) -> None:
+    def __init__(self, model: str | Path | bytes) -> None:
         import sentencepiece
 
-        path = Path(path) / "spiece.model" if Path(path).is_dir() else Path(path)
         try:
+            content = model if isinstance(model, bytes) else _spiece_file(model).read_bytes()
             self.processor = sentencepiece.SentencePieceProcessor()
-            self.processor.LoadFromSerializedProto(path.read_bytes())
+            self.processor.LoadFromSerializedProto(content)
         except (OSError, RuntimeError) as error:
-            raise InputError(f"cannot read the SentencePiece model {path} ({error}); give a spiece.model") from error
+            name = "given as bytes" if isinstance(model, bytes) else _spiece_file(model)
+            raise InputError(f"cannot read the SentencePiece model {name} ({error}); give a spiece.model") from error
 
     def encode(self, text: str) -> list[int]:
         """Ids of the cleaned text, without end token."""
@@ -329,6 +331,10 @@ class SentencePieceTokenizer:
             return [(token, *place) for token, place in zip(found["ids"], found["offsets"], strict=True)]
         encoded = self.processor.encode(text, out_type="proto")
         return [(piece.id, piece.begin, piece.end) for piece in encoded.pieces]
+
+
+def _spiece_file(path: str | Path) -> Path:
+    return Path(path) / "spiece.model" if Path(path).is_dir() else Path(path)
 
 
 class HuggingFaceTokenizer:

@@ -12,7 +12,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("sample", type=Path, metavar="SAMPLE", help="the sample folder")
     parser.add_argument("--out", type=Path, default=Path("outputs/inspect"), help="folder for the pictures")
     parser.add_argument("--tokenizer", type=Path, help="spiece.model or tokenizer.json (default: the embedded one)")
-    parser.add_argument("--width", type=int, default=128, help="of the video, pixels (default: 128)")
+    parser.add_argument("--width", type=int, default=96, help="of the video, pixels (default: 96)")
     parser.add_argument("--height", type=int, default=80)
     parser.add_argument("--frames", type=int, default=17, help="of the video, 4n + 1")
     parser.add_argument("--text-len", type=int, default=512, help="tokens that the model reads (default: 512)")

@@ -72,7 +72,7 @@ class TokenLayout:
             if (stop - start) * max(self.height, self.width) > ROPE_TABLE_LENGTH:
                 raise InputError(
                     f"subject {self.subjects[start]}: {stop - start} images on a grid of {self.height} x {self.width} tokens "
-                    f"need more than the {ROPE_TABLE_LENGTH} positions of the tables; use fewer attributes or a smaller size"
+                    f"need more than the {ROPE_TABLE_LENGTH} positions of the tables; use fewer pictures or a smaller size"
                 )
         if max(longest, self.height, self.width) > ROPE_TABLE_LENGTH:
             raise InputError(

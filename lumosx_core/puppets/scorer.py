@@ -68,7 +68,7 @@ class ClipScore:
 def score_clip(
     frames: np.ndarray, puppets: tuple[PuppetSpec, ...], *, seed: int = 0, scored_frames: int = 5
 ) -> ClipScore:
-    """Score `frames` (uint8 [F, 80, 128, 3]) against the people who should be in it (1 to 3).
+    """Score `frames` (uint8 [F, 80, 96, 3]) against the people who should be in it (1 to 3).
 
     seed: of the random distractors. scored_frames: how many frames, evenly spread, are looked at.
     Raises InputError for frames of another shape or type.

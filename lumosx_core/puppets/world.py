@@ -1,9 +1,9 @@
 """A clip of the puppet world: what happens (`ClipSpec`), its pixels and exact truth (`render_clip`), and the pictures
 that a user would give to ask for it (`reference_set`).
 
-The world is drawn in 64 x 40 large pixels, each shown as 2 x 2: pixel art that a small VAE can keep.
+The world is drawn in 48 x 40 large pixels, each shown as 2 x 2: pixel art that a small VAE can keep.
 
-Shapes: F = frames, H, W = pixels (80 x 128), N = puppets.
+Shapes: F = frames, H, W = pixels (80 x 96), N = puppets.
 """
 
 from dataclasses import asdict, dataclass, field
@@ -290,7 +290,7 @@ def face_picture(rng: np.random.Generator, puppet: PuppetSpec) -> Image.Image:
 
 
 def attribute_picture(rng: np.random.Generator, attribute: AttributeSpec) -> Image.Image:
-    """A cut-out of the attribute alone on white, at most 128 x 80: another pose, scale, flip and light."""
+    """A cut-out of the attribute alone on white, at most 96 x 80: another pose, scale, flip and light."""
     camera = _Camera.sample(rng)
     u0, v0, u1, v1 = ATTRIBUTE_EXTENTS[attribute.kind]
     scale = min(COLUMNS / (u1 - u0), ROWS / (v1 - v0))
@@ -310,7 +310,7 @@ def object_picture(rng: np.random.Generator, thing: ObjectSpec) -> Image.Image:
 
 
 def background_picture(rng: np.random.Generator, clip: ClipSpec) -> Image.Image:
-    """The clip's background without anybody (128 x 80), seen from a slightly different place and in another light."""
+    """The clip's background without anybody (96 x 80), seen from a slightly different place and in another light."""
     scene = paint_scene(clip.scene, clip.scene_seed)
     left = _left_column(clip.scene_offset + float(rng.integers(-8, 9)))
     light = rng.uniform(0.9, 1.06)

@@ -67,7 +67,7 @@ def test_an_empty_scene_and_strangers_score_nothing() -> None:
 def test_rendering_is_deterministic_and_moves() -> None:
     clip = clip_of(7, frames=17)
     one, two = render_clip(clip), render_clip(ClipSpec.from_dict(clip.to_dict()))
-    assert one.frames.shape == (17, HEIGHT, WIDTH, 3) == (17, 80, 128, 3) and one.frames.dtype == np.uint8
+    assert one.frames.shape == (17, HEIGHT, WIDTH, 3) == (17, 80, 96, 3) and one.frames.dtype == np.uint8
     assert np.array_equal(one.frames, two.frames)
     moving = [bool((render_clip(clip_of(s, frames=17)).frames.std(0) > 0).any()) for s in range(12)]
     assert sum(moving) >= 10
@@ -152,7 +152,7 @@ def test_impossible_clips_are_errors(options: dict, words: str) -> None:
 
 
 def test_wrong_frames_and_records_are_errors() -> None:
-    with pytest.raises(InputError, match=r"expected uint8 \[F, 80, 128, 3\]"):
+    with pytest.raises(InputError, match=r"expected uint8 \[F, 80, 96, 3\]"):
         score_clip(np.zeros((2, 64, 96, 3), np.uint8), clip_of(0).puppets)
     record = clip_of(0).to_dict()
     del record["scene"]

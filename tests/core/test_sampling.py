@@ -93,7 +93,7 @@ def test_generate_writes_everything_and_seeds_reproduce(pipeline: LumosXPipeline
         "v_3.mp4", "v_3_frames", "v_3_sheet.png", "v_4.mp4", "v_4_frames", "v_4_sheet.png", "v_relations.png",
     ]  # fmt: skip
     frames = [np.stack([np.asarray(Image.open(p)) for p in sorted(w.png_folder.iterdir())]) for w in written]
-    assert frames[0].shape == (5, 80, 128, 3) and not np.array_equal(frames[0], frames[1])
+    assert frames[0].shape == (5, 80, 96, 3) and not np.array_equal(frames[0], frames[1])
     assert ("seed 3", 2, 2) in stages and ("seed 4", 1, 2) in stages
     again = generate(pipeline, sample, config, tmp_path / "b", seeds=(4,), name="v", png=True)[0]
     repeated = np.stack([np.asarray(Image.open(p)) for p in sorted(again.png_folder.iterdir())])
@@ -101,7 +101,7 @@ def test_generate_writes_everything_and_seeds_reproduce(pipeline: LumosXPipeline
     video, fps = read_video(written[0].video)
     assert fps == pipeline.defaults.fps
     enlarge = pipeline.defaults.enlarge
-    assert video.shape == (5, 80 * enlarge, 128 * enlarge, 3)
+    assert video.shape == (5, 80 * enlarge, 96 * enlarge, 3)
     small = video[:, enlarge // 2 :: enlarge, enlarge // 2 :: enlarge].astype(int)
     assert np.abs(small - frames[0]).mean() < 6  # H.264 is lossy
     metadata = read_video_metadata(written[0].video)

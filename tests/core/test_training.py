@@ -36,6 +36,7 @@ def data(tmp_path: Path) -> LatentDataset:
             "reference": torch.randn(count, 16, 4, 6, generator=generator).half(),
             "context": torch.randn(5, 16, 24, generator=generator).half(),
             "levels": torch.rand(count, 16, generator=generator).half(),
+            "owners": torch.randint(-1, 2, (5, 3, 2, 3), generator=generator, dtype=torch.int8),
         }
         samples = [{"kinds": k, "subjects": s} for k, s in zip(kinds, owners, strict=True)]
         metadata = {"samples": json.dumps(samples), "empty_context": json.dumps([[0.5] * 24])}
@@ -120,6 +121,11 @@ def test_rate_warms_up_holds_and_decays() -> None:
 def test_wrong_numbers_are_errors(change: dict, words: str) -> None:
     with pytest.raises(InputError, match=words):
         TrainingConfig(**{"steps": 1, "batch": 1, **change})
+
+
+def test_grounding_and_gradient_checkpointing_exclude_each_other() -> None:
+    with pytest.raises(InputError, match="grounding keeps what gradient_checkpointing throws away"):
+        TrainingConfig(steps=1, batch=1, grounding=0.1, gradient_checkpointing=True)
 
 
 def test_an_empty_data_folder_is_an_error(tmp_path: Path) -> None:

@@ -1,0 +1,62 @@
+"""Where the video looked: how much of every video token's attention goes to each owner's reference pictures.
+
+Legend: B = batch, L = tokens, n = heads, d = head width, T, H, W = latent frames and token grid, P = H * W, G = groups (the
+background, each object, each subject, in model order).
+"""
+
+from dataclasses import dataclass, field
+
+import torch
+
+from lumosx_core.errors import InputError
+from lumosx_core.model.attention_backends import sdpa_attention
+from lumosx_core.model.token_layout import TokenLayout
+
+
+def attention_shares(q_BLnd: torch.Tensor, k_BLnd: torch.Tensor, layout: TokenLayout) -> torch.Tensor:
+    """float32 [B, T*P, G] in 0..1: the attention of each video token that falls on each group, mean over the heads.
+
+    One attention call whose values say which group a key belongs to, so that its result is the sum of the probabilities:
+    as cheap as the attention itself, and no L x L tensor. q may hold the video rows only. Raises InputError for more groups
+    than a head has channels.
+    """
+    groups = layout.groups
+    if len(groups) > k_BLnd.shape[-1]:
+        raise InputError(f"{len(groups)} groups of references, but at most {k_BLnd.shape[-1]} can be recorded")
+    marks_BLnd = torch.zeros_like(k_BLnd)
+    for index, (start, stop) in enumerate(groups):
+        marks_BLnd[:, start:stop, :, index] = 1
+    seen = sdpa_attention(q_BLnd[:, : layout.video_len], k_BLnd, marks_BLnd)
+    return seen[..., : len(groups)].float().mean(2)
+
+
+@dataclass
+class AttentionRecord:
+    """The shares of one sampling run. sigmas: noise level of each recorded step, falling. Shares of several blocks or calls
+    of one step are averaged."""
+
+    sigmas: list[float] = field(default_factory=list)
+    _sums: list[torch.Tensor] = field(default_factory=list)
+    _counts: list[int] = field(default_factory=list)
+
+    def clear(self) -> None:
+        """Forget everything: a new run begins."""
+        self.sigmas, self._sums, self._counts = [], [], []
+
+    def add(self, sigma: float, shares_THWG: torch.Tensor) -> None:
+        """Take in the shares [T, H, W, G] of one block in the step at `sigma`."""
+        if not self.sigmas or self.sigmas[-1] != sigma:
+            self.sigmas.append(sigma)
+            self._sums.append(torch.zeros_like(shares_THWG, device="cpu", dtype=torch.float32))
+            self._counts.append(0)
+        self._sums[-1] += shares_THWG.float().cpu()
+        self._counts[-1] += 1
+
+    def shares(self) -> torch.Tensor:
+        """float32 [steps, T, H, W, G]. Raises InputError if nothing was recorded."""
+        if not self.sigmas:
+            raise InputError(
+                "no attention was recorded yet; switch record_attention on, and connect the decoded frames too, so that the "
+                "sampling comes first"
+            )
+        return torch.stack([total / count for total, count in zip(self._sums, self._counts, strict=True)])

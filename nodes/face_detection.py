@@ -1,0 +1,118 @@
+"""Faces in a picture by insightface, and which of several is meant.
+
+insightface is imported when it is used, its model files are looked for before that, and nothing is ever downloaded. Its
+models, unlike its code, are for non-commercial use.
+"""
+
+from collections.abc import Sequence
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from PIL import Image
+
+from lumosx_core.errors import InputError
+
+from .image_tensors import Box, show
+
+KNOWN_PACKS = ("buffalo_l", "antelopev2")
+CHOICES = ("largest", "left to right", "at point")
+THRESHOLD = 0.5  # lowest score of a face
+DETECTION_SIZES = [(128, 128), (640, 640)]  # small: faces that fill the picture; large: all others
+
+
+def available_packs(roots: Sequence[Path]) -> list[str]:
+    """Names of the model packs in these insightface folders, then the well-known ones that are not there."""
+    found = [path.name for root in roots for path in sorted((root / "models").glob("*")) if _model_folder(root, path.name)]
+    return list(dict.fromkeys([*found, *KNOWN_PACKS]))
+
+
+def find_pack(roots: Sequence[Path], pack: str) -> tuple[Path, Path]:
+    """(insightface folder, folder with the pack's .onnx files); roots: insightface folders, the first is named to the user.
+
+    Raises InputError, saying where to get the files, if no folder has the pack.
+    """
+    for root in roots:
+        if folder := _model_folder(root, pack):
+            return root, folder
+    raise InputError(
+        f"there is no face detector in {roots[0] / 'models' / pack}; get {pack}.zip from \"Model Zoo\" in the readme of "
+        "InsightFace (github.com/deepinsight/insightface) and unpack its .onnx files there, or choose crop \"box\" or "
+        "\"already cropped\". InsightFace's models are for non-commercial research use only"
+    )
+
+
+def _model_folder(root: Path, pack: str) -> Path | None:
+    """Where the .onnx files of a pack are; some archives unpack into a folder of the same name inside."""
+    places = (root / "models" / pack, root / "models" / pack / pack)
+    return next((place for place in places if any(place.glob("*.onnx"))), None)
+
+
+@lru_cache(maxsize=1)
+def load_detector(root: Path, folder: Path) -> Any:
+    """The detector of a pack, as `find_pack` gives it, on the CPU; the last one is kept.
+
+    Raises InputError if insightface is not installed or the files hold no detector.
+    """
+    try:
+        from insightface.app import FaceAnalysis
+    except ImportError as error:
+        raise InputError(
+            f"finding faces needs the packages insightface and onnxruntime ({error}); install them into ComfyUI's Python with "
+            "'pip install insightface onnxruntime', or choose crop \"box\" or \"already cropped\""
+        ) from error
+    try:
+        detector = FaceAnalysis(
+            name=str(folder.resolve()), root=str(root), providers=["CPUExecutionProvider"], allowed_modules=["detection"]
+        )
+    except Exception as error:  # onnxruntime's errors have no common base; a pack without a detector is an AssertionError
+        raise InputError(
+            f"the .onnx files in {folder} hold no face detector that insightface can load "
+            f"({type(error).__name__}: {error}); unpack the pack again"
+        ) from error
+    detector.prepare(ctx_id=-1, det_thresh=THRESHOLD, det_size=DETECTION_SIZES)
+    return detector
+
+
+def detect_faces(detector: Any, picture: Image.Image) -> list[Box]:
+    """The boxes of all faces in an RGB picture, from left to right."""
+    blue_green_red = np.ascontiguousarray(np.asarray(picture)[..., ::-1])
+    boxes = [tuple(float(edge) for edge in face.bbox) for face in detector.get(blue_green_red)]
+    return sorted(boxes, key=_middle)  # type: ignore[return-value]
+
+
+def choose(boxes: Sequence[Box], choice: str, *, index: int, point: tuple[int, int]) -> Box:
+    """One of several boxes: the largest, number `index` (from 1) from left to right, or the one at a point (x, y).
+
+    Where boxes overlap at the point, it is the one whose middle is nearest. Raises InputError if there is no such box.
+    """
+    boxes = sorted(boxes, key=_middle)
+    places = f"{_count(boxes)}: {'; '.join(show(box) for box in boxes)}"
+    if choice == "left to right":
+        if not 1 <= index <= len(boxes):
+            raise InputError(f"face number {index} from the left was asked for, but there is {places}; give a number from 1 on")
+        return boxes[index - 1]
+    if choice == "at point":
+        x, y = point
+        hits = [box for box in boxes if box[0] <= x < box[2] and box[1] <= y < box[3]]
+        if not hits:
+            raise InputError(f"there is no face at the point ({x}, {y}), but {places}; give a point inside one of them")
+        return min(hits, key=lambda box: (_middle(box)[0] - x) ** 2 + (_middle(box)[1] - y) ** 2)
+    return max(boxes, key=lambda box: (box[2] - box[0]) * (box[3] - box[1]))
+
+
+def tell(boxes: Sequence[Box], chosen: Box, choice: str) -> str:
+    """What was taken, in words: "2 faces, took the largest, number 1 from the left, (10, 20) to (42, 52)"."""
+    if len(boxes) == 1:
+        return f"1 face, {show(chosen)}"
+    how = {"largest": "took the largest, ", "at point": "took the one at the point, "}.get(choice, "took ")
+    return f"{_count(boxes)}, {how}number {sorted(boxes, key=_middle).index(chosen) + 1} from the left, {show(chosen)}"
+
+
+def _count(boxes: Sequence[Box]) -> str:
+    return "1 face" if len(boxes) == 1 else f"{len(boxes)} faces"
+
+
+def _middle(box: Box) -> tuple[float, float]:
+    return (box[0] + box[2]) / 2, (box[1] + box[3]) / 2

@@ -1,0 +1,165 @@
+"""ComfyUI's IMAGE, MASK and BOUNDING_BOX as pictures and boxes and back, and how pictures are cropped and cut out.
+
+Legend: B = pictures of a batch, H, W = pixels, C = channels. A box is (left, top, right, bottom) in pixels of the picture.
+"""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from PIL import Image
+
+from lumosx_core.errors import InputError
+from lumosx_core.image_files import rgb_on_white
+
+Box = tuple[float, float, float, float]
+PixelBox = tuple[int, int, int, int]
+INSIDE = 0.5  # a mask's pixels above this count as inside
+
+
+def pictures_of(image: torch.Tensor) -> list[Image.Image]:
+    """IMAGE [B, H, W, C] with values 0..1 as B pictures: RGB, or RGBA if there are 4 channels.
+
+    Raises InputError for another shape.
+    """
+    if image.ndim != 4 or image.shape[-1] not in (3, 4) or 0 in image.shape:
+        raise InputError(f"the image has the shape {list(image.shape)}, expected [pictures, height, width, 3 or 4 channels]")
+    pixels = image.float().clamp(0, 1).mul(255).round().to(torch.uint8).cpu().numpy()
+    return [Image.fromarray(picture) for picture in pixels]
+
+
+def one_picture(image: torch.Tensor) -> Image.Image:
+    """The picture of an IMAGE of one. Raises InputError for a batch of several."""
+    pictures = pictures_of(image)
+    if len(pictures) > 1:
+        raise InputError(f"got a batch of {len(pictures)} images, expected one; pick one with the Get Image from Batch node")
+    return pictures[0]
+
+
+def image_of(pictures: Sequence[Image.Image]) -> torch.Tensor:
+    """Pictures as an IMAGE [B, H, W, 3]; those smaller than the largest width and height are centred on white."""
+    width, height = max(p.width for p in pictures), max(p.height for p in pictures)
+    batch = np.full((len(pictures), height, width, 3), 255, dtype=np.uint8)
+    for canvas, picture in zip(batch, pictures, strict=True):
+        top, left = (height - picture.height) // 2, (width - picture.width) // 2
+        canvas[top : top + picture.height, left : left + picture.width] = np.asarray(rgb_on_white(picture))
+    return torch.from_numpy(batch).float() / 255
+
+
+def masks_of(mask: torch.Tensor, pictures: Sequence[Image.Image], *, invert: bool = False) -> list[np.ndarray]:
+    """MASK [B, H, W] or [H, W] with values 0..1 as a float32 [H, W] array for each picture; one mask serves them all.
+
+    invert: 1 - mask, for the mask of Load Image, which is 1 where the picture is transparent.
+    Raises InputError for an empty mask, and for a number or a size that does not fit the pictures.
+    """
+    if mask.ndim not in (2, 3):
+        raise InputError(f"the mask has the shape {list(mask.shape)}, expected [masks, height, width]")
+    values = mask.float().clamp(0, 1).cpu().numpy().reshape(-1, *mask.shape[-2:])
+    values = 1 - values if invert else values
+    if len(values) not in (1, len(pictures)):
+        raise InputError(f"got {len(values)} masks for {len(pictures)} images; connect one mask, or one for each image")
+    for number, each in enumerate(values, start=1):
+        if not (each > INSIDE).any():
+            raise InputError(
+                f"mask {number} is empty ({each.shape[1]}x{each.shape[0]} pixels, none above {INSIDE}); draw one, or connect "
+                "another output. Load Image gives an empty 64x64 mask for a picture without transparency"
+            )
+        if each.shape != (pictures[0].height, pictures[0].width):
+            raise InputError(
+                f"the mask has {each.shape[1]}x{each.shape[0]} pixels, the image {pictures[0].width}x{pictures[0].height}; "
+                "connect the mask of this very image"
+            )
+    return [values[0] if len(values) == 1 else values[index] for index in range(len(pictures))]
+
+
+def boxes_of(bounding_boxes: Any, count: int) -> list[list[Box]]:
+    """BOUNDING_BOX for each of `count` pictures: one box or a list of them for all, or a list for every picture.
+
+    A box is an object with x, y, width and height, as all nodes of ComfyUI give it. Raises InputError for anything else.
+    """
+    if isinstance(bounding_boxes, dict):
+        bounding_boxes = [bounding_boxes]
+    if not isinstance(bounding_boxes, (list, tuple)):
+        raise InputError(f"the bounding boxes are a {type(bounding_boxes).__name__}, expected boxes with x, y, width, height")
+    if all(isinstance(box, dict) for box in bounding_boxes):
+        bounding_boxes = [bounding_boxes] * count
+    if len(bounding_boxes) != count:
+        raise InputError(f"got bounding boxes for {len(bounding_boxes)} images, there are {count}; connect those of this image")
+    return [[_box(each) for each in boxes] for boxes in bounding_boxes]
+
+
+def _box(box: Any) -> Box:
+    try:
+        x, y, width, height = (float(box[key]) for key in ("x", "y", "width", "height"))
+    except (KeyError, TypeError, ValueError) as error:
+        raise InputError(f"the bounding box {box!r} is not understood, expected numbers x, y, width and height") from error
+    return x, y, x + width, y + height
+
+
+def inside_picture(box: Box, picture: Image.Image) -> Box:
+    """The part of a box that lies in the picture. Raises InputError if there is none."""
+    left, top, right, bottom = box
+    part = (max(0.0, left), max(0.0, top), min(float(picture.width), right), min(float(picture.height), bottom))
+    if part[0] >= part[2] or part[1] >= part[3]:
+        raise InputError(
+            f"the box {show(box)} does not lie in the image of {picture.width}x{picture.height} pixels, or is empty; give "
+            "left, top, right and bottom inside it"
+        )
+    return part
+
+
+def mask_box(mask: np.ndarray) -> PixelBox:
+    """The smallest box around what is inside a mask [H, W]; there must be something."""
+    rows, columns = np.nonzero(mask > INSIDE)
+    return int(columns.min()), int(rows.min()), int(columns.max()) + 1, int(rows.max()) + 1
+
+
+def square_around(box: Box, picture: Image.Image, margin: float) -> PixelBox:
+    """A square around a box, with `margin` times the box's longer side added on every side.
+
+    It is moved inward at the edges of the picture, and cut off where the picture is too small for it.
+    """
+    side = max(1, round(max(box[2] - box[0], box[3] - box[1]) * (1 + 2 * margin)))
+    left, right = _stretch((box[0] + box[2]) / 2, side, picture.width)
+    top, bottom = _stretch((box[1] + box[3]) / 2, side, picture.height)
+    return left, top, right, bottom
+
+
+def _stretch(middle: float, side: int, limit: int) -> tuple[int, int]:
+    start = min(max(0, round(middle - side / 2)), max(0, limit - side))
+    return start, min(limit, start + side)
+
+
+def cut_by_mask(picture: Image.Image, mask: np.ndarray, margin: float) -> Image.Image:
+    """What is inside the mask [H, W] on white, RGB; soft edges stay soft.
+
+    Cropped to the mask's box, with `margin` times its longer side of the surroundings (white) added on every side.
+    """
+    colours = np.asarray(rgb_on_white(picture), dtype=np.float32)
+    share = mask[..., None].astype(np.float32)
+    on_white = Image.fromarray(np.round(colours * share + 255 * (1 - share)).astype(np.uint8))
+    left, top, right, bottom = mask_box(mask)
+    extra = round(margin * max(right - left, bottom - top))
+    canvas = Image.new("RGB", (right - left + 2 * extra, bottom - top + 2 * extra), "white")
+    canvas.paste(on_white, (extra - left, extra - top))
+    return canvas
+
+
+def cut_by_alpha(picture: Image.Image, margin: float) -> Image.Image:
+    """A picture that is cut out already, RGB: by its alpha channel like `cut_by_mask`; unchanged if it has none.
+
+    Raises InputError if nothing of it is visible.
+    """
+    if picture.mode != "RGBA":
+        return picture
+    alpha = np.asarray(picture.getchannel("A"), dtype=np.float32) / 255
+    if not (alpha > INSIDE).any():
+        raise InputError("the image is fully transparent; connect a picture that shows something")
+    return cut_by_mask(picture.convert("RGB"), alpha, margin)
+
+
+def show(box: Box) -> str:
+    """A box in whole pixels, for messages: "(10, 20) to (74, 84)"."""
+    left, top, right, bottom = (round(value) for value in box)
+    return f"({left}, {top}) to ({right}, {bottom})"
