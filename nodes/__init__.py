@@ -3,7 +3,11 @@
 from comfy_api.latest import ComfyExtension, io
 from typing_extensions import override
 
-from .sampling_nodes import Scheduler, Solver
+from .conditioning_nodes import EncodeReferences, RelationGraphNode
+from .inspection_nodes import Inspect
+from .loading_nodes import Nano, SampleFolder
+from .reference_nodes import AttributeReferenceNode, FaceReferenceNode, SceneReferenceNode, SubjectNode
+from .sampling_nodes import Apply, Sampler, Scheduler, Solver
 
 
 class LumosXExtension(ComfyExtension):
@@ -12,4 +16,7 @@ class LumosXExtension(ComfyExtension):
     @override
     async def get_node_list(self) -> list[type[io.ComfyNode]]:
         """Every node of the pack."""
-        return [Scheduler, Solver]
+        return [
+            Nano, SampleFolder, FaceReferenceNode, AttributeReferenceNode, SceneReferenceNode, SubjectNode, RelationGraphNode,
+            EncodeReferences, Apply, Sampler, Scheduler, Solver, Inspect,
+        ]  # fmt: skip

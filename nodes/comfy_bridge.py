@@ -24,6 +24,7 @@ import torch.nn.functional as F
 
 from lumosx_core.errors import InputError
 from lumosx_core.model.attention_backends import Attention, AttentionBackend, select_attention
+from lumosx_core.model.attention_shares import AttentionRecord, attention_shares
 from lumosx_core.model.relational_attention import (
     PoolLayout,
     relational_cross_attention,
@@ -45,7 +46,7 @@ class EncodedReferences:
 
     latents: raw VAE latents [R, 16, h, w], in model order (background, objects, then subject by subject, face first).
     kinds, subjects: of each, as in `TokenLayout`. levels: [R, S] from `text_levels`. frames: latent frames of the video
-    that they were encoded for.
+    that they were encoded for. tokens: of the prompt that the levels are for, with its end token; 0 if not known.
     """
 
     latents: torch.Tensor
@@ -53,6 +54,7 @@ class EncodedReferences:
     subjects: tuple[int | None, ...]
     levels: torch.Tensor
     frames: int
+    tokens: int = 0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -61,7 +63,7 @@ class RelationalOptions:
 
     ratio: strength of the multilevel mask. negative_levels: the pass without the prompt keeps the mask of the prompt's
     words. start_percent, end_percent: the part of the sampling in which references are there at all. attention: "host" (what
-    ComfyUI was started with), or a backend of the core ("sdpa", "sage", "flash").
+    ComfyUI was started with), or a backend of the core ("sdpa", "sage", "flash"). Raises InputError for an empty part.
     """
 
     causal_self_attention_mask: bool = True
@@ -73,6 +75,13 @@ class RelationalOptions:
     end_percent: float = 1.0
     attention: str = "host"
 
+    def __post_init__(self) -> None:
+        if not 0 <= self.start_percent < self.end_percent <= 1:
+            raise InputError(
+                f"start_percent is {self.start_percent} and end_percent {self.end_percent}; the start must come before the "
+                "end, both in 0..1"
+            )
+
 
 @dataclass
 class _Forward:
@@ -81,21 +90,25 @@ class _Forward:
     layout: TokenLayout
     levels: torch.Tensor  # [B, R, S]
     rope: torch.Tensor
+    note: Callable[[torch.Tensor, torch.Tensor], None] | None  # takes q, k [B, L, n, d] of the self-attention of some blocks
+    block: int = field(default=0)
     calls: int = field(default=0)  # attention calls in this block: the first is self-attention, the second cross-attention
 
 
-def apply_relations(model: Any, references: EncodedReferences, options: RelationalOptions) -> Any:
-    """A clone of the MODEL (a ModelPatcher) that sees these references. Raises InputError for a model that is no Wan2.1
-    text-to-video model, and for one that has references already."""
+def apply_relations(
+    model: Any, references: EncodedReferences, options: RelationalOptions, record: AttentionRecord | None = None
+) -> Any:
+    """A clone of the MODEL (a ModelPatcher) that sees these references. record: is filled anew by every sampling with it.
+    Raises InputError for a model that is no Wan2.1 text-to-video model, and for one that has references already."""
     check_model(model)
     patched = model.clone()
-    hooks = _Hooks(patched, references, options)
+    hooks = _Hooks(patched, references, options, record)
     wrappers = comfy.patcher_extension.WrappersMP
     patched.add_wrapper_with_key(wrappers.DIFFUSION_MODEL, KEY, hooks.diffusion_model)
     patched.add_wrapper_with_key(wrappers.PREPARE_SAMPLING, KEY, hooks.prepare_sampling)
     present = patched.model_options["transformer_options"].get("patches_replace", {}).get("dit", {})
     for index in range(len(patched.model.diffusion_model.blocks)):
-        block = _with_relational_positions(present.get(("double_block", index)))
+        block = _with_relational_positions(index, present.get(("double_block", index)))
         patched.set_model_patch_replace(block, "dit", "double_block", index)
     return patched
 
@@ -116,19 +129,35 @@ def check_model(model: Any) -> None:
         )
 
 
+def check_size(references: EncodedReferences, height: int, width: int) -> None:
+    """Raises InputError unless the references were encoded for latents of these sides."""
+    sides = tuple(references.latents.shape[-2:])
+    if (height, width) != sides:
+        raise InputError(
+            f"the references were encoded for a video of {8 * sides[1]} x {8 * sides[0]} pixels, the latent is for "
+            f"{8 * width} x {8 * height}; take the latent from the same LumosX Encode References node"
+        )
+
+
 class _Hooks:
     """The wrappers of one patched model."""
 
-    def __init__(self, patcher: Any, references: EncodedReferences, options: RelationalOptions) -> None:
-        self.references, self.options = references, options
+    def __init__(
+        self, patcher: Any, references: EncodedReferences, options: RelationalOptions, record: AttentionRecord | None
+    ) -> None:
+        self.references, self.options, self.record = references, options, record
         self.base = patcher.model
+        blocks = len(self.base.diffusion_model.blocks)
+        self.recorded = {blocks // 4, blocks // 2, 3 * blocks // 4}
         sampling = patcher.get_model_object("model_sampling")
         self.highest = float(sampling.percent_to_sigma(options.start_percent))
         self.lowest = float(sampling.percent_to_sigma(options.end_percent))
         self.backend = None if options.attention == "host" else options.attention
 
     def prepare_sampling(self, executor: Callable, model: Any, noise_shape: Any, *args: Any, **kwargs: Any) -> Any:
-        """The host reserves memory by the shape of the noise: count the references as frames."""
+        """The host reserves memory by the shape of the noise: count the references as frames. A record begins anew."""
+        if self.record is not None:
+            self.record.clear()
         shape = list(noise_shape)
         shape[2] += len(self.references.kinds)
         return executor(model, shape, *args, **kwargs)
@@ -152,6 +181,7 @@ class _Hooks:
             layout=layout,
             levels=self._levels(options, len(x), context.shape[1]).to(x.device),
             rope=_rope(executor.class_obj, layout, x.device),
+            note=self._note(options, len(x), layout),
         )
         options["optimized_attention_override"] = self._attention(options.get("optimized_attention_override"))
         whole = torch.floor(timestep.float() + TIMESTEP_TOLERANCE).to(timestep.dtype)
@@ -165,12 +195,7 @@ class _Hooks:
 
     def _layout(self, x: torch.Tensor) -> TokenLayout:
         frames, height, width = x.shape[2:]
-        sides = tuple(self.references.latents.shape[-2:])
-        if (height, width) != sides:
-            raise InputError(
-                f"the references were encoded for a video of {8 * sides[1]} x {8 * sides[0]} pixels, the latent is for "
-                f"{8 * width} x {8 * height}; take the latent from the same LumosX Encode References node"
-            )
+        check_size(self.references, height, width)
         return TokenLayout(
             frames, height // 2, width // 2, kinds=self.references.kinds, subjects=self.references.subjects,
             relational_positions=self.options.relational_positions,
@@ -186,9 +211,24 @@ class _Hooks:
         rows = torch.tensor(keep).repeat_interleave(batch // len(passes))
         return rows[:, None, None] * levels
 
+    def _note(self, transformer_options: dict, batch: int, layout: TokenLayout) -> Callable | None:
+        """What records the first video of the batch under the prompt, where that is asked for."""
+        passes = transformer_options.get("cond_or_uncond") or [COND]
+        record, sigmas = self.record, transformer_options.get("sigmas")
+        if record is None or sigmas is None or COND not in passes:
+            return None
+        row = passes.index(COND) * (batch // len(passes))
+        sigma = float(sigmas[0])
+
+        def note(q_BLnd: torch.Tensor, k_BLnd: torch.Tensor) -> None:
+            shares = attention_shares(q_BLnd[row : row + 1], k_BLnd[row : row + 1], layout)[0]
+            record.add(sigma, shares.unflatten(0, (layout.frames, layout.height, layout.width)))
+
+        return note
+
     def _attention(self, present: Callable | None) -> Callable:
         """The override of the host's attention function; an override that is there already does the plain calls."""
-        options, chosen = self.options, self.backend
+        options, chosen, recorded = self.options, self.backend, self.recorded
 
         def override(
             func: Callable, q: torch.Tensor, k: torch.Tensor, v: torch.Tensor, heads: int, *args: Any, **kwargs: Any
@@ -204,6 +244,8 @@ class _Hooks:
             plain = _backend(chosen, q, heads) or host
             q, k, v = (x.unflatten(2, (heads, -1)) for x in (q, k, v))
             if forward.calls == 1:
+                if forward.note is not None and forward.block in recorded:
+                    forward.note(q, k)
                 out = relational_self_attention(q, k, v, forward.layout, plain)
             else:
                 out = relational_cross_attention(
@@ -225,13 +267,13 @@ def _rope(network: Any, layout: TokenLayout, device: torch.device) -> torch.Tens
     return network.rope_embedder(layout.positions()[None].to(device, torch.float32)).movedim(1, 2)
 
 
-def _with_relational_positions(present: Callable | None) -> Callable:
+def _with_relational_positions(index: int, present: Callable | None) -> Callable:
     """A replacement of a transformer block that exchanges the rotary table, around one that is there already."""
 
     def block(args: dict, extra: dict) -> dict:
         forward: _Forward | None = args["transformer_options"].get(KEY)
         if forward is not None:
-            forward.calls = 0
+            forward.block, forward.calls = index, 0
             args = {**args, "pe": forward.rope}
         return present(args, extra) if present is not None else extra["original_block"](args)
 

@@ -1,9 +1,11 @@
 """The nano model as the host's own MODEL, CLIP and VAE, so that every node of ComfyUI works with it."""
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
+import comfy.ldm.wan.vae
 import comfy.model_management
 import comfy.model_patcher
 import comfy.sd
@@ -15,18 +17,39 @@ import comfy.text_encoders.t5
 import torch
 
 from lumosx_core.errors import InputError
-from lumosx_core.model.checkpoint import StateDict, read_state_dict
+from lumosx_core.model.checkpoint import StateDict, check_keys, read_state_dict
 from lumosx_core.model.config import TransformerConfig
+from lumosx_core.model.vae import load_vae
+from lumosx_core.sampling.pipeline import PipelineDefaults
+
+# Names of weights in diffusers' AutoencoderKLWan -> in the original Wan VAE, which the host's is.
+VAE_NAMES = {"quant_conv": "conv1", "post_quant_conv": "conv2", "conv_in": "conv1", "norm_out": "head.0", "conv_out": "head.2"}
+VAE_MIDDLE = {"mid_block.resnets.0": "middle.0", "mid_block.attentions.0": "middle.1", "mid_block.resnets.1": "middle.2"}
+VAE_INSIDE_BLOCK = {
+    "norm1": "residual.0", "conv1": "residual.2", "norm2": "residual.3", "conv2": "residual.6", "conv_shortcut": "shortcut",
+}  # fmt: skip
+HOST_DEPTH = 2  # residual blocks per level of the encoder in the host's VAE; its decoder has one more
 
 
-def host_model(weights: StateDict, config: TransformerConfig) -> Any:
-    """A MODEL of the host from a transformer of any size (the host's own loader knows only the published ones), float32."""
+def nano_models(folder: Path) -> tuple[Any, Any, Any]:
+    """MODEL, CLIP and VAE of a nano model folder."""
+    weights, metadata = read_state_dict(folder / "transformer.safetensors")
+    config = TransformerConfig.from_json(metadata["config"])
+    defaults = PipelineDefaults(**json.loads((folder / "pipeline.json").read_text("utf-8")))
+    model = host_model(weights, config, shift=defaults.shift)
+    return model, nano_clip(folder, config.text_len), nano_vae(folder / "vae.safetensors")
+
+
+def host_model(weights: StateDict, config: TransformerConfig, *, shift: float = 8.0) -> Any:
+    """A MODEL of the host from a transformer of any size (the host's own loader knows only the published ones), float32.
+    shift: of its default schedule."""
     sizes = {
         "image_model": "wan2.1", "model_type": "t2v", "dim": config.dim, "num_heads": config.num_heads,
         "num_layers": config.num_layers, "ffn_dim": config.ffn_dim, "freq_dim": config.freq_dim,
         "text_dim": config.text_dim, "text_len": config.text_len, "in_dim": config.in_dim, "out_dim": config.out_dim,
     }  # fmt: skip
     recipe = comfy.supported_models.WAN21_T2V(sizes)
+    recipe.sampling_settings = {**recipe.sampling_settings, "shift": shift}
     recipe.set_inference_dtype(torch.float32, None)
     model = recipe.get_model(weights, "")
     missing, unexpected = model.diffusion_model.load_state_dict({k: v.float() for k, v in weights.items()}, strict=False)
@@ -35,12 +58,6 @@ def host_model(weights: StateDict, config: TransformerConfig) -> Any:
     patcher = getattr(comfy.model_patcher, "CoreModelPatcher", comfy.model_patcher.ModelPatcher)
     management = comfy.model_management
     return patcher(model, load_device=management.get_torch_device(), offload_device=management.unet_offload_device())
-
-
-def nano_model(folder: Path) -> Any:
-    """The transformer of a nano model folder as a MODEL."""
-    weights, metadata = read_state_dict(folder / "transformer.safetensors")
-    return host_model(weights, TransformerConfig.from_json(metadata["config"]))
 
 
 def nano_clip(folder: Path, text_len: int) -> Any:
@@ -82,3 +99,49 @@ def nano_clip(folder: Path, text_len: int) -> Any:
     if missing or unexpected:
         raise InputError(f"the text encoder does not fit the host's UMT5: missing {missing}, not expected {unexpected}")
     return clip
+
+
+def nano_vae(path: Path) -> Any:
+    """A VAE of the host from a file of `lumosx_core.model.vae.save_vae`, float32.
+
+    The host builds Wan's depth and reads only the width off the weights. What a shallower VAE lacks is filled with blocks
+    whose weights are zero: they add nothing to what passes through them. Raises InputError if the file is damaged, or its
+    sizes are not Wan's in other ways.
+    """
+    loaded = load_vae(path)
+    config, depth = loaded.config, loaded.config.num_res_blocks
+    sizes = {"z_dim": 16, "dim_mult": [1, 2, 4, 4], "attn_scales": [], "temperal_downsample": [False, True, True]}
+    other = [f"{key} {config[key]}" for key, value in sizes.items() if json.dumps(config[key]) != json.dumps(value)]
+    if other or depth > HOST_DEPTH:
+        raise InputError(
+            f"the VAE {path} has {', '.join(other) or f'{depth} residual blocks per level'}, which the host's Wan VAE cannot "
+            f"have; expected {sizes} and at most {HOST_DEPTH} residual blocks"
+        )
+    with torch.device("meta"):
+        expected = comfy.ldm.wan.vae.WanVAE(dim=config.base_dim, num_res_blocks=HOST_DEPTH, **sizes).state_dict()
+    zeros = {key: torch.zeros(value.shape) for key, value in expected.items()}
+    state = zeros | {host_vae_key(key, depth): value for key, value in loaded.state_dict().items()}
+    check_keys(str(path), state, expected)
+    return comfy.sd.VAE(sd=state, dtype=torch.float32)
+
+
+def host_vae_key(key: str, depth: int) -> str:
+    """The host's name of one of diffusers' VAE weights, for `depth` residual blocks per level."""
+    blocks = r"(encoder|decoder)\.(mid_block\.\w+\.\d|down_blocks\.\d+|up_blocks\.\d+\.\w+\.\d+)\.([^.]+)(.*)"
+    match = re.fullmatch(blocks, key)
+    if match is None:
+        return ".".join(VAE_NAMES.get(part, part) for part in key.split("."))
+    side, block, inside, rest = match.groups()
+    return f"{side}.{_host_block(block, depth)}.{VAE_INSIDE_BLOCK.get(inside, inside)}{rest}"
+
+
+def _host_block(block: str, depth: int) -> str:
+    """diffusers' levels are lists of blocks in the decoder, in the host all blocks of all levels are one list."""
+    if block in VAE_MIDDLE:
+        return VAE_MIDDLE[block]
+    numbers = [int(number) for number in re.findall(r"\d+", block)]
+    if block.startswith("down_blocks"):
+        level, place = divmod(numbers[0], depth + 1)
+        return f"downsamples.{level * (HOST_DEPTH + 1) + (HOST_DEPTH if place == depth else place)}"
+    level, place = numbers
+    return f"upsamples.{level * (HOST_DEPTH + 2) + (HOST_DEPTH + 1 if 'upsamplers' in block else place)}"

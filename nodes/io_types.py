@@ -6,7 +6,7 @@ from comfy_api.latest import io
 from PIL import Image
 
 from lumosx_core.references import ReferenceSet
-from lumosx_core.text_spans import BoundPrompt
+from lumosx_core.text_spans import BoundPrompt, Tokenizer
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -19,10 +19,12 @@ class FaceReference:
 
 @dataclass(frozen=True, kw_only=True)
 class RelationGraph:
-    """Who owns which pictures and which words: the references, and the prompt bound to them (tags replaced)."""
+    """Who owns which pictures and which words: the references, and the prompt bound to them (tags replaced) by the tokens
+    of `tokenizer`."""
 
     references: ReferenceSet
     bound: BoundPrompt
+    tokenizer: Tokenizer
 
 
 Face = io.Custom("LUMOSX_FACE")
@@ -42,3 +44,6 @@ GraphSocket = io.Custom("LUMOSX_GRAPH")
 
 ReferencesSocket = io.Custom("LUMOSX_REFERENCES")
 """A `comfy_bridge.EncodedReferences`: the references as latents, with their layout and the levels of the words."""
+
+AttentionSocket = io.Custom("LUMOSX_ATTENTION")
+"""A `lumosx_core.model.attention_shares.AttentionRecord`, filled while sampling; None where nothing was to be recorded."""

@@ -1,11 +1,17 @@
-"""Nodes that turn noise into a video: the published schedule and solvers."""
+"""Nodes that turn noise into a video: a model that sees references, the published schedule and solvers, all in one."""
+
+from typing import Any
 
 from comfy_api.latest import io
 
+from lumosx_core.model.attention_shares import AttentionRecord
 from lumosx_core.sampling.schedule import flow_sigmas
 from lumosx_core.sampling.solver import SOLVERS
 
-from .comfy_bridge import host_sampler
+from .comfy_bridge import EncodedReferences, RelationalOptions, apply_relations, host_sampler
+from .comfy_sampling import check_latent, check_prompt, sample_latent, with_shift
+from .io_types import AttentionSocket, ReferencesSocket
+from .search_aliases import search_aliases
 
 
 class Scheduler(io.ComfyNode):
@@ -62,3 +68,159 @@ class Solver(io.ComfyNode):
     def execute(cls, solver: str) -> io.NodeOutput:
         """A SAMPLER."""
         return io.NodeOutput(host_sampler(SOLVERS[solver]))
+
+
+class Apply(io.ComfyNode):
+    """A MODEL that sees references, for any sampler."""
+
+    @classmethod
+    def define_schema(cls) -> io.Schema:
+        """Inputs and outputs."""
+        return io.Schema(
+            node_id="LumosXApply",
+            display_name="LumosX Apply",
+            category="LumosX",
+            description="Gives a Wan2.1 text-to-video model the references and LumosX's three mechanisms, for SamplerCustom "
+            "and others. LumosX Sampler does this by itself.",
+            inputs=[
+                io.Model.Input("model", tooltip="LumosX 1.3B weights, loaded as a diffusion model, or the nano model."),
+                ReferencesSocket.Input("references", tooltip="From LumosX Encode References."),
+                *_relation_inputs(),
+            ],
+            outputs=[
+                io.Model.Output(display_name="model", tooltip="A copy that sees the references."),
+                AttentionSocket.Output(
+                    display_name="attention record", tooltip="With record_attention: for LumosX Inspect; filled while sampling."
+                ),
+            ],
+            **search_aliases("patch model", "reference"),
+        )  # fmt: skip
+
+    @classmethod
+    def execute(
+        cls, model: Any, references: EncodedReferences, causal_self_attention_mask: bool = True,
+        relational_positions: bool = True, ratio: float = 0.5, pool_layout: str = "released", negative_spans: str = "positive",
+        start_percent: float = 0.0, end_percent: float = 1.0, attention: str = "host", record_attention: bool = False,
+    ) -> io.NodeOutput:  # fmt: skip
+        """A MODEL, and an `AttentionRecord` or None. Raises InputError for other models and for a second set of references."""
+        options = RelationalOptions(
+            causal_self_attention_mask=causal_self_attention_mask, relational_positions=relational_positions, ratio=ratio,
+            pool_layout="aligned" if pool_layout == "aligned" else "released", negative_levels=negative_spans == "positive",
+            start_percent=start_percent, end_percent=end_percent, attention=attention,
+        )  # fmt: skip
+        record = AttentionRecord() if record_attention else None
+        return io.NodeOutput(apply_relations(model, references, options, record), record)
+
+
+class Sampler(io.ComfyNode):
+    """The whole sampling in one node."""
+
+    @classmethod
+    def define_schema(cls) -> io.Schema:
+        """Inputs and outputs."""
+        return io.Schema(
+            node_id="LumosXSampler",
+            display_name="LumosX Sampler",
+            category="LumosX",
+            description="Samples a video with references, with the schedule and solver that LumosX was published with.",
+            inputs=[
+                io.Model.Input("model", tooltip="LumosX 1.3B weights, loaded as a diffusion model, or the nano model."),
+                ReferencesSocket.Input("references", tooltip="From LumosX Encode References."),
+                io.Conditioning.Input(
+                    "positive", tooltip="CLIP Text Encode of the prompt that LumosX Relation Graph gives out: of no other, or "
+                    "the words that subjects own are not where they were found.",
+                ),
+                io.Conditioning.Input("negative", tooltip="CLIP Text Encode of what should not be seen; may be empty text."),
+                io.Latent.Input("latent", tooltip="From LumosX Encode References. A batch gives several videos."),
+                io.Int.Input(
+                    "seed", default=0, min=0, max=0xFFFFFFFFFFFFFFFF, control_after_generate=True,
+                    tooltip="Another seed gives another video; the same one gives the same again.",
+                ),
+                io.Int.Input("steps", default=50, min=1, max=1000, tooltip="Released weights: 50. Nano: 16."),
+                io.Float.Input(
+                    "cfg", default=6.0, min=1.0, max=30.0, step=0.1,
+                    tooltip="How strictly the prompt is followed. Released weights: 6. Nano: 1.5. 1 leaves the negative prompt "
+                    "out and takes half the time.",
+                ),
+                io.Float.Input(
+                    "shift", default=8.0, min=0.01, max=100.0, step=0.1,
+                    tooltip="Higher: more steps at high noise, where it is decided who wears what. Released weights: 8. "
+                    "Nano: 3. It replaces the model's own and ModelSamplingSD3's.",
+                ),
+                io.Combo.Input(
+                    "solver", options=list(SOLVERS), default="dpmpp_2m",
+                    tooltip="dpmpp_2m: as published. unipc: often as good in fewer steps. euler: the plain one.",
+                ),
+                *_relation_inputs(),
+            ],
+            outputs=[
+                io.Latent.Output(display_name="latent", tooltip="For VAE Decode."),
+                AttentionSocket.Output(display_name="attention record", tooltip="With record_attention: for LumosX Inspect."),
+            ],
+            **search_aliases("multi subject video", "ksampler"),
+        )  # fmt: skip
+
+    @classmethod
+    def execute(
+        cls, model: Any, references: EncodedReferences, positive: Any, negative: Any, latent: dict, seed: int, steps: int,
+        cfg: float, shift: float, solver: str, causal_self_attention_mask: bool = True, relational_positions: bool = True,
+        ratio: float = 0.5, pool_layout: str = "released", negative_spans: str = "positive", start_percent: float = 0.0,
+        end_percent: float = 1.0, attention: str = "host", record_attention: bool = False,
+    ) -> io.NodeOutput:  # fmt: skip
+        """A LATENT of clean samples, and an `AttentionRecord` or None. Raises InputError as LumosX Apply does, for a latent
+        that is not of the references' size, and for a prompt that is not the graph's."""
+        check_latent(latent, references)
+        check_prompt(positive, references)
+        patched, record = Apply.execute(
+            with_shift(model, shift), references, causal_self_attention_mask, relational_positions, ratio, pool_layout,
+            negative_spans, start_percent, end_percent, attention, record_attention,
+        ).args  # fmt: skip
+        out = sample_latent(
+            patched, latent, positive, negative,
+            sampler=host_sampler(SOLVERS[solver]), sigmas=flow_sigmas(steps, shift), cfg=cfg, seed=seed,
+        )  # fmt: skip
+        return io.NodeOutput(out, record)
+
+
+def _relation_inputs() -> list[io.Input]:
+    """The switches of the method; left alone they are the published one."""
+    return [
+        io.Boolean.Input(
+            "causal_self_attention_mask", default=True, optional=True,
+            tooltip="References look only at their own subject. Off: everything looks at everything, and people blend.",
+        ),
+        io.Boolean.Input(
+            "relational_positions", default=True, optional=True,
+            tooltip="The pictures of one subject share a place in time. Off: every picture has its own.",
+        ),
+        io.Float.Input(
+            "ratio", default=0.5, min=0.0, max=2.0, step=0.05, optional=True,
+            tooltip="How strongly pictures are drawn to their own words and kept from others'. Published: 0.5; 0 is off.",
+        ),
+        io.Combo.Input(
+            "pool_layout", options=["released", "aligned"], default="released", optional=True,
+            tooltip="released: as the published weights were trained. aligned: every place reads its own score.",
+        ),
+        io.Combo.Input(
+            "negative_spans", options=["positive", "none"], default="positive", optional=True,
+            tooltip="positive: the negative prompt's pass keeps the places of the prompt's words, as published. none: it has "
+            "no such places.",
+        ),
+        io.Float.Input(
+            "start_percent", default=0.0, min=0.0, max=1.0, step=0.01, optional=True,
+            tooltip="From which part of the sampling on the references are there.",
+        ),
+        io.Float.Input(
+            "end_percent", default=1.0, min=0.0, max=1.0, step=0.01, optional=True,
+            tooltip="Until which part of the sampling they are there; after it the model sees text alone.",
+        ),
+        io.Combo.Input(
+            "attention", options=["host", "sage", "sdpa"], default="host", optional=True,
+            tooltip="host: what ComfyUI was started with. sage: SageAttention, if it is installed. sdpa: PyTorch's own.",
+        ),
+        io.Boolean.Input(
+            "record_attention", default=False, optional=True,
+            tooltip="Record where the video looks at each subject's references, for LumosX Inspect. Costs a few percent "
+            "more time.",
+        ),
+    ]  # fmt: skip

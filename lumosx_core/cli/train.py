@@ -15,8 +15,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     nano.add_argument("--stage", nargs="+", help="only these stages: clips vae text latents pictures transformer export")
     nano.add_argument("--picture-steps", type=int, help="training steps on single pictures, instead of the recipe's")
     nano.add_argument("--steps", type=int, help="training steps on clips, instead of the recipe's")
-    nano.add_argument("--shards", type=int, help="shards of 250 clips, instead of the recipe's")
-    nano.add_argument("--workers", type=int, help="processes that render (default: one per core)")
+    nano.add_argument("--picture-shards", type=int, help="shards of 500 single pictures, instead of the recipe's")
+    nano.add_argument("--clip-shards", type=int, help="shards of 200 clips, instead of the recipe's")
+    nano.add_argument("--workers", type=int, help="processes that render and encode (default: one per core)")
     nano.add_argument("--device", default="cpu", help="cpu or cuda, for the transformer")
     nano.add_argument("--start-from", type=Path, help="model folder to go on from, e.g. lumosx_core/assets/nano")
     nano.add_argument("--curves", action="store_true", help="write TensorBoard files into OUT/curves")
@@ -56,8 +57,10 @@ def _run_nano(options: argparse.Namespace) -> int:
         recipe = replace(recipe, training=replace(recipe.training, steps=options.steps))
     if options.picture_steps is not None:
         recipe = replace(recipe, pictures=replace(recipe.pictures, steps=options.picture_steps))
-    if options.shards is not None:
-        recipe = replace(recipe, shards=options.shards)
+    if options.picture_shards is not None:
+        recipe = replace(recipe, picture_shards=options.picture_shards)
+    if options.clip_shards is not None:
+        recipe = replace(recipe, clip_shards=options.clip_shards)
     folder = train_nano(
         writable_folder(options.out), recipe, stages=tuple(options.stage or STAGES), workers=options.workers,
         device=options.device, curves=options.curves, start_from=options.start_from, log=lambda line: print(line, flush=True),

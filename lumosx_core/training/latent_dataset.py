@@ -10,6 +10,7 @@ the text states of the empty prompt. Latents are normalised. Training knows noth
 """
 
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -37,12 +38,12 @@ class Batch:
 class LatentDataset:
     """All shards `latents-*.safetensors` of a folder in memory, sorted into buckets of equal structure.
 
-    `refresh` picks up shards that arrived meanwhile. Batches are a pure function of (seed, step): resuming needs no
-    loader state. Raises InputError when the folder holds no shard.
+    also: further shards. `refresh` picks up shards that arrived meanwhile. Batches are a pure function of (seed, step):
+    resuming needs no loader state. Raises InputError when the folder holds no shard.
     """
 
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
+    def __init__(self, folder: Path, also: Sequence[Path] = ()) -> None:
+        self.folder, self.also = folder, tuple(also)
         self.buckets: dict[tuple, list[dict[str, torch.Tensor]]] = {}
         self.seen: set[Path] = set()
         self.empty_context = torch.zeros(0, 0)
@@ -55,7 +56,7 @@ class LatentDataset:
 
     def refresh(self) -> None:
         """Load the shards that are new since last time."""
-        for path in sorted(self.folder.glob("latents-*.safetensors")):
+        for path in [*sorted(self.folder.glob("latents-*.safetensors")), *self.also]:
             if path in self.seen:
                 continue
             self.seen.add(path)

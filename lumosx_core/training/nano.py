@@ -48,6 +48,7 @@ class NanoRecipe:
     clip_shards: int = 12
     clips_per_shard: int = 200
     frames: tuple[int, ...] = (9, 17)  # pixel frames (4n + 1) of the clips of one shard after the other, in turn
+    rehearsed_shards: int = 5  # shards of pictures that the training on clips sees too
     seed: int = 1  # of the rendered pictures and clips
     vae_shards: int = 4  # the VAE learns from the first few shards of clips
     vae: VaeRecipe = field(default_factory=VaeRecipe)
@@ -58,13 +59,13 @@ class NanoRecipe:
     # step away, of the second two, so that who wears what is found soon; and a step is cheap.
     pictures: TrainingConfig = field(
         default_factory=lambda: TrainingConfig(
-            steps=6000, batch=16, learning_rate=2e-3, warmup_steps=100, ema_decay=0.998, timestep_shift=2.5,
+            steps=4600, batch=16, learning_rate=2e-3, warmup_steps=100, ema_decay=0.998, timestep_shift=2.5,
             precision="bf16", save_every=200, seed=11, grounding=0.3,
         )
     )  # fmt: skip
     training: TrainingConfig = field(
         default_factory=lambda: TrainingConfig(
-            steps=2500, batch=12, learning_rate=1e-3, warmup_steps=100, decay_share=0.5, ema_decay=0.998,
+            steps=4200, batch=12, learning_rate=1e-3, warmup_steps=100, decay_share=0.5, ema_decay=0.998,
             timestep_shift=2.5, precision="bf16", save_every=200, seed=3, grounding=0.1,
         )
     )  # fmt: skip
@@ -164,6 +165,10 @@ class _Run:
             for n, length in enumerate(lengths)
         ]
 
+    def _latents(self, plan: ShardPlan) -> Path:
+        """Where the encoded shard lies."""
+        return self.out / "latents" / plan.kind / f"latents-{plan.index:04d}.safetensors"
+
     def _need(self, path: Path, stage: str) -> Path:
         if not path.exists():
             raise InputError(f"{path} is missing; run the stage {stage!r} first")
@@ -212,7 +217,7 @@ class _Run:
         plans = [
             EncodingPlan(
                 clips=self._need(plan.path, "clips"),
-                target=self.out / "latents" / plan.kind / f"latents-{plan.index:04d}.safetensors",
+                target=self._latents(plan),
                 vae=self._need(self.out / "vae.safetensors", "vae"),
                 text_encoder=self._need(self.out / "text_encoder.safetensors", "text"),
                 tokenizer=self.out / "spiece.model",
@@ -237,8 +242,12 @@ class _Run:
         self._train("transformer", self.recipe.training, state["ema"])
 
     def _train(self, stage: str, config: TrainingConfig, initial: dict[str, torch.Tensor] | None) -> None:
-        kind = "pictures" if stage == "pictures" else "clips"
-        data, started = LatentDataset(self.out / "latents" / kind), time.monotonic()
+        pictures = [self._latents(plan) for plan in self._plans() if plan.kind == "pictures"]
+        if stage == "pictures":
+            data = LatentDataset(pictures[0].parent)
+        else:
+            data = LatentDataset(self.out / "latents" / "clips", also=pictures[: self.recipe.rehearsed_shards])
+        started = time.monotonic()
         recent: list[float] = []
         curves = tensorboard_curves(self.out / "curves" / stage) if self.curves else None
 

@@ -7,8 +7,11 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
 import pytest
+
+from lumosx_core.sampling.pipeline import NANO_FOLDER
 
 ROOT = Path(__file__).parents[2]
 
@@ -60,3 +63,21 @@ def bridge(pack: Callable[[str], ModuleType]) -> ModuleType:
 def models(pack: Callable[[str], ModuleType]) -> ModuleType:
     """`nodes/comfy_models.py`."""
     return pack("nodes.comfy_models")
+
+
+@pytest.fixture(scope="session")
+def nano(models: ModuleType) -> tuple[Any, Any, Any]:
+    """MODEL, CLIP and VAE of the embedded nano model."""
+    return models.nano_models(NANO_FOLDER)
+
+
+@pytest.fixture
+def host_folders(comfyui: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder with the host's `input` and `temp` folders in it, for this test."""
+    assert comfyui.is_dir()
+    import folder_paths
+
+    for name in ("input", "temp"):
+        (tmp_path / name).mkdir()
+        monkeypatch.setattr(folder_paths, f"{name}_directory", str(tmp_path / name))
+    return tmp_path

@@ -1,0 +1,53 @@
+"""Reference pictures through the host's VAE.
+
+Legend: R = references, H, W = pixels, T, h, w = latent frames and sides.
+"""
+
+from collections.abc import Sequence
+from typing import Any
+
+import comfy.ldm.wan.vae
+import comfy.model_management
+import comfy.utils
+import torch
+
+from lumosx_core.errors import InputError
+from lumosx_core.references import Reference, prepare_reference_image
+
+from .image_tensors import image_of
+
+CHANNELS = 16  # of Wan2.1's latents
+
+
+def encode_references(vae: Any, references: Sequence[Reference], width: int, height: int) -> torch.Tensor:
+    """Raw latents [R, 16, h, w]: every picture fitted on white and encoded as a video of one frame, one after the other,
+    so that no picture's latent depends on the others. width, height: of the video, pixels. Can be cancelled.
+
+    Raises InputError for a VAE that is not Wan2.1's.
+    """
+    check_vae(vae)
+    bar = comfy.utils.ProgressBar(len(references))
+    latents = []
+    for index, reference in enumerate(references):
+        comfy.model_management.throw_exception_if_processing_interrupted()
+        pixels = image_of([prepare_reference_image(reference.image, width, height)])
+        latents.append(vae.encode(pixels)[0, :, 0])
+        bar.update_absolute(index + 1)
+    return torch.stack(latents)
+
+
+def empty_latent(frames: int, width: int, height: int) -> torch.Tensor:
+    """Zeros [1, 16, T, h, w] for a video of `frames` = 4n + 1 frames, where the host keeps what it is not working on."""
+    shape = (1, CHANNELS, (frames + 3) // 4, height // 8, width // 8)
+    return torch.zeros(shape, device=comfy.model_management.intermediate_device())
+
+
+def check_vae(vae: Any) -> None:
+    """Raises InputError, naming what was loaded, unless the VAE is Wan2.1's (or the nano one)."""
+    network = vae.first_stage_model
+    if type(network) is not comfy.ldm.wan.vae.WanVAE or network.z_dim != CHANNELS:
+        kind = type(network)
+        raise InputError(
+            f"this VAE is {kind.__name__} of {kind.__module__.removeprefix('comfy.ldm.')} with {vae.latent_channels} latent "
+            "channels; LumosX works with Wan2.1's: load wan_2.1_vae.safetensors with Load VAE, or use the LumosX Nano node"
+        )

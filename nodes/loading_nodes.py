@@ -1,0 +1,112 @@
+"""Nodes that load what is embedded in the pack: the nano model and sample folders."""
+
+from typing import Any
+
+from comfy_api.latest import io, ui
+
+from lumosx_core.contact_sheet import reference_panel
+from lumosx_core.errors import InputError
+from lumosx_core.references import Sample, read_sample
+from lumosx_core.sampling.pipeline import NANO_FOLDER
+
+from .comfy_models import nano_models
+from .comfy_samples import sample_folder, sample_folders
+from .comfy_tokenizer import host_prompt
+from .image_tensors import image_of
+from .io_types import SceneSocket, SubjectSocket
+from .search_aliases import search_aliases
+
+SUBJECTS, OBJECTS = 3, 1  # outputs of the sample node
+
+
+class Nano(io.ComfyNode):
+    """The embedded nano model."""
+
+    @classmethod
+    def define_schema(cls) -> io.Schema:
+        """Outputs; there is nothing to choose."""
+        return io.Schema(
+            node_id="LumosXNano",
+            display_name="LumosX Nano",
+            category="LumosX",
+            description="A tiny LumosX model of a puppet world that comes with this pack, for trying workflows on any machine "
+            "in seconds: 96 x 80 pixels, 17 frames, 16 steps, cfg 1.5, shift 3. It knows nothing but puppets.",
+            inputs=[],
+            outputs=[
+                io.Model.Output(display_name="model", tooltip="For LumosX Sampler or LumosX Apply; its schedule has shift 3."),
+                io.Clip.Output(display_name="clip", tooltip="For LumosX Relation Graph and CLIP Text Encode."),
+                io.Vae.Output(display_name="vae", tooltip="For LumosX Encode References and VAE Decode."),
+            ],
+            **search_aliases("tiny model", "demo"),
+        )  # fmt: skip
+
+    @classmethod
+    def execute(cls) -> io.NodeOutput:
+        """MODEL, CLIP and VAE."""
+        return io.NodeOutput(*nano_models(NANO_FOLDER))
+
+
+class SampleFolder(io.ComfyNode):
+    """A sample folder, taken apart into what the relation graph takes in."""
+
+    @classmethod
+    def define_schema(cls) -> io.Schema:
+        """Inputs and outputs."""
+        return io.Schema(
+            node_id="LumosXSampleFolder",
+            display_name="LumosX Sample Folder",
+            category="LumosX",
+            description="Reads a sample folder: a caption and pictures of subjects, objects and background. Put your own below "
+            "ComfyUI's input/lumosx/. Connect all outputs to LumosX Relation Graph; what a sample has not is skipped there.",
+            inputs=[
+                io.Combo.Input(
+                    "sample", options=list(sample_folders()),
+                    tooltip="The embedded samples of the puppet world, and your folders: input/lumosx/<name>/caption.txt, "
+                    "subjects/1/face_<name>.png, subjects/1/<attribute>.png, objects/<phrase>.png, background/<phrase>.png.",
+                )
+            ],
+            outputs=[
+                *(
+                    SubjectSocket.Output(display_name=f"subject_{number}", tooltip="A person, or nothing.")
+                    for number in range(1, SUBJECTS + 1)
+                ),
+                SceneSocket.Output(display_name="object_1", tooltip="A thing that belongs to nobody, or nothing."),
+                SceneSocket.Output(display_name="background", tooltip="Where it happens, or nothing."),
+                io.String.Output(display_name="prompt", tooltip="The caption, for LumosX Relation Graph."),
+                io.Image.Output(display_name="picture", tooltip="All pictures of the sample, by owner."),
+            ],
+            is_output_node=True,
+            **search_aliases("example", "load sample", "reference folder"),
+        )  # fmt: skip
+
+    @classmethod
+    def execute(cls, sample: str) -> io.NodeOutput:
+        """Three subjects, one object, background (each may be None), prompt and picture. Raises InputError for a folder that
+        is no sample, or that has more than there are outputs."""
+        content = read_sample(sample_folder(sample))
+        references = content.references
+        _check_counts(sample, content)
+        picture = image_of([reference_panel(references)])
+        parts = (*_filled(references.subjects, SUBJECTS), *_filled(references.objects, OBJECTS), references.background)
+        return io.NodeOutput(*parts, host_prompt(content.prompt), picture, ui=ui.PreviewImage(picture, cls=cls))
+
+    @classmethod
+    def fingerprint_inputs(cls, sample: str) -> str:
+        """Changes when a file of the folder does."""
+        files = sorted(path for path in sample_folder(sample).rglob("*") if path.is_file())
+        return repr([(str(path), path.stat().st_mtime_ns, path.stat().st_size) for path in files])
+
+
+def _filled(items: tuple, count: int) -> list[Any]:
+    return [*items, *[None] * (count - len(items))]
+
+
+def _check_counts(name: str, sample: Sample) -> None:
+    for what, items, most in (
+        ("subjects", sample.references.subjects, SUBJECTS), ("objects", sample.references.objects, OBJECTS)
+    ):  # fmt: skip
+        if len(items) > most:
+            raise InputError(
+                f"the sample {name!r} has {len(items)} {what}, this node has outputs for {most}; load the pictures with Load "
+                "Image and LumosX Subject instead"
+            )

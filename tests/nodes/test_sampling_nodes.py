@@ -1,0 +1,251 @@
+"""Sampling with the nano model through the nodes: the same video as in the core, and what is refused."""
+
+import copy
+from collections.abc import Callable
+from dataclasses import replace
+from types import ModuleType
+from typing import Any
+
+import pytest
+import torch
+
+from lumosx_core.errors import InputError
+from lumosx_core.puppets.samples import SAMPLES_FOLDER
+from lumosx_core.references import Sample, read_sample
+from lumosx_core.sampling.generate import GenerationConfig, denoise, prepare
+from lumosx_core.sampling.pipeline import LumosXPipeline, load_pipeline
+
+Nano = tuple[Any, Any, Any]  # MODEL, CLIP, VAE
+WIDTH, HEIGHT, LENGTH, STEPS, CFG, SHIFT, SEED = 64, 48, 5, 3, 1.5, 3.0, 7
+
+pytestmark = pytest.mark.usefixtures("host_folders")
+
+
+@pytest.fixture(scope="module")
+def nodes(pack: Callable[[str], ModuleType]) -> ModuleType:
+    return pack("nodes.sampling_nodes")
+
+
+@pytest.fixture(scope="module")
+def sample() -> Sample:
+    return read_sample(SAMPLES_FOLDER / "two_people_described")
+
+
+@pytest.fixture(scope="module")
+def core() -> LumosXPipeline:
+    return load_pipeline()
+
+
+@pytest.fixture(scope="module")
+def inputs(pack: Callable[[str], ModuleType], nano: Nano, sample: Sample, core: LumosXPipeline) -> dict[str, Any]:
+    """What goes into the sampler: made by the nodes before it."""
+    conditioning, types = pack("nodes.conditioning_nodes"), pack("nodes.io_types")
+    model, clip, vae = nano
+    bound = prepare(core, sample, config()).bound
+    graph = types.RelationGraph(references=sample.references, bound=bound, tokenizer=core.text_encoder.tokenizer)
+    with torch.no_grad():
+        references, latent = conditioning.EncodeReferences.execute(graph, vae, WIDTH, HEIGHT, LENGTH).args
+        positive, negative = (clip.encode_from_tokens_scheduled(clip.tokenize(text)) for text in (bound.prompt, ""))
+    return {
+        "model": model, "references": references, "positive": positive, "negative": negative, "latent": latent,
+        "seed": SEED, "steps": STEPS, "cfg": CFG, "shift": SHIFT, "solver": "dpmpp_2m",
+    }  # fmt: skip
+
+
+def config(**changes: Any) -> GenerationConfig:
+    return GenerationConfig(width=WIDTH, height=HEIGHT, frames=LENGTH, steps=STEPS, cfg=CFG, shift=SHIFT, **changes)
+
+
+def core_latent(core: LumosXPipeline, sample: Sample, inputs: dict[str, Any], **changes: Any) -> torch.Tensor:
+    """The core's normalised latent for references as the host normalises them (the nano VAE may have its own statistics)."""
+    raw = inputs["references"].latents.transpose(0, 1)[None]
+    latents = inputs["model"].model.process_latent_in(raw).transpose(1, 2)[:, :, :, None]
+    ready = prepare(core, sample, config(**changes))
+    both = [replace(each, reference_latents=latents) for each in (ready.condition, ready.negative) if each is not None]
+    return denoise(core, replace(ready, condition=both[0], negative=both[1]), config(**changes), SEED)
+
+
+def psnr(a: torch.Tensor, b: torch.Tensor) -> float:
+    return float(10 * torch.log10(1 / (a - b).square().mean().clamp(min=1e-12)))
+
+
+def run(nodes: ModuleType, inputs: dict[str, Any], **changes: Any) -> torch.Tensor:
+    return nodes.Sampler.execute(**{**inputs, **changes}).args[0]["samples"]
+
+
+def host_run(nodes: ModuleType, inputs: dict[str, Any], model: Any, steps: int = STEPS) -> torch.Tensor:
+    """The host's own sampling of a MODEL, as SamplerCustom calls it."""
+    import comfy.sample
+
+    noise = comfy.sample.prepare_noise(inputs["latent"]["samples"], SEED)
+    solver, sigmas = nodes.Solver.execute("dpmpp_2m").args[0], nodes.Scheduler.execute(steps, SHIFT).args[0]
+    return comfy.sample.sample_custom(
+        model, noise, CFG, solver, sigmas, inputs["positive"], inputs["negative"], inputs["latent"]["samples"], seed=SEED,
+        disable_pbar=True,
+    )  # fmt: skip
+
+
+def test_sampler_makes_the_video_of_the_core(
+    nodes: ModuleType, inputs: dict[str, Any], nano: Nano, core: LumosXPipeline, sample: Sample
+) -> None:
+    out = run(nodes, inputs)
+    expected = inputs["model"].model.process_latent_out(core_latent(core, sample, inputs))
+    assert float((out - expected).abs().max()) <= 1e-3
+    with torch.no_grad():
+        assert psnr(nano[2].decode(out), nano[2].decode(expected)) >= 40
+
+
+@pytest.mark.parametrize("embedded", [True, False], ids=["statistics_of_the_nano_vae", "statistics_of_wan"])
+def test_whole_chain_is_that_of_the_core(
+    nodes: ModuleType, inputs: dict[str, Any], core: LumosXPipeline, sample: Sample, embedded: bool
+) -> None:
+    wan = inputs["model"].model.latent_format
+    mean, std = (values.flatten().tolist() for values in (wan.latents_mean, wan.latents_std))
+    if not embedded:
+        core = replace(core, vae=copy.deepcopy(core.vae))
+        core.vae.register_to_config(latents_mean=mean, latents_std=std)
+    elif core.vae.config.latents_mean != pytest.approx(mean) or core.vae.config.latents_std != pytest.approx(std):
+        pytest.skip("NANO VAE HAS STATISTICS OF ITS OWN: the host normalises its latents with Wan2.1's")
+    out = inputs["model"].model.process_latent_in(run(nodes, inputs))
+    assert float((out - denoise(core, prepare(core, sample, config()), config(), SEED)).abs().max()) <= 1e-3
+
+
+@pytest.mark.parametrize("changes", [
+    {"relational_positions": False}, {"causal_self_attention_mask": False}, {"ratio": 0.0}, {"negative_spans": "none"},
+    {"solver": "euler"}, {"pool_layout": "aligned", "ratio": 2.0},
+], ids=lambda changes: "-".join(changes))  # fmt: skip
+def test_every_switch_does_what_it_does_in_the_core(
+    nodes: ModuleType, inputs: dict[str, Any], core: LumosXPipeline, sample: Sample, changes: dict[str, Any]
+) -> None:
+    out = inputs["model"].model.process_latent_in(run(nodes, inputs, **changes))
+    assert float((out - core_latent(core, sample, inputs, **changes)).abs().max()) <= 1e-3
+    assert not torch.equal(out, inputs["model"].model.process_latent_in(run(nodes, inputs)))
+
+
+def test_sdpa_is_the_host_s_attention_on_a_cpu(nodes: ModuleType, inputs: dict[str, Any]) -> None:
+    assert float((run(nodes, inputs, attention="sdpa") - run(nodes, inputs)).abs().max()) <= 1e-3
+
+
+def test_attention_that_cannot_run_here_is_refused(nodes: ModuleType, inputs: dict[str, Any]) -> None:
+    with pytest.raises(InputError, match="'sage' is not available"):
+        run(nodes, inputs, attention="sage")
+
+
+def test_references_are_there_in_the_part_that_was_asked_for(nodes: ModuleType, inputs: dict[str, Any]) -> None:
+    """Levels of noise: 1, 0.857, 0.6; half of the schedule is 0.75."""
+    whole, late, early = run(nodes, inputs), run(nodes, inputs, start_percent=0.5), run(nodes, inputs, end_percent=0.5)
+    none = run(nodes, {**inputs, "start_percent": 0.99})
+    assert not torch.equal(whole, late) and not torch.equal(whole, early) and not torch.equal(late, early)
+    empty = replace(inputs["references"], latents=inputs["references"].latents[:0], kinds=(), subjects=())
+    without = run(nodes, {**inputs, "references": empty})
+    assert not torch.equal(without, late) and not torch.equal(without, early)
+    assert torch.equal(none, without)
+
+
+@pytest.mark.parametrize(("start", "end"), [(0.5, 0.5), (0.8, 0.2)])
+def test_an_empty_part_is_refused(nodes: ModuleType, inputs: dict[str, Any], start: float, end: float) -> None:
+    with pytest.raises(InputError, match="the start must come before the end"):
+        run(nodes, inputs, start_percent=start, end_percent=end)
+
+
+def test_videos_of_a_batch_are_those_made_one_by_one(nodes: ModuleType, inputs: dict[str, Any]) -> None:
+    samples = inputs["latent"]["samples"]
+    both = run(nodes, inputs, latent={"samples": samples.repeat(2, 1, 1, 1, 1)})
+    second = run(nodes, inputs, latent={"samples": samples, "batch_index": [1]})
+    assert both.shape == (2, *samples.shape[1:])
+    assert float((both[:1] - run(nodes, inputs)).abs().max()) <= 1e-3
+    assert float((both[1:] - second).abs().max()) <= 1e-3
+    assert not torch.equal(both[0], both[1])
+
+
+def test_apply_and_the_host_s_sampler_make_the_same_video(nodes: ModuleType, inputs: dict[str, Any]) -> None:
+    patched = nodes.Apply.execute(inputs["model"], inputs["references"]).args[0]
+    assert torch.equal(host_run(nodes, inputs, patched), run(nodes, inputs))
+
+
+def test_the_model_that_came_in_is_unchanged(nodes: ModuleType, inputs: dict[str, Any]) -> None:
+    model = inputs["model"]
+    options, wrappers = dict(model.model_options["transformer_options"]), dict(model.wrappers)
+    before = host_run(nodes, inputs, model)
+    assert not torch.equal(run(nodes, inputs, shift=8.0), before)
+    nodes.Apply.execute(model, inputs["references"])
+    assert torch.equal(host_run(nodes, inputs, model), before)
+    assert (model.model_options["transformer_options"], dict(model.wrappers)) == (options, wrappers)
+    assert model.get_model_object("model_sampling").shift == SHIFT
+
+
+def test_a_second_set_of_references_is_refused(nodes: ModuleType, inputs: dict[str, Any]) -> None:
+    patched = nodes.Apply.execute(inputs["model"], inputs["references"]).args[0]
+    with pytest.raises(InputError, match="has LumosX references already"):
+        nodes.Apply.execute(patched, inputs["references"])
+    with pytest.raises(InputError, match="has LumosX references already"):
+        run(nodes, inputs, model=patched)
+
+
+def test_another_model_is_refused_by_name(nodes: ModuleType, inputs: dict[str, Any]) -> None:
+    import comfy.model_base
+
+    other = inputs["model"].clone()
+    other.model = object.__new__(comfy.model_base.Flux)
+    torch.nn.Module.__init__(other.model)
+    other.model.diffusion_model = torch.nn.Identity()
+    with pytest.raises(InputError, match=r"this model is Flux; .*Wan2\.1 text-to-video"):
+        nodes.Apply.execute(other, inputs["references"])
+
+
+@pytest.mark.parametrize(("shape", "message"), [
+    ((1, 16, 2, 6, 16), "encoded for a video of 64 x 48 pixels, the latent is for 128 x 48"),
+    ((1, 4, 6, 8), r"the latent is \[1, 4, 6, 8\], expected \[batch, 16, frames"),
+    ((1, 48, 2, 6, 8), r"expected \[batch, 16, frames"),
+])  # fmt: skip
+def test_latents_of_another_size_or_kind_are_refused(
+    nodes: ModuleType, inputs: dict[str, Any], shape: tuple[int, ...], message: str
+) -> None:
+    with pytest.raises(InputError, match=message):
+        run(nodes, inputs, latent={"samples": torch.zeros(shape)})
+
+
+def test_conditioning_of_another_prompt_is_refused(nodes: ModuleType, inputs: dict[str, Any], nano: Nano) -> None:
+    other = nano[1].encode_from_tokens_scheduled(nano[1].tokenize("a man"))
+    with pytest.raises(InputError, match=r"positive is of a prompt of \d+ tokens, .* prompt that comes out of LumosX Relation"):
+        run(nodes, inputs, positive=other)
+    longer = [[torch.cat([states, other[0][0]], 1), options] for states, options in inputs["positive"]]
+    run(nodes, inputs, positive=longer, steps=1)  # what is appended moves no word
+
+
+def test_progress_is_shown_and_cancel_stops_it(
+    nodes: ModuleType, inputs: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import comfy.model_management
+    import comfy.utils
+
+    seen: list[tuple[int, int]] = []
+
+    def hook(done: int, total: int, *_: Any, **__: Any) -> None:
+        seen.append((done, total))
+        if total == STEPS + 5:  # the second run
+            comfy.model_management.interrupt_current_processing()
+
+    monkeypatch.setattr(comfy.utils, "PROGRESS_BAR_HOOK", hook)
+    run(nodes, inputs)
+    assert (seen[0], seen[-1]) == ((1, STEPS), (STEPS, STEPS))
+    with pytest.raises(comfy.model_management.InterruptProcessingException):
+        run(nodes, inputs, steps=STEPS + 5)
+    assert seen[-1] == (1, STEPS + 5)
+
+
+def test_attention_is_recorded_for_every_step(nodes: ModuleType, inputs: dict[str, Any]) -> None:
+    out, record = nodes.Sampler.execute(**inputs, record_attention=True).args
+    shares = record.shares()
+    assert shares.shape == (STEPS, 2, HEIGHT // 16, WIDTH // 16, 2)
+    assert record.sigmas == pytest.approx(nodes.Scheduler.execute(STEPS, SHIFT).args[0][:-1].tolist())
+    assert float(shares.min()) > 0 and float(shares.sum(-1).max()) < 1
+    plain, nothing = nodes.Sampler.execute(**inputs).args
+    assert nothing is None and torch.equal(out["samples"], plain["samples"])
+
+
+def test_a_record_begins_anew_with_every_run(nodes: ModuleType, inputs: dict[str, Any]) -> None:
+    patched, record = nodes.Apply.execute(inputs["model"], inputs["references"], record_attention=True).args
+    for steps in (2, 3):
+        host_run(nodes, inputs, patched, steps)
+        assert len(record.sigmas) == steps
