@@ -30,7 +30,7 @@ class Nano(io.ComfyNode):
             display_name="LumosX Nano",
             category="LumosX",
             description="A tiny LumosX model of a puppet world that comes with this pack, for trying workflows on any machine "
-            "in seconds: 96 x 80 pixels, 17 frames, 16 steps, cfg 1.5, shift 3. It knows nothing but puppets.",
+            "in seconds: 96 x 80 pixels, 17 frames, 16 steps, cfg 3, shift 3. It knows nothing but puppets.",
             inputs=[],
             outputs=[
                 io.Model.Output(display_name="model", tooltip="For LumosX Sampler or LumosX Apply; its schedule has shift 3."),

@@ -139,7 +139,7 @@ class Sampler(io.ComfyNode):
                 io.Int.Input("steps", default=50, min=1, max=1000, tooltip="Released weights: 50. Nano: 16."),
                 io.Float.Input(
                     "cfg", default=6.0, min=1.0, max=30.0, step=0.1,
-                    tooltip="How strictly the prompt is followed. Released weights: 6. Nano: 1.5. 1 leaves the negative prompt "
+                    tooltip="How strictly the prompt is followed. Released weights: 6. Nano: 3. 1 leaves the negative prompt "
                     "out and takes half the time.",
                 ),
                 io.Float.Input(

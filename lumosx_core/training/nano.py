@@ -71,7 +71,7 @@ class NanoRecipe:
     )  # fmt: skip
     defaults: PipelineDefaults = field(
         default_factory=lambda: PipelineDefaults(
-            width=WIDTH, height=HEIGHT, frames=17, fps=FPS, steps=16, cfg=1.5, shift=3.0, negative_prompt="", enlarge=6
+            width=WIDTH, height=HEIGHT, frames=17, fps=FPS, steps=16, cfg=3.0, shift=3.0, negative_prompt="", enlarge=6
         )
     )
 
