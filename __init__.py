@@ -9,6 +9,8 @@ import sys
 from pathlib import Path
 from typing import Any
 
+WEB_DIRECTORY = "./web"  # help pages and scripts for the browser
+
 
 def _make_core_importable() -> None:
     """Register this folder's `lumosx_core`, unless one is imported already."""

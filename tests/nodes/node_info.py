@@ -99,6 +99,7 @@ def pack_info(pack: Callable[[str], ModuleType]) -> dict[str, NodeInfo]:
 
 def host_info() -> dict[str, NodeInfo]:
     """The nodes of HOST_MODULES by id; the host must be importable."""
+    importlib.import_module("utils.extra_config")  # as the host does: its nodes.py hides the package behind comfy/utils.py
     return {name: _of_class(_host_classes(module)[name], name) for module, names in HOST_MODULES.items() for name in names}
 
 
