@@ -42,8 +42,9 @@ def spoil_caption(sample: Path) -> str:
 def spoil_phrase(sample: Path) -> str:
     subject = sample / "subjects" / "1"
     garment = next(p for p in subject.iterdir() if not p.name.startswith("face_"))
-    garment.rename(subject / "leather jacket.png")
-    return "'leather jacket' (attribute of subject 1) is not in the prompt; nearest phrases in it: "
+    garment.rename(subject / "leather shirt.png")
+    (sample / "relations.json").unlink(missing_ok=True)  # it may name the file
+    return "'leather shirt' (attribute of subject 1) is not in the prompt; nearest phrases in it: "
 
 
 def spoil_backgrounds(sample: Path) -> str:
