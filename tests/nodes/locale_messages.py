@@ -1,9 +1,9 @@
 """The texts of the nodes as the frontend's translations hold them (locales/<language>/nodeDefs.json).
 
 The frontend compiles them with vue-i18n or shows them raw, which of the two depends on its version and on the place. Some
-signs have a meaning in the one and not in the other, and a message that does not compile breaks every node of its kind in
-frontends before 1.38. So texts with such signs are left out of the English file (what the node says itself is shown), and
-translations do without them.
+signs have a meaning in the one and not in the other, and a message that does not compile is an error that nothing catches in
+older frontends (1.35 to 1.37 at least). So texts with such signs are left out of the English file (what the node says itself
+is shown), and translations do without them.
 """
 
 from typing import Any
