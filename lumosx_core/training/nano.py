@@ -41,6 +41,9 @@ STAGES = ("clips", "vae", "text", "latents", "pictures", "transformer", "export"
 class NanoRecipe:
     """Every number behind the nano model.
 
+    The embedded weights come from these defaults, except that VAE and text encoder are those of an earlier run on wider
+    frames (the VAE with `balance_latents` applied to it), and that the stage `pictures` was resumed several times: its
+    first 200 steps saw data still arriving, and its end was moved from step 6000 to 4600 at step 3400.
     """
 
     picture_shards: int = 32
