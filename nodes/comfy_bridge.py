@@ -62,7 +62,7 @@ class RelationalOptions:
     """Switches of one patched model; the defaults are the published method.
 
     ratio: strength of the multilevel mask. negative_levels: the pass without the prompt keeps the mask of the prompt's
-    words. start_percent, end_percent: the part of the sampling in which references are there at all. attention: "host" (what
+    words. negative_references: that pass keeps the references; without them it sees blank ones. start_percent, end_percent: the part of the sampling in which references are there at all. attention: "host" (what
     ComfyUI was started with), or a backend of the core ("sdpa", "sage", "flash"). Raises InputError for an empty part.
     """
 
@@ -71,6 +71,7 @@ class RelationalOptions:
     ratio: float = 0.5
     pool_layout: PoolLayout = "released"
     negative_levels: bool = True
+    negative_references: bool = True
     start_percent: float = 0.0
     end_percent: float = 1.0
     attention: str = "host"
@@ -176,7 +177,8 @@ class _Hooks:
             )
         layout = self._layout(x)
         frames = self.references.latents.transpose(0, 1)[None].to(x.device, torch.float32)  # [1, 16, R, h, w]
-        stills = self.base.process_latent_in(frames).to(x.dtype).expand(len(x), -1, -1, -1, -1)
+        shown = self._kept_rows(options, len(x), self.options.negative_references).to(x)
+        stills = self.base.process_latent_in(frames).to(x.dtype) * shown[:, None, None, None, None]
         options[KEY] = _Forward(
             layout=layout,
             levels=self._levels(options, len(x), context.shape[1]).to(x.device),
@@ -203,13 +205,17 @@ class _Hooks:
         )  # fmt: skip
 
     def _levels(self, transformer_options: dict, batch: int, text_len: int) -> torch.Tensor:
-        """[B, R, S]: a row of the batch is the prompt's or the negative prompt's, as the host says."""
+        """[B, R, S]: the levels of the prompt's rows, and of the negative prompt's if they are wanted there."""
         levels = self.references.levels
         levels = F.pad(levels, (0, max(0, text_len - levels.shape[1])))[:, :text_len]
+        return self._kept_rows(transformer_options, batch, self.options.negative_levels)[:, None, None] * levels
+
+    def _kept_rows(self, transformer_options: dict, batch: int, in_negative: bool) -> torch.Tensor:
+        """[B]: 1 for the rows of the prompt, and for those of the negative prompt, as the host says which they are, 1 with
+        `in_negative` and else 0."""
         passes = transformer_options.get("cond_or_uncond") or [COND]
-        keep = [1.0 if kind == COND or self.options.negative_levels else 0.0 for kind in passes]
-        rows = torch.tensor(keep).repeat_interleave(batch // len(passes))
-        return rows[:, None, None] * levels
+        keep = [1.0 if kind == COND or in_negative else 0.0 for kind in passes]
+        return torch.tensor(keep).repeat_interleave(batch // len(passes))
 
     def _note(self, transformer_options: dict, batch: int, layout: TokenLayout) -> Callable | None:
         """What records the first video of the batch under the prompt, where that is asked for."""

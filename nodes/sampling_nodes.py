@@ -101,12 +101,14 @@ class Apply(io.ComfyNode):
         cls, model: Any, references: EncodedReferences, causal_self_attention_mask: bool = True,
         relational_positions: bool = True, ratio: float = 0.5, pool_layout: str = "released", negative_spans: str = "positive",
         start_percent: float = 0.0, end_percent: float = 1.0, attention: str = "host", record_attention: bool = False,
+        negative_references: str = "kept",
     ) -> io.NodeOutput:  # fmt: skip
         """A MODEL, and an `AttentionRecord` or None. Raises InputError for other models and for a second set of references."""
         options = RelationalOptions(
             causal_self_attention_mask=causal_self_attention_mask, relational_positions=relational_positions, ratio=ratio,
             pool_layout="aligned" if pool_layout == "aligned" else "released", negative_levels=negative_spans == "positive",
-            start_percent=start_percent, end_percent=end_percent, attention=attention,
+            negative_references=negative_references == "kept", start_percent=start_percent, end_percent=end_percent,
+            attention=attention,
         )  # fmt: skip
         record = AttentionRecord() if record_attention else None
         return io.NodeOutput(apply_relations(model, references, options, record), record)
@@ -166,6 +168,7 @@ class Sampler(io.ComfyNode):
         cfg: float, shift: float, solver: str, causal_self_attention_mask: bool = True, relational_positions: bool = True,
         ratio: float = 0.5, pool_layout: str = "released", negative_spans: str = "positive", start_percent: float = 0.0,
         end_percent: float = 1.0, attention: str = "host", record_attention: bool = False,
+        negative_references: str = "kept",
     ) -> io.NodeOutput:  # fmt: skip
         """A LATENT of clean samples, and an `AttentionRecord` or None. Raises InputError as LumosX Apply does, for a latent
         that is not of the references' size, and for a prompt that is not the graph's."""
@@ -173,7 +176,7 @@ class Sampler(io.ComfyNode):
         check_prompt(positive, references)
         patched, record = Apply.execute(
             with_shift(model, shift), references, causal_self_attention_mask, relational_positions, ratio, pool_layout,
-            negative_spans, start_percent, end_percent, attention, record_attention,
+            negative_spans, start_percent, end_percent, attention, record_attention, negative_references,
         ).args  # fmt: skip
         out = sample_latent(
             patched, latent, positive, negative,
@@ -222,5 +225,10 @@ def _relation_inputs() -> list[io.Input]:
             "record_attention", default=False, optional=True,
             tooltip="Record where the video looks at each subject's references, for LumosX Inspect. Costs a few percent "
             "more time.",
+        ),
+        io.Combo.Input(
+            "negative_references", options=["kept", "blank"], default="kept", optional=True,
+            tooltip="kept: the negative prompt's pass sees the references, as published. blank: it sees blank ones, so that "
+            "cfg strengthens what the references show too; for weights trained for that, as the nano model is.",
         ),
     ]  # fmt: skip

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 # Options whose value replaces a field of GenerationConfig when it is given.
 FIELDS = (
     "width", "height", "frames", "steps", "cfg", "shift", "solver", "fps", "negative_prompt", "negative_spans",
-    "attention", "ratio", "pool_layout",
+    "negative_references", "attention", "ratio", "pool_layout",
 )  # fmt: skip
 
 
@@ -28,6 +28,7 @@ def add_sampling_arguments(parser: argparse.ArgumentParser) -> None:
     group.add_argument("--solver", help="dpmpp_2m, unipc or euler")
     group.add_argument("--negative-prompt")
     group.add_argument("--negative-spans", help="positive or none: words of the bias in the negative pass")
+    group.add_argument("--negative-references", help="kept or blank: what the negative pass sees of the references")
     group.add_argument("--sequential-cfg", action="store_true", help="both passes one after the other: half the memory")
     group.add_argument("--attention", help="auto, sdpa, sage or flash")
     group.add_argument("--ratio", type=float, help="strength of the multilevel cross-attention mask")

@@ -46,6 +46,7 @@ class GenerationConfig:
     fps: int = 16
     negative_prompt: str = ""
     negative_spans: str = "positive"  # the negative pass keeps the bias of the positive prompt's words, or "none"
+    negative_references: str = "kept"  # the negative pass sees the references as published, or "blank" ones
     cfg_batched: bool = True  # both passes in one batch, or one after the other in half the memory
     attention: str = "auto"
     ratio: float | None = None  # strength of the multilevel mask; None: the model's own
@@ -67,8 +68,8 @@ class GenerationConfig:
             raise InputError(
                 f"steps {self.steps}, shift {self.shift}, fps {self.fps}: expected 1 or more, above 0, 1 or more"
             )
-        for name, allowed in (("negative_spans", ("positive", "none")), ("pool_layout", ("released", "aligned")),
-                              ("on_problem", ("error", "warn"))):  # fmt: skip
+        for name, allowed in (("negative_spans", ("positive", "none")), ("negative_references", ("kept", "blank")),
+                              ("pool_layout", ("released", "aligned")), ("on_problem", ("error", "warn"))):  # fmt: skip
             if getattr(self, name) not in allowed:
                 raise InputError(f"{name} is {getattr(self, name)!r}, expected {' or '.join(allowed)}")
         solver_named(self.solver)
@@ -79,6 +80,7 @@ def default_config(defaults: PipelineDefaults) -> GenerationConfig:
     return GenerationConfig(
         width=defaults.width, height=defaults.height, frames=defaults.frames, steps=defaults.steps, cfg=defaults.cfg,
         shift=defaults.shift, fps=defaults.fps, negative_prompt=defaults.negative_prompt,
+        negative_references=defaults.negative_references,
     )  # fmt: skip
 
 
@@ -163,7 +165,10 @@ def prepare(
     negative = None
     if config.cfg != 1:
         kept = levels if config.negative_spans == "positive" else None
-        negative = Condition(context=states[1:], reference_latents=references, layout=layout, levels=kept)
+        shown = references
+        if references is not None and config.negative_references == "blank":
+            shown = torch.zeros_like(references)
+        negative = Condition(context=states[1:], reference_latents=shown, layout=layout, levels=kept)
     return Prepared(bound=bound, condition=condition, negative=negative)
 
 

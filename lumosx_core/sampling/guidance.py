@@ -38,7 +38,8 @@ def guided_velocity(
 ) -> Velocity:
     """The velocity v_negative + scale * (v - v_negative) as a function for the solvers.
 
-    negative: the same references under the negative prompt; None (or scale 1) leaves that pass out. batched: both passes in
+    negative: the same layout under the negative prompt, with the same references or blank ones (zeros): with blank ones the
+    guidance strengthens what the references show too, as Phantom does (arXiv 2502.11079). None (or scale 1) leaves that pass out. batched: both passes in
     one batch (faster on a GPU) or one after the other (half the memory); the result is the same.
     """
 
@@ -52,9 +53,10 @@ def guided_velocity(
         if any(c.levels is not None for c in conditions):
             like = next(c.levels for c in conditions if c.levels is not None)
             levels = torch.cat([torch.zeros_like(like) if c.levels is None else c.levels for c in conditions])
+        references = [c.reference_latents for c in conditions if c.reference_latents is not None]
         return model(
             x.expand(count, *x.shape[1:]), torch.full((count,), timestep, device=x.device), context,
-            conditions[0].reference_latents, conditions[0].layout, levels,
+            torch.cat(references) if references else None, conditions[0].layout, levels,
             attention=attention, ratio=ratio, pool_layout=pool_layout,
         ).float()  # fmt: skip
 

@@ -45,6 +45,7 @@ class PipelineDefaults:
     cfg: float = 6.0
     shift: float = 8.0
     negative_prompt: str = WAN_NEGATIVE_PROMPT
+    negative_references: str = "kept"  # or "blank", for weights that were trained to be guided by the references too
     enlarge: int = 1  # whole factor at which frames are written (pixel art)
 
 

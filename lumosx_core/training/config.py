@@ -11,6 +11,7 @@ class TrainingConfig:
 
     steps: int  # optimizer steps of the whole run
     batch: int  # samples of one step; all have the same token layout
+    optimizer: str = "adamw"  # or "muon" for the matrices inside the blocks, AdamW for the rest
     learning_rate: float = 1e-4  # peak, after warm-up
     warmup_steps: int = 200
     decay_share: float = 0.25  # the last part of the run, in which the rate falls linearly to zero
@@ -20,6 +21,7 @@ class TrainingConfig:
     frames: tuple[int, ...] = ()  # latent frames to keep, drawn anew for every step, e.g. (3, 3, 5); empty: all
     timestep_shift: float = 1.0  # 1: t uniform as published; above 1: more of the noisy end, where binding is decided
     text_dropout: float = 0.1  # share of samples that get the empty prompt, for guidance
+    reference_dropout: float = 0.0  # share of samples that get the empty prompt and blank references, for guidance
     ema_decay: float = 0.999
     precision: str = "fp32"  # or "bf16": autocast, weights stay float32
     gradient_checkpointing: bool = False
@@ -37,7 +39,9 @@ class TrainingConfig:
             raise InputError(f"training: precision is {self.precision!r}, expected 'fp32' or 'bf16'")
         if self.grounding and self.gradient_checkpointing:
             raise InputError("training: grounding keeps what gradient_checkpointing throws away; set one of them to 0 or False")
-        for name in ("decay_share", "text_dropout", "ema_decay"):
+        if self.optimizer not in ("adamw", "muon"):
+            raise InputError(f"training: optimizer is {self.optimizer!r}, expected 'adamw' or 'muon'")
+        for name in ("decay_share", "text_dropout", "reference_dropout", "ema_decay"):
             if not 0 <= getattr(self, name) < 1:
                 raise InputError(f"training: {name} is {getattr(self, name)}, expected 0 <= {name} < 1")
 

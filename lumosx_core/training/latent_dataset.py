@@ -20,6 +20,7 @@ from safetensors import safe_open
 
 from lumosx_core.errors import InputError
 from lumosx_core.model.token_layout import TokenLayout
+from lumosx_core.training.grounding import NOBODY
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -78,11 +79,19 @@ class LatentDataset:
                 )
 
     def batch(
-        self, size: int, seed: int, step: int, *, text_dropout: float = 0.0, frames: tuple[int, ...] = ()
+        self,
+        size: int,
+        seed: int,
+        step: int,
+        *,
+        text_dropout: float = 0.0,
+        reference_dropout: float = 0.0,
+        frames: tuple[int, ...] = (),
     ) -> Batch:
         """The batch of that step: a bucket drawn by its size, then `size` samples of it.
 
-        text_dropout: share of samples whose text becomes the empty prompt. frames: latent frames to keep, one of these at
+        text_dropout: share of samples whose text becomes the empty prompt. reference_dropout: share of samples that lose
+        their text and their references too: these become zeros, and no token has an owner. frames: latent frames to keep, one of these at
         random (a causal VAE's first frames are a shorter clip); empty: all.
         """
         rng = np.random.default_rng((seed, step))
@@ -94,16 +103,21 @@ class LatentDataset:
         kept = int(rng.choice(frames)) if frames else None
         video = torch.stack([row["video"] for row in chosen]).float()[:, :, :kept]
         context = torch.stack([row["context"] for row in chosen]).float()
-        for n in np.flatnonzero(rng.random(size) < text_dropout):
+        references = torch.stack([row["reference"] for row in chosen]).float()
+        owners = torch.stack([row["owners"] for row in chosen])[:, :kept]
+        drawn = rng.random(size)
+        for n in np.flatnonzero(drawn < reference_dropout + text_dropout):
             context[n] = 0
             context[n, : len(self.empty_context)] = self.empty_context
+        for n in np.flatnonzero(drawn < reference_dropout):
+            references[n], owners[n] = 0, NOBODY
         kinds, subjects, _ = key
         grid = (video.shape[2], video.shape[3] // 2, video.shape[4] // 2)
         return Batch(
             video=video,
-            references=torch.stack([row["reference"] for row in chosen]).float().unsqueeze(3),
+            references=references.unsqueeze(3),
             context=context,
             levels=torch.stack([row["levels"] for row in chosen]).float(),
-            owners=torch.stack([row["owners"] for row in chosen])[:, :kept],
+            owners=owners,
             layout=TokenLayout(*grid, kinds=kinds, subjects=subjects),
         )

@@ -46,12 +46,12 @@ class NanoRecipe:
     first 200 steps saw data still arriving, and its end was moved from step 6000 to 4600 at step 3400.
     """
 
-    picture_shards: int = 32
+    picture_shards: int = 64
     pictures_per_shard: int = 500  # single frames with their references
-    clip_shards: int = 12
+    clip_shards: int = 24
     clips_per_shard: int = 200
     frames: tuple[int, ...] = (9, 17)  # pixel frames (4n + 1) of the clips of one shard after the other, in turn
-    rehearsed_shards: int = 5  # shards of pictures that the training on clips sees too
+    rehearsed_shards: int = 12  # shards of pictures that the training on clips sees too
     seed: int = 1  # of the rendered pictures and clips
     vae_shards: int = 4  # the VAE learns from the first few shards of clips
     vae: VaeRecipe = field(default_factory=VaeRecipe)

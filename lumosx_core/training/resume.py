@@ -11,10 +11,10 @@ from lumosx_core.whole_files import whole_file
 
 
 def save_state(
-    path: Path, *, step: int, config: TrainingConfig, model: dict, ema: dict, optimizer: dict, model_config: str
+    path: Path, *, step: int, config: TrainingConfig, model: dict, ema: dict, optimizers: list[dict], model_config: str
 ) -> None:
     """Write everything that the next step needs; whole or not at all."""
-    state = {"step": step, "config": asdict(config), "model": model, "ema": ema, "optimizer": optimizer}
+    state = {"step": step, "config": asdict(config), "model": model, "ema": ema, "optimizers": optimizers}
     with whole_file(path, "the training state") as partial:
         torch.save(state | {"model_config": model_config}, partial)
 

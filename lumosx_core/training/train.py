@@ -12,6 +12,7 @@ from lumosx_core.model.transformer import LumosXTransformer
 from lumosx_core.training.config import TrainingConfig
 from lumosx_core.training.grounding import GroundedAttention
 from lumosx_core.training.latent_dataset import LatentDataset
+from lumosx_core.training.optimizers import make_optimizers
 from lumosx_core.training.resume import load_state, save_state
 
 
@@ -39,22 +40,22 @@ def train(
     model.to(device).train()
     model.gradient_checkpointing = config.gradient_checkpointing
     ema = {name: value.detach().clone() for name, value in model.state_dict().items()}
-    # Norms, biases and modulations are not decayed: they are scales around which the rest was initialised.
-    matrices = [p for p in model.parameters() if p.ndim >= 2]
-    others = [p for p in model.parameters() if p.ndim < 2]
-    groups = [{"params": matrices, "weight_decay": config.weight_decay}, {"params": others, "weight_decay": 0.0}]
-    optimizer = torch.optim.AdamW(groups, lr=config.learning_rate, betas=config.betas)
+    optimizers = make_optimizers(model, config)
 
     first = 0
     state = load_state(folder / "state.pt", model_config.to_json())
     if state is not None:
         first, ema = state["step"], {name: value.to(device) for name, value in state["ema"].items()}
         model.load_state_dict(state["model"])
-        optimizer.load_state_dict(state["optimizer"])
+        for optimizer, saved in zip(optimizers, state["optimizers"], strict=True):
+            optimizer.load_state_dict(saved)
 
     for step in range(first, config.steps):
         started = time.monotonic()
-        batch = data.batch(config.batch, config.seed, step, text_dropout=config.text_dropout, frames=config.frames)
+        batch = data.batch(
+            config.batch, config.seed, step, text_dropout=config.text_dropout, reference_dropout=config.reference_dropout,
+            frames=config.frames,
+        )  # fmt: skip
         generator = torch.Generator().manual_seed(hash((config.seed, step)) % 2**63)  # the same numbers after a resume
         timestep = sample_timesteps(config.batch, generator, config.timestep_shift).to(device)
         noise = torch.randn(batch.video.shape, generator=generator).to(device)
@@ -64,17 +65,19 @@ def train(
         def velocity(noisy: torch.Tensor, t: torch.Tensor) -> torch.Tensor:
             return model(noisy, t, context, references, batch.layout, levels, attention=attention)  # noqa: B023
 
-        for group in optimizer.param_groups:
-            group["lr"] = config.rate_at(step)
+        for optimizer in optimizers:
+            optimizer.zero_grad(set_to_none=True)
+            for group in optimizer.param_groups:
+                group["lr"] = config.rate_at(step)
         with torch.autocast(device, torch.bfloat16, enabled=config.precision == "bf16"):
             loss = flow_matching_loss(velocity, batch.video.to(device), noise, timestep).mean()
         grounding = torch.zeros(())
         if attention is not None:
             grounding = attention.loss(batch.owners.to(device), config.grounding_blocks, config.grounding_heads)
-        optimizer.zero_grad(set_to_none=True)
         (loss + config.grounding * grounding).backward()
         norm = torch.nn.utils.clip_grad_norm_(model.parameters(), config.clip_norm)
-        optimizer.step()
+        for optimizer in optimizers:
+            optimizer.step()
         # The average starts short and grows, so that it forgets the random beginning.
         decay = min(config.ema_decay, (step + 1) / (step + 10))
         with torch.no_grad():
@@ -84,7 +87,7 @@ def train(
         if (step + 1) % config.save_every == 0 or step + 1 == config.steps:
             save_state(
                 folder / "state.pt", step=step + 1, config=config, model=model.state_dict(), ema=ema,
-                optimizer=optimizer.state_dict(), model_config=model_config.to_json(),
+                optimizers=[optimizer.state_dict() for optimizer in optimizers], model_config=model_config.to_json(),
             )  # fmt: skip
             data.refresh()
         if on_step is not None:

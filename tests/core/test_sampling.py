@@ -75,6 +75,7 @@ def test_solvers_agree_on_a_gaussian_flow(name: str) -> None:
         ({"steps": 0}, "steps 0"), ({"shift": 0.0}, "shift 0.0"),
         ({"solver": "ddim"}, "unknown solver 'ddim'; expected one of dpmpp_2m, euler, unipc"),
         ({"pool_layout": "x"}, "pool_layout is 'x', expected released or aligned"),
+        ({"negative_references": "x"}, "negative_references is 'x', expected kept or blank"),
     ],
 )  # fmt: skip
 def test_wrong_settings_are_errors(change: dict, words: str) -> None:
@@ -111,17 +112,30 @@ def test_generate_writes_everything_and_seeds_reproduce(pipeline: LumosXPipeline
     json.dumps(metadata)
 
 
-def test_guidance_in_one_batch_equals_in_sequence(pipeline: LumosXPipeline) -> None:
+@pytest.mark.parametrize("negative_references", ["kept", "blank"])
+def test_guidance_in_one_batch_equals_in_sequence(pipeline: LumosXPipeline, negative_references: str) -> None:
     from lumosx_core.sampling.generate import denoise
 
     sample = read_sample(SAMPLES_FOLDER / "two_people")
-    config = replace(short(pipeline), cfg=3.0)
+    config = replace(short(pipeline), cfg=3.0, negative_references=negative_references)
     prepared = prepare(pipeline, sample, config)
     together = denoise(pipeline, prepared, config, 1)
     in_turn = denoise(pipeline, prepared, replace(config, cfg_batched=False), 1)
     assert (together - in_turn).abs().max() < 1e-4
     none = denoise(pipeline, prepared, replace(config, cfg=1.0), 1)
     assert (together - none).abs().max() > 1e-2
+
+
+def test_blank_references_are_those_of_the_negative_pass_alone(pipeline: LumosXPipeline) -> None:
+    sample = read_sample(SAMPLES_FOLDER / "two_people")
+    kept, blank = (
+        prepare(pipeline, sample, replace(short(pipeline), cfg=3.0, negative_references=choice))
+        for choice in ("kept", "blank")
+    )
+    assert kept.negative is not None and blank.negative is not None
+    assert kept.negative.reference_latents is kept.condition.reference_latents
+    assert torch.equal(blank.condition.reference_latents, kept.condition.reference_latents)
+    assert (blank.negative.reference_latents == 0).all() and blank.negative.layout == blank.condition.layout
 
 
 def test_a_cancelled_run_leaves_no_half_file(pipeline: LumosXPipeline, tmp_path: Path) -> None:

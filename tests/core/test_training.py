@@ -11,11 +11,14 @@ from safetensors.torch import save_file
 from lumosx_core.errors import InputError
 from lumosx_core.model.config import PRESETS
 from lumosx_core.model.objective import flow_matching_loss, sample_timesteps
+from lumosx_core.model.transformer import LumosXTransformer
 from lumosx_core.sampling.pipeline import load_pipeline
 from lumosx_core.training.config import DEBUG, TrainingConfig
+from lumosx_core.training.grounding import NOBODY
 from lumosx_core.training.latent_dataset import LatentDataset
 from lumosx_core.training.nano import DEBUG_RECIPE, train_nano
 from lumosx_core.training.nano_vae import single_frame_convolutions
+from lumosx_core.training.optimizers import make_optimizers
 from lumosx_core.training.train import train
 
 MODEL = PRESETS["debug"]
@@ -48,7 +51,8 @@ def weights(config: TrainingConfig, data: LatentDataset, folder: Path) -> dict[s
     return train(config, MODEL, data, folder).state_dict()
 
 
-def test_a_resumed_run_gives_the_same_weights(data: LatentDataset, tmp_path: Path) -> None:
+@pytest.mark.parametrize("optimizer", ["adamw", "muon"])
+def test_a_resumed_run_gives_the_same_weights(data: LatentDataset, tmp_path: Path, optimizer: str) -> None:
     class StopError(Exception):
         pass
 
@@ -56,17 +60,19 @@ def test_a_resumed_run_gives_the_same_weights(data: LatentDataset, tmp_path: Pat
         if step == 2:  # after the checkpoint of step 2, in the middle of the next two steps
             raise StopError
 
-    whole = weights(DEBUG, data, tmp_path / "whole")
+    config = replace(DEBUG, optimizer=optimizer)
+    whole = weights(config, data, tmp_path / "whole")
     with pytest.raises(StopError):
-        train(DEBUG, MODEL, data, tmp_path / "parts", on_step=stop)
-    resumed = weights(DEBUG, data, tmp_path / "parts")
+        train(config, MODEL, data, tmp_path / "parts", on_step=stop)
+    resumed = weights(config, data, tmp_path / "parts")
     assert all(torch.equal(whole[name], resumed[name]) for name in whole)
     assert list((tmp_path / "parts").iterdir()) == [tmp_path / "parts" / "state.pt"]
 
 
-def test_it_learns(data: LatentDataset, tmp_path: Path) -> None:
+@pytest.mark.parametrize("optimizer", ["adamw", "muon"])
+def test_it_learns(data: LatentDataset, tmp_path: Path, optimizer: str) -> None:
     losses = []
-    config = replace(DEBUG, steps=150, batch=5, learning_rate=3e-3, save_every=150, text_dropout=0.0)
+    config = replace(DEBUG, optimizer=optimizer, steps=150, batch=5, learning_rate=3e-3, save_every=150, text_dropout=0.0)
     train(config, MODEL, data, tmp_path / "run", on_step=lambda step, figures: losses.append(figures["loss"]))  # noqa: ARG005
     assert sum(losses[-20:]) / 20 < 0.93 * sum(losses[:20]) / 20
 
@@ -84,6 +90,9 @@ def test_batches_are_a_function_of_seed_and_step(data: LatentDataset) -> None:
     assert data.batch(2, 0, 0, frames=(1,)).video.shape[2] == 1
     dropped = data.batch(4, 0, 0, text_dropout=0.999999).context
     assert (dropped[:, 0] == 0.5).all() and (dropped[:, 1:] == 0).all()
+    assert (data.batch(4, 0, 0).references != 0).any(dim=(1, 2, 3, 4, 5)).all()
+    blank = data.batch(4, 0, 0, reference_dropout=0.999999)
+    assert (blank.references == 0).all() and (blank.owners == NOBODY).all() and (blank.context == dropped).all()
     layouts = {data.batch(2, 0, step).layout.kinds for step in range(30)}
     assert layouts == {("face", "face"), ("face", "attribute", "face")}
 
@@ -116,7 +125,8 @@ def test_rate_warms_up_holds_and_decays() -> None:
 
 @pytest.mark.parametrize(
     ("change", "words"),
-    [({"steps": 0}, "steps is 0"), ({"precision": "fp8"}, "precision is 'fp8'"), ({"ema_decay": 1.0}, "ema_decay is 1.0")],
+    [({"steps": 0}, "steps is 0"), ({"precision": "fp8"}, "precision is 'fp8'"), ({"ema_decay": 1.0}, "ema_decay is 1.0"),
+     ({"optimizer": "sgd"}, "optimizer is 'sgd'"), ({"reference_dropout": -0.1}, "reference_dropout is -0.1")],
 )
 def test_wrong_numbers_are_errors(change: dict, words: str) -> None:
     with pytest.raises(InputError, match=words):
@@ -161,3 +171,19 @@ def test_the_nano_recipe_at_debug_size(tmp_path: Path) -> None:
         train_nano(tmp_path / "run", DEBUG_RECIPE, stages=("nope",))
     with pytest.raises(InputError, match="run the stage 'clips' first"):
         train_nano(tmp_path / "other", DEBUG_RECIPE, stages=("vae",))
+
+
+def test_muon_steps_matrices_of_the_blocks_and_adamw_the_rest() -> None:
+    model = LumosXTransformer(MODEL)
+    adamw, muon = make_optimizers(model, replace(DEBUG, optimizer="muon", learning_rate=1e-2))
+    inside = {id(p) for group in muon.param_groups for p in group["params"]}
+    rest = {id(p) for group in adamw.param_groups for p in group["params"]}
+    named = dict(model.named_parameters())
+    assert inside == {id(p) for name, p in named.items() if name.startswith("blocks.") and p.ndim == 2}
+    assert inside | rest == {id(p) for p in named.values()} and not inside & rest
+    matrix = named["blocks.0.self_attn.q.weight"]
+    before = matrix.detach().clone()
+    matrix.grad = torch.randn(matrix.shape, generator=torch.Generator().manual_seed(0))
+    muon.step()
+    turned = torch.linalg.svdvals(before * (1 - 1e-2 * DEBUG.weight_decay) - matrix.detach())
+    assert float(turned.max() / turned.median()) < 1.5  # a step of nearly equal size in every direction

@@ -62,6 +62,8 @@ def core_latent(core: LumosXPipeline, sample: Sample, inputs: dict[str, Any], **
     latents = inputs["model"].model.process_latent_in(raw).transpose(1, 2)[:, :, :, None]
     ready = prepare(core, sample, config(**changes))
     both = [replace(each, reference_latents=latents) for each in (ready.condition, ready.negative) if each is not None]
+    if changes.get("negative_references") == "blank":
+        both[1] = replace(both[1], reference_latents=torch.zeros_like(latents))
     return denoise(core, replace(ready, condition=both[0], negative=both[1]), config(**changes), SEED)
 
 
@@ -112,7 +114,7 @@ def test_whole_chain_is_that_of_the_core(
 
 @pytest.mark.parametrize("changes", [
     {"relational_positions": False}, {"causal_self_attention_mask": False}, {"ratio": 0.0}, {"negative_spans": "none"},
-    {"solver": "euler"}, {"pool_layout": "aligned", "ratio": 2.0},
+    {"negative_references": "blank"}, {"solver": "euler"}, {"pool_layout": "aligned", "ratio": 2.0},
 ], ids=lambda changes: "-".join(changes))  # fmt: skip
 def test_every_switch_does_what_it_does_in_the_core(
     nodes: ModuleType, inputs: dict[str, Any], core: LumosXPipeline, sample: Sample, changes: dict[str, Any]

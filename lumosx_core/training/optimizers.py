@@ -1,0 +1,32 @@
+"""Optimizers of a transformer: which parameters get which rule."""
+
+import torch
+
+from lumosx_core.model.transformer import LumosXTransformer
+from lumosx_core.training.config import TrainingConfig
+
+
+def make_optimizers(model: LumosXTransformer, config: TrainingConfig) -> list[torch.optim.Optimizer]:
+    """The optimizers of a run: AdamW, and with `config.optimizer == "muon"` Muon for the matrices inside the blocks.
+
+    Muon (Jordan 2024, torch.optim.Muon) makes the step of a matrix orthogonal, its size matched to AdamW's, so that both
+    run at the same rate. Norms, biases and modulations are not decayed: they are scales around which the rest was
+    initialised.
+    """
+    inside, matrices, others = [], [], []
+    for name, parameter in model.named_parameters():
+        if config.optimizer == "muon" and parameter.ndim == 2 and name.startswith("blocks."):
+            inside.append(parameter)
+        elif parameter.ndim >= 2:
+            matrices.append(parameter)
+        else:
+            others.append(parameter)
+    groups = [{"params": matrices, "weight_decay": config.weight_decay}, {"params": others, "weight_decay": 0.0}]
+    optimizers: list[torch.optim.Optimizer] = [torch.optim.AdamW(groups, lr=config.learning_rate, betas=config.betas)]
+    if inside:
+        optimizers.append(
+            torch.optim.Muon(
+                inside, lr=config.learning_rate, weight_decay=config.weight_decay, adjust_lr_fn="match_rms_adamw"
+            )
+        )
+    return optimizers
