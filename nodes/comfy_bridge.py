@@ -62,8 +62,9 @@ class RelationalOptions:
     """Switches of one patched model; the defaults are the published method.
 
     ratio: strength of the multilevel mask. negative_levels: the pass without the prompt keeps the mask of the prompt's
-    words. negative_references: that pass keeps the references; without them it sees blank ones. start_percent, end_percent: the part of the sampling in which references are there at all. attention: "host" (what
-    ComfyUI was started with), or a backend of the core ("sdpa", "sage", "flash"). Raises InputError for an empty part.
+    words. negative_references: that pass keeps the references; without them it sees blank ones. start_percent, end_percent:
+    the part of the sampling in which references are there at all. attention: "host" (what ComfyUI was started with), or a
+    backend of the core ("sdpa", "sage", "flash"). Raises InputError for an empty part.
     """
 
     causal_self_attention_mask: bool = True
@@ -224,7 +225,7 @@ class _Hooks:
         if record is None or sigmas is None or COND not in passes:
             return None
         row = passes.index(COND) * (batch // len(passes))
-        sigma = float(sigmas[0])
+        sigma, record.layout = float(sigmas[0]), layout
 
         def note(q_BLnd: torch.Tensor, k_BLnd: torch.Tensor) -> None:
             shares = attention_shares(q_BLnd[row : row + 1], k_BLnd[row : row + 1], layout)[0]

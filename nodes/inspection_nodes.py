@@ -51,7 +51,7 @@ class Inspect(io.ComfyNode):
         frames: torch.Tensor | None = None,
     ) -> io.NodeOutput:  # fmt: skip
         """An IMAGE of one picture. Raises InputError if the inputs come from different graphs or runs."""
-        pictures = [_masks(graph, references)]
+        pictures = [_masks(graph, references, None if attention is None else attention.layout)]
         if attention is not None:
             video = None if frames is None else np.stack([np.asarray(p.convert("RGB")) for p in pictures_of(frames)])
             pictures.append(draw_attention(graph.references, attention, video))
@@ -59,7 +59,8 @@ class Inspect(io.ComfyNode):
         return io.NodeOutput(image, ui=ui.PreviewImage(image, cls=cls))
 
 
-def _masks(graph: RelationGraph, references: EncodedReferences) -> Image.Image:
+def _masks(graph: RelationGraph, references: EncodedReferences, sampled: TokenLayout | None) -> Image.Image:
+    """The masks of the run with the layout `sampled`; without one, the published ones."""
     bound = graph.bound
     if references.kinds != tuple(reference.kind for reference in bound.references):
         raise InputError(
@@ -67,7 +68,10 @@ def _masks(graph: RelationGraph, references: EncodedReferences) -> Image.Image:
             "connect the graph that went into LumosX Encode References"
         )
     height, width = references.latents.shape[-2:]
-    layout = TokenLayout.for_references((references.frames, height // 2, width // 2), bound.references)
+    grid = (references.frames, height // 2, width // 2)
+    layout = TokenLayout.for_references(grid, bound.references)
+    if sampled is not None and (sampled.kinds, sampled.subjects) == (layout.kinds, layout.subjects):
+        layout = sampled
     return draw_masks(graph.references, bound, layout, references.levels, graph.tokenizer)
 
 

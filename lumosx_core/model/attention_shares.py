@@ -32,9 +32,10 @@ def attention_shares(q_BLnd: torch.Tensor, k_BLnd: torch.Tensor, layout: TokenLa
 
 @dataclass
 class AttentionRecord:
-    """The shares of one sampling run. sigmas: noise level of each recorded step, falling. Shares of several blocks or calls
-    of one step are averaged."""
+    """The shares of one sampling run. layout: of its tokens, None before the first run. sigmas: noise level of each recorded
+    step, falling. Shares of several blocks or calls of one step are averaged."""
 
+    layout: TokenLayout | None = None
     sigmas: list[float] = field(default_factory=list)
     _sums: list[torch.Tensor] = field(default_factory=list)
     _counts: list[int] = field(default_factory=list)

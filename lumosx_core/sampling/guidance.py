@@ -39,8 +39,9 @@ def guided_velocity(
     """The velocity v_negative + scale * (v - v_negative) as a function for the solvers.
 
     negative: the same layout under the negative prompt, with the same references or blank ones (zeros): with blank ones the
-    guidance strengthens what the references show too, as Phantom does (arXiv 2502.11079). None (or scale 1) leaves that pass out. batched: both passes in
-    one batch (faster on a GPU) or one after the other (half the memory); the result is the same.
+    guidance strengthens what the references show too, as Phantom does (arXiv 2502.11079). None (or scale 1) leaves that pass
+    out. batched: both passes in one batch (faster on a GPU) or one after the other (half the memory); the result is the
+    same.
     """
 
     def run(x: torch.Tensor, timestep: int, conditions: list[Condition]) -> torch.Tensor:

@@ -91,8 +91,8 @@ class LatentDataset:
         """The batch of that step: a bucket drawn by its size, then `size` samples of it.
 
         text_dropout: share of samples whose text becomes the empty prompt. reference_dropout: share of samples that lose
-        their text and their references too: these become zeros, and no token has an owner. frames: latent frames to keep, one of these at
-        random (a causal VAE's first frames are a shorter clip); empty: all.
+        their text and their references too: these become zeros, and no token has an owner. frames: latent frames to keep,
+        one of these at random (a causal VAE's first frames are a shorter clip); empty: all.
         """
         rng = np.random.default_rng((seed, step))
         keys = list(self.buckets)

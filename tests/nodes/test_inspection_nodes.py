@@ -68,6 +68,17 @@ def test_attention_is_drawn_below_with_and_without_frames(nodes: ModuleType, inp
         assert torch.equal(image[:, : masks.shape[1], : masks.shape[2]], masks)
 
 
+def test_masks_are_those_of_the_recorded_run(nodes: ModuleType, inputs: dict[str, Any]) -> None:
+    graph, references, attention = inputs["graph"], inputs["references"], record()
+    attention.layout = TokenLayout(2, 2, 3, kinds=("face", "face"), subjects=(0, 1), causal_self_attention_mask=False)
+    expected = draw_masks(graph.references, graph.bound, attention.layout, references.levels, graph.tokenizer)
+    shown = nodes.Inspect.execute(**inputs, attention=attention).args[0][0, : expected.height, : expected.width]
+    drawn = torch.frombuffer(bytearray(expected.tobytes()), dtype=torch.uint8).view(expected.height, expected.width, 3)
+    assert torch.equal((shown * 255).round().byte(), drawn)
+    published = nodes.Inspect.execute(**inputs, attention=record()).args[0][0, : expected.height, : expected.width]
+    assert not torch.equal(shown, published)
+
+
 def test_references_of_another_graph_are_refused(nodes: ModuleType, bridge: ModuleType, inputs: dict[str, Any]) -> None:
     other = bridge.EncodedReferences(
         latents=torch.zeros(1, 16, 4, 6), kinds=("face",), subjects=(0,), levels=torch.zeros(1, 8), frames=2

@@ -1,6 +1,6 @@
 """The workflow files fit the nodes of the pack and of the host, and the API files of the nano workflows fit them.
 
-After a change of a nano workflow: `.venv/bin/python tests/nodes/write_snapshots.py` writes tests/nodes/api anew.
+After a change of a nano workflow: `LUMOSX_WRITE_SNAPSHOTS=1 pytest tests/nodes/test_snapshots.py` writes tests/nodes/api anew.
 """
 
 import itertools

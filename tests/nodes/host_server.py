@@ -1,0 +1,149 @@
+"""A real ComfyUI server in a process of its own, with this pack in a folder of its own, and prompts sent to it.
+
+The server's Python is told to note every connection that leaves the machine and every file that is written into the pack.
+"""
+
+import asyncio
+import json
+import os
+import socket
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+PACK = Path(__file__).parents[2]
+# Runs inside the server before anything else: Python calls these hooks for whatever opens a file or a connection.
+WATCHER = """
+import sys
+PACK, LOG = {pack!r}, {log!r}
+
+def note(event, arguments):
+    if event == "open" and isinstance(arguments[0], str) and arguments[0].startswith(PACK):
+        mode = arguments[1]
+        if isinstance(mode, str) and set(mode) & set("wax+"):
+            line = f"write {{arguments[0]}}"
+        else:
+            return
+    elif event == "socket.connect" and isinstance(arguments[1], tuple) and arguments[1][0] not in ("127.0.0.1", "::1"):
+        line = f"connect {{arguments[1]}}"
+    elif event == "socket.getaddrinfo" and arguments[0] not in (None, "127.0.0.1", "::1", "localhost", "0.0.0.0"):
+        line = f"look up {{arguments[0]}}"
+    else:
+        return
+    with open(LOG, "a") as log:
+        log.write(line + "\\n")
+
+sys.addaudithook(note)
+"""
+
+
+@dataclass
+class Run:
+    """What one prompt did. end: the host's last message of it, such as execution_success; cached: ids of nodes that were not
+    run again; steps: every progress value of the sampling; last_before_interrupt: the one at which it was cancelled."""
+
+    end: str = ""
+    cached: set[str] = field(default_factory=set)
+    executed: set[str] = field(default_factory=set)
+    steps: list[int] = field(default_factory=list)
+    last_before_interrupt: int | None = None
+    error: str = ""
+    outputs: dict[str, Any] = field(default_factory=dict)
+
+
+class HostServer:
+    """The server of the ComfyUI in `root`, from start to `stop`; its files are under `folder`."""
+
+    def __init__(self, root: Path, folder: Path) -> None:
+        self.folder, self.watched = folder, folder / "watched.txt"
+        (folder / "custom_nodes").mkdir(parents=True)
+        (folder / "custom_nodes" / "lumosx").symlink_to(PACK)
+        (folder / "watcher").mkdir()
+        (folder / "watcher" / "sitecustomize.py").write_text(WATCHER.format(pack=str(PACK), log=str(self.watched)))
+        with socket.socket() as free:
+            free.bind(("127.0.0.1", 0))
+            self.address = f"127.0.0.1:{free.getsockname()[1]}"
+        self.log = (folder / "host.log").open("w+")
+        port = self.address.split(":")[1]
+        self.process = subprocess.Popen(
+            [sys.executable, "main.py", "--cpu", "--listen", "127.0.0.1", "--port", port, "--disable-api-nodes",
+             "--base-directory", str(folder), "--database-url", f"sqlite:///{folder / 'host.sqlite'}"],
+            cwd=root, stdout=self.log, stderr=subprocess.STDOUT,
+            env={**os.environ, "PYTHONPATH": str(folder / "watcher"), "PYTHONDONTWRITEBYTECODE": "1"},
+        )  # fmt: skip
+        self._wait()
+
+    def _wait(self, seconds: float = 180) -> None:
+        end = time.monotonic() + seconds
+        while time.monotonic() < end:
+            if self.process.poll() is not None:
+                break
+            try:
+                self.get("/system_stats")
+                return
+            except (urllib.error.URLError, ConnectionError):
+                time.sleep(0.3)
+        raise RuntimeError(f"the host did not start:\n{self.output()[-4000:]}")
+
+    def output(self) -> str:
+        """Everything that the server printed so far."""
+        self.log.flush()
+        return (self.folder / "host.log").read_text()
+
+    def get(self, path: str) -> Any:
+        """The JSON at that path of the server."""
+        with urllib.request.urlopen(f"http://{self.address}{path}", timeout=30) as answer:
+            return json.load(answer)
+
+    def run(self, prompt: dict[str, Any], interrupt_at: int | None = None) -> Run:
+        """Send a prompt in API format and wait for its end; cancel it at that step of the sampling."""
+        return asyncio.run(self._run(prompt, interrupt_at))
+
+    async def _run(self, prompt: dict[str, Any], interrupt_at: int | None) -> Run:
+        import aiohttp
+
+        result, base = Run(), f"http://{self.address}"
+        async with aiohttp.ClientSession() as session, session.ws_connect(f"{base}/ws?clientId=test", max_msg_size=0) as ws:
+            async with session.post(f"{base}/prompt", json={"prompt": prompt, "client_id": "test"}) as answer:
+                body = await answer.json()
+                if answer.status != 200:
+                    return Run(end="refused", error=json.dumps(body))
+            async for message in ws:
+                if message.type is not aiohttp.WSMsgType.TEXT:
+                    continue
+                kind, data = (record := json.loads(message.data))["type"], record["data"]
+                if kind == "progress" and data.get("max", 0) > 1:
+                    result.steps.append(data["value"])
+                    if interrupt_at is not None and data["value"] >= interrupt_at and result.last_before_interrupt is None:
+                        result.last_before_interrupt = data["value"]
+                        await session.post(f"{base}/interrupt")
+                elif kind == "execution_cached":
+                    result.cached = set(data["nodes"])
+                elif kind == "executing" and data.get("node"):
+                    result.executed.add(data["node"])
+                elif kind == "executed" and data.get("output"):
+                    result.outputs[data["node"]] = data["output"]
+                elif kind in ("execution_success", "execution_error", "execution_interrupted"):
+                    result.end, result.error = kind, data.get("exception_message", "")
+                    return result
+        raise RuntimeError(f"the host closed the connection:\n{self.output()[-4000:]}")
+
+    def memory(self) -> int:
+        """Resident memory of the server in bytes."""
+        import psutil
+
+        return psutil.Process(self.process.pid).memory_info().rss
+
+    def stop(self) -> None:
+        """End the server."""
+        self.process.terminate()
+        try:
+            self.process.wait(20)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+        self.log.close()

@@ -1,0 +1,116 @@
+"""The pack in a running ComfyUI server: both nano workflows, what is cached, cancelling, memory, files and connections."""
+
+import copy
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from host_server import PACK, HostServer, Run
+
+API_FOLDER = Path(__file__).parent / "api"
+TWO_PEOPLE, ON_AND_OFF = (
+    json.loads((API_FOLDER / f"LumosX nano - {name}.json").read_text("utf-8"))
+    for name in ("two people", "relations on and off")
+)
+NODES = {"LumosXApply", "LumosXAttributeReference", "LumosXEncodeReferences", "LumosXFaceReference", "LumosXInspect",
+         "LumosXNano", "LumosXRelationGraph", "LumosXSampleFolder", "LumosXSampler", "LumosXSceneReference",
+         "LumosXScheduler", "LumosXSolver", "LumosXSubject"}  # fmt: skip
+AFTER_THE_SEED = {"LumosXSampler", "VAEDecode", "ImageScaleBy", "CreateVideo", "SaveVideo", "LumosXInspect"}
+
+
+def pack_files() -> dict[str, tuple[int, int]]:
+    """Path -> size and time of everything in the folders that a host loads."""
+    tops = [PACK / name for name in ("__init__.py", "nodes", "lumosx_core", "web", "locales", "workflows", "subgraphs")]
+    files = [path for top in tops for path in (top.rglob("*") if top.is_dir() else [top]) if path.is_file()]
+    return {str(path): (path.stat().st_size, path.stat().st_mtime_ns) for path in files}
+
+
+@pytest.fixture(scope="module")
+def server(comfyui: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[HostServer]:
+    host = HostServer(comfyui, tmp_path_factory.mktemp("host") / "base")
+    yield host
+    host.stop()
+
+
+def of_type(prompt: dict[str, Any], *kinds: str) -> dict[str, dict[str, Any]]:
+    return {number: node for number, node in prompt.items() if node["class_type"] in kinds}
+
+
+def seeded(seed: int, **changes: Any) -> dict[str, Any]:
+    """The workflow of two people with another seed, and other inputs of the sampler."""
+    prompt = copy.deepcopy(TWO_PEOPLE)
+    (sampler,) = of_type(prompt, "LumosXSampler").values()
+    sampler["inputs"].update(seed=seed, **changes)
+    return prompt
+
+
+def succeeded(run: Run) -> Run:
+    assert run.end == "execution_success", run.error
+    return run
+
+
+def test_all_nodes_register(server: HostServer) -> None:
+    assert {name for name in server.get("/object_info") if name.startswith("LumosX")} == NODES
+    assert "IMPORT FAILED" not in server.output()
+
+
+@pytest.mark.parametrize("prompt", [TWO_PEOPLE, ON_AND_OFF], ids=["two_people", "relations_on_and_off"])
+def test_nano_workflows_make_their_videos(server: HostServer, prompt: dict[str, Any]) -> None:
+    run = succeeded(server.run(prompt))
+    (saved,) = of_type(prompt, "SaveVideo")
+    (video,) = run.outputs[saved]["images"]
+    assert (server.folder / "output" / video["subfolder"] / video["filename"]).stat().st_size > 2000
+
+
+def test_another_seed_runs_the_sampling_and_what_follows_alone(server: HostServer) -> None:
+    succeeded(server.run(seeded(100)))
+    run = succeeded(server.run(seeded(101)))
+    again = set(of_type(TWO_PEOPLE, *AFTER_THE_SEED))
+    assert run.executed == again
+    assert run.cached == set(TWO_PEOPLE) - again
+
+
+def test_cancelling_stops_within_a_step_and_leaves_no_memory_behind(server: HostServer) -> None:
+    succeeded(server.run(seeded(200)))
+    before = server.memory()
+    run = server.run(seeded(201, steps=400), interrupt_at=5)
+    assert run.end == "execution_interrupted"
+    assert run.last_before_interrupt is not None
+    assert max(run.steps) <= run.last_before_interrupt + 1
+    succeeded(server.run(seeded(202)))
+    assert server.memory() <= 1.02 * before
+
+
+def test_twenty_runs_do_not_grow_memory(server: HostServer) -> None:
+    for seed in range(3):
+        succeeded(server.run(seeded(300 + seed, steps=4)))
+    before = server.memory()
+    for seed in range(20):
+        succeeded(server.run(seeded(400 + seed, steps=4)))
+    assert server.memory() <= 1.02 * before
+
+
+@pytest.mark.parametrize(("kind", "inputs", "words"), [
+    ("LumosXRelationGraph", {"prompt": "A dog on the beach."}, "is not in the prompt"),
+    ("LumosXEncodeReferences", {"width": 100}, "width"),
+    ("LumosXSampler", {"start_percent": 0.9, "end_percent": 0.1}, "the start must come before the end"),
+    ("LumosXSampler", {"attention": "sage"}, "'sage' is not available"),
+])  # fmt: skip
+def test_bad_input_is_told_in_the_node(server: HostServer, kind: str, inputs: dict[str, Any], words: str) -> None:
+    prompt = copy.deepcopy(TWO_PEOPLE)
+    (node,) = of_type(prompt, kind).values()
+    node["inputs"].update(inputs)
+    run = server.run(prompt)
+    assert run.end in ("execution_error", "refused") and words in run.error
+
+
+def test_nothing_was_written_into_the_pack_and_nothing_left_the_machine(server: HostServer) -> None:
+    """Last in this file: about everything that ran before."""
+    before = pack_files()
+    succeeded(server.run(TWO_PEOPLE))
+    succeeded(server.run(ON_AND_OFF))
+    assert pack_files() == before
+    watched = server.watched.read_text().splitlines() if server.watched.exists() else []
+    assert not watched
