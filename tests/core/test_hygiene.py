@@ -50,8 +50,8 @@ def test_the_archive_has_what_the_host_needs_and_no_more(archive: set[str]) -> N
               "workflows/LumosX nano - two people.json"}  # fmt: skip
     assert needed <= archive, needed - archive
     tops = {path.split("/")[0] for path in archive}
-    assert tops <= {"__init__.py", "nodes", "lumosx_core", "workflows", "web", "locales", "requirements.txt", "README.md",
-                    "pyproject.toml", "LICENSE", ".comfyignore"}  # fmt: skip
+    assert tops <= {"__init__.py", "nodes", "lumosx_core", "workflows", "subgraphs", "web", "locales", "requirements.txt",
+                    "README.md", "pyproject.toml", "LICENSE", ".comfyignore"}  # fmt: skip
 
 
 def test_names_are_ones_that_every_system_and_comfy_cli_can_store(archive: set[str]) -> None:

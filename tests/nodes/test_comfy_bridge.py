@@ -94,6 +94,32 @@ def _with_levels(bridge: ModuleType, model: Any, case: GoldenCase) -> Any:
     return bridge.apply_relations(model, encoded(bridge, model, case), bridge.RelationalOptions())
 
 
+def test_a_lora_before_or_after_is_the_lora_in_the_weights(bridge: ModuleType, models: ModuleType, model: Any) -> None:
+    import comfy.sd
+
+    case, weights = CASES[0], dict(read_safetensors(GOLDEN_FOLDER / "dit_weights.safetensors")[0])
+    generator, lora = torch.Generator().manual_seed(0), {}
+    for layer in ("blocks.0.self_attn.q", "blocks.1.cross_attn.k", "blocks.1.ffn.0"):
+        rows, columns = weights[f"{layer}.weight"].shape
+        down, up = torch.randn(4, columns, generator=generator), torch.randn(rows, 4, generator=generator) * 0.05
+        lora |= {f"diffusion_model.{layer}.lora_A.weight": down, f"diffusion_model.{layer}.lora_B.weight": up}
+        weights[f"{layer}.weight"] = weights[f"{layer}.weight"] + 0.8 * up @ down
+
+    def with_lora(patcher: Any) -> Any:
+        return comfy.sd.load_lora_for_models(patcher, None, lora, 0.8, 0.0)[0]
+
+    def with_references(patcher: Any) -> Any:
+        return bridge.apply_relations(patcher, encoded(bridge, model, case), bridge.RelationalOptions())
+
+    def output(patcher: Any) -> torch.Tensor:
+        return run(patcher, case.tensors["latent"], case.timestep, case.tensors["context"], [0])
+
+    before, after = output(with_references(with_lora(model))), output(with_lora(with_references(model)))
+    assert torch.equal(before, after)
+    assert deviation(before, output(with_references(models.host_model(weights, CONFIG)))) <= BAR
+    assert deviation(before, output(with_references(model))) > 1e-3
+
+
 def test_an_override_of_attention_that_is_there_is_called(bridge: ModuleType, model: Any) -> None:
     case, calls = CASES[0], []
 
