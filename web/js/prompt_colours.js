@@ -1,0 +1,111 @@
+// LumosX Relation Graph shows the prompt with every owner's words in the owner's colour while it is typed.
+import { app } from '../../../scripts/app.js'
+import { ownedWords } from './owned_words.js'
+
+// The colours of lumosx_core/owner_palette.py.
+const SUBJECTS = ['#d65434', '#2c70cc', '#28925c', '#964eba', '#be8a10', '#ce468a', '#1492a0', '#706054']
+const OBJECTS = ['#606c82', '#807448', '#548076', '#8a6270']
+const BACKGROUND = '#5c625c'
+const EVERY = 400 // milliseconds between two looks at the nodes that the words come from
+const TEXTS = {
+  en: { missing: 'not in the prompt' },
+  zh: { missing: '提示词中没有' }
+}
+
+const texts = () => TEXTS[app.extensionManager?.setting?.get('Comfy.Locale')] ?? TEXTS.en
+const valueOf = (node, name) => node?.widgets?.find((widget) => widget.name === name)?.value
+
+/** The node on the other end of every connected input whose name starts with `prefix`. */
+function sources(node, prefix) {
+  const found = (node.inputs ?? []).map((input, slot) => (input.name.startsWith(prefix) ? node.getInputNode(slot) : null))
+  return found.filter(Boolean)
+}
+
+/** What the connected nodes say, as `ownedWords` takes it; nodes that say no words (a sample folder) are left out. */
+function phrasesOf(graph) {
+  const phrases = []
+  let owner = 0
+  const say = (node, name, more) => {
+    const words = valueOf(node, name)
+    if (typeof words !== 'string') return
+    phrases.push({ words: words.trim(), owner, tag: valueOf(node, 'tag'), occurrence: valueOf(node, 'occurrence'), ...more })
+  }
+  for (const scene of sources(graph, 'background')) say(scene, 'phrase', { colour: BACKGROUND })
+  owner += 1
+  sources(graph, 'objects.').forEach((scene, index) => {
+    say(scene, 'phrase', { colour: OBJECTS[index % OBJECTS.length] })
+    owner += 1
+  })
+  sources(graph, 'subjects.').forEach((subject, index) => {
+    const colour = SUBJECTS[index % SUBJECTS.length]
+    if (subject.comfyClass === 'LumosXSubject') {
+      say(subject, 'name', { colour, number: String(index + 1) })
+      for (const attribute of sources(subject, 'attributes.')) say(attribute, 'phrase', { colour, part: true })
+    }
+    owner += 1
+  })
+  return phrases
+}
+
+/** The prompt that is typed here; of a connected one nothing is known before a run. */
+function promptOf(graph) {
+  const linked = graph.inputs?.some((input) => input.name === 'prompt' && input.link != null)
+  return linked ? '' : (valueOf(graph, 'prompt') ?? '')
+}
+
+function draw(element, text, phrases) {
+  const { spans, missing } = ownedWords(text, phrases)
+  const line = document.createElement('div')
+  let at = 0
+  for (const { start, end, phrase } of spans) {
+    const word = document.createElement('span')
+    word.textContent = text.slice(start, end)
+    word.style.cssText = `background:${phrase.colour};color:#fff;border-radius:3px;padding:0 3px`
+    line.append(text.slice(at, start), word)
+    at = end
+  }
+  line.append(text.slice(at))
+  element.replaceChildren(line)
+  if (!missing.length) return
+  const warning = document.createElement('div')
+  warning.textContent = `${texts().missing}: ${missing.map((phrase) => phrase.words).join(', ')}`
+  warning.style.cssText = 'color:#ff7a7a;margin-top:4px'
+  element.append(warning)
+}
+
+app.registerExtension({
+  name: 'lumosx.promptColours',
+  nodeCreated(node) {
+    if (node.comfyClass !== 'LumosXRelationGraph') return
+    const element = document.createElement('div')
+    element.className = 'lumosx-prompt-colours'
+    element.style.cssText = 'overflow:auto;font-size:12px;line-height:1.5;padding:4px 8px;color:var(--input-text,#ddd)'
+    const height = () => (element.childElementCount ? 64 : 4)
+    const widget = node.addDOMWidget('owned_words', 'lumosx_owned_words', element, {
+      serialize: false,
+      hideOnZoom: false,
+      getValue: () => '',
+      setValue: () => {},
+      getMinHeight: height,
+      getMaxHeight: height
+    })
+    widget.serialize = false // neither sent to the host nor stored in the workflow
+    let shown = null
+    const look = () => {
+      const phrases = phrasesOf(node)
+      const text = phrases.length ? promptOf(node) : ''
+      const now = JSON.stringify([text, phrases, texts()])
+      if (now === shown) return
+      shown = now
+      if (text) draw(element, text, phrases)
+      else element.replaceChildren()
+      node.setDirtyCanvas?.(true, true)
+    }
+    const timer = setInterval(look, EVERY)
+    const removed = node.onRemoved
+    node.onRemoved = function (...rest) {
+      clearInterval(timer)
+      return removed?.apply(this, rest)
+    }
+  }
+})
