@@ -70,7 +70,7 @@ class NanoRecipe:
     )  # fmt: skip
     training: TrainingConfig = field(
         default_factory=lambda: TrainingConfig(
-            steps=6400, batch=12, optimizer="muon", learning_rate=1.5e-3, warmup_steps=100, decay_share=0.6, ema_decay=0.998,
+            steps=5600, batch=12, optimizer="muon", learning_rate=1.5e-3, warmup_steps=100, decay_share=0.6, ema_decay=0.998,
             timestep_shift=2.5, text_dropout=0.05, reference_dropout=0.1, precision="bf16", save_every=200, seed=22,
             grounding=0.1,
         )

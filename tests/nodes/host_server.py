@@ -100,6 +100,12 @@ class HostServer:
         with urllib.request.urlopen(f"http://{self.address}{path}", timeout=30) as answer:
             return json.load(answer)
 
+    def post(self, path: str, body: Any) -> None:
+        """Send JSON to that path of the server."""
+        data, headers = json.dumps(body).encode(), {"Content-Type": "application/json"}
+        with urllib.request.urlopen(urllib.request.Request(f"http://{self.address}{path}", data, headers), timeout=30):
+            pass
+
     def run(self, prompt: dict[str, Any], interrupt_at: int | None = None) -> Run:
         """Send a prompt in API format and wait for its end; cancel it at that step of the sampling."""
         return asyncio.run(self._run(prompt, interrupt_at))
