@@ -16,6 +16,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from PIL import Image
+
 PACK = Path(__file__).parents[2]
 # Runs inside the server before anything else: Python calls these hooks for whatever opens a file or a connection.
 WATCHER = """
@@ -63,6 +65,8 @@ class HostServer:
         self.folder, self.watched = folder, folder / "watched.txt"
         (folder / "custom_nodes").mkdir(parents=True)
         (folder / "custom_nodes" / "lumosx").symlink_to(PACK)
+        (folder / "input").mkdir()
+        Image.new("RGB", (64, 48)).save(folder / "input" / "example.png")  # every ComfyUI has one
         (folder / "watcher").mkdir()
         (folder / "watcher" / "sitecustomize.py").write_text(WATCHER.format(pack=str(PACK), log=str(self.watched)))
         with socket.socket() as free:

@@ -91,7 +91,10 @@ app.registerExtension({
     })
     widget.serialize = false // neither sent to the host nor stored in the workflow
     let shown = null
+    let placed = false
     const look = () => {
+      if (placed && !node.graph) return clearInterval(timer) // removed: another object takes its place if it comes back
+      placed ||= Boolean(node.graph)
       const phrases = phrasesOf(node)
       const text = phrases.length ? promptOf(node) : ''
       const now = JSON.stringify([text, phrases, texts()])
@@ -102,10 +105,5 @@ app.registerExtension({
       node.setDirtyCanvas?.(true, true)
     }
     const timer = setInterval(look, EVERY)
-    const removed = node.onRemoved
-    node.onRemoved = function (...rest) {
-      clearInterval(timer)
-      return removed?.apply(this, rest)
-    }
   }
 })
