@@ -65,7 +65,8 @@ def _run_nano(options: argparse.Namespace) -> int:
         writable_folder(options.out), recipe, stages=tuple(options.stage or STAGES), workers=options.workers,
         device=options.device, curves=options.curves, start_from=options.start_from, log=lambda line: print(line, flush=True),
     )  # fmt: skip
-    print(f"model folder: {folder}")
+    if "export" in (options.stage or STAGES):
+        print(f"model folder: {folder}")
     return 0
 
 

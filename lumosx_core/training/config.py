@@ -20,7 +20,7 @@ class TrainingConfig:
     clip_norm: float = 1.0  # largest gradient norm
     frames: tuple[int, ...] = ()  # latent frames to keep, drawn anew for every step, e.g. (3, 3, 5); empty: all
     timestep_shift: float = 1.0  # 1: t uniform as published; above 1: more of the noisy end, where binding is decided
-    text_dropout: float = 0.1  # share of samples that get the empty prompt, for guidance
+    text_dropout: float = 0.1  # share of samples that get the empty prompt alone, for guidance
     reference_dropout: float = 0.0  # share of samples that get the empty prompt and blank references, for guidance
     ema_decay: float = 0.999
     precision: str = "fp32"  # or "bf16": autocast, weights stay float32
@@ -44,6 +44,8 @@ class TrainingConfig:
         for name in ("decay_share", "text_dropout", "reference_dropout", "ema_decay"):
             if not 0 <= getattr(self, name) < 1:
                 raise InputError(f"training: {name} is {getattr(self, name)}, expected 0 <= {name} < 1")
+        if self.text_dropout + self.reference_dropout > 1:
+            raise InputError("training: text_dropout and reference_dropout are more than 1 together")
 
     def rate_at(self, step: int) -> float:
         """The learning rate of a step: linear warm-up, a plateau, linear decay to zero."""

@@ -43,8 +43,9 @@ class NanoRecipe:
 
     The embedded weights are those of commit e14f214 (4600 steps on pictures and 4200 on clips with AdamW and without
     reference dropout) trained further by this recipe, with those weights as `start_from`; the VAE and the text encoder are
-    unchanged. The stage `pictures` was resumed once at step 1000, and saw data still arriving until then. A run that starts
-    from nothing wants about twice the steps on pictures.
+    unchanged. Data was still arriving in the first 1000 steps on pictures, and the end of both stages was moved forward while
+    they ran (from step 5000 and 5600, before their rates decayed). A run that starts from nothing wants about twice the
+    steps on pictures.
     """
 
     picture_shards: int = 64
@@ -70,16 +71,17 @@ class NanoRecipe:
     )  # fmt: skip
     training: TrainingConfig = field(
         default_factory=lambda: TrainingConfig(
-            steps=5600, batch=12, optimizer="muon", learning_rate=1.5e-3, warmup_steps=100, decay_share=0.6, ema_decay=0.998,
+            steps=4200, batch=12, optimizer="muon", learning_rate=1.5e-3, warmup_steps=100, decay_share=0.6, ema_decay=0.998,
             timestep_shift=2.5, text_dropout=0.05, reference_dropout=0.1, precision="bf16", save_every=200, seed=22,
             grounding=0.1,
         )
     )  # fmt: skip
     defaults: PipelineDefaults = field(
         default_factory=lambda: PipelineDefaults(
-            width=WIDTH, height=HEIGHT, frames=17, fps=FPS, steps=16, cfg=3.0, shift=3.0, negative_prompt="", enlarge=6
+            width=WIDTH, height=HEIGHT, frames=17, fps=FPS, steps=16, cfg=3.0, shift=3.0, negative_prompt="",
+            negative_references="blank", enlarge=6,
         )
-    )
+    )  # fmt: skip
 
 
 # Seconds on a CPU: for tests and for trying a change of the recipe. Its pictures mean nothing.

@@ -2,6 +2,7 @@
 
 import torch
 
+from lumosx_core.errors import InputError
 from lumosx_core.model.transformer import LumosXTransformer
 from lumosx_core.training.config import TrainingConfig
 
@@ -10,9 +11,10 @@ def make_optimizers(model: LumosXTransformer, config: TrainingConfig) -> list[to
     """The optimizers of a run: AdamW, and with `config.optimizer == "muon"` Muon for the matrices inside the blocks.
 
     Muon (Jordan 2024, torch.optim.Muon) makes the step of a matrix orthogonal, its size matched to AdamW's, so that both
-    run at the same rate. Norms, biases and modulations are not decayed: they are scales around which the rest was
-    initialised.
+    run at the same rate. Norms and biases are not decayed. Raises InputError for Muon with a torch that has none (before 2.9).
     """
+    if config.optimizer == "muon" and not hasattr(torch.optim, "Muon"):
+        raise InputError(f"training: optimizer 'muon' needs torch 2.9 or newer, this is {torch.__version__}; update torch")
     inside, matrices, others = [], [], []
     for name, parameter in model.named_parameters():
         if config.optimizer == "muon" and parameter.ndim == 2 and name.startswith("blocks."):

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import torch
 
+from lumosx_core.errors import InputError
 from lumosx_core.model.config import TransformerConfig
 from lumosx_core.model.objective import flow_matching_loss, sample_timesteps
 from lumosx_core.model.transformer import LumosXTransformer
@@ -45,6 +46,11 @@ def train(
     first = 0
     state = load_state(folder / "state.pt", model_config.to_json())
     if state is not None:
+        if state["config"].get("optimizer") != config.optimizer:
+            raise InputError(
+                f"{folder / 'state.pt'} was trained with the optimizer {state['config'].get('optimizer')!r}, this run has "
+                f"{config.optimizer!r}; choose another output folder"
+            )
         first, ema = state["step"], {name: value.to(device) for name, value in state["ema"].items()}
         model.load_state_dict(state["model"])
         for optimizer, saved in zip(optimizers, state["optimizers"], strict=True):

@@ -83,6 +83,12 @@ def test_another_model_does_not_resume(data: LatentDataset, tmp_path: Path) -> N
         train(DEBUG, replace(MODEL, num_layers=3), data, tmp_path / "run")
 
 
+def test_another_optimizer_does_not_resume(data: LatentDataset, tmp_path: Path) -> None:
+    weights(DEBUG, data, tmp_path / "run")
+    with pytest.raises(InputError, match="with the optimizer 'adamw', this run has 'muon'; choose another output folder"):
+        train(replace(DEBUG, optimizer="muon"), MODEL, data, tmp_path / "run")
+
+
 def test_batches_are_a_function_of_seed_and_step(data: LatentDataset) -> None:
     one, two = (data.batch(3, 7, 11, text_dropout=0.5) for _ in range(2))
     assert torch.equal(one.video, two.video) and torch.equal(one.context, two.context) and one.layout == two.layout

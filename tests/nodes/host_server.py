@@ -21,16 +21,16 @@ from PIL import Image
 PACK = Path(__file__).parents[2]
 # Runs inside the server before anything else: Python calls these hooks for whatever opens a file or a connection.
 WATCHER = """
+import os
 import sys
 PACK, LOG = {pack!r}, {log!r}
 
 def note(event, arguments):
-    if event == "open" and isinstance(arguments[0], str) and arguments[0].startswith(PACK):
-        mode = arguments[1]
-        if isinstance(mode, str) and set(mode) & set("wax+"):
-            line = f"write {{arguments[0]}}"
-        else:
+    if event == "open" and isinstance(arguments[0], str) and isinstance(arguments[1], str) and set(arguments[1]) & set("wax+"):
+        path = os.path.realpath(arguments[0])
+        if not path.startswith(PACK + os.sep) or path[len(PACK) + 1] == ".":  # the environment may lie in the pack's .venv
             return
+        line = f"write {{arguments[0]}}"
     elif event == "socket.connect" and isinstance(arguments[1], tuple) and arguments[1][0] not in ("127.0.0.1", "::1"):
         line = f"connect {{arguments[1]}}"
     elif event == "socket.getaddrinfo" and arguments[0] not in (None, "127.0.0.1", "::1", "localhost", "0.0.0.0"):
@@ -40,6 +40,8 @@ def note(event, arguments):
     with open(LOG, "a") as log:
         log.write(line + "\\n")
 
+with open(LOG, "a") as log:
+    log.write("watching\\n")
 sys.addaudithook(note)
 """
 
@@ -92,7 +94,9 @@ class HostServer:
                 return
             except (urllib.error.URLError, ConnectionError):
                 time.sleep(0.3)
-        raise RuntimeError(f"the host did not start:\n{self.output()[-4000:]}")
+        printed = self.output()[-4000:]
+        self.stop()
+        raise RuntimeError(f"the host did not start:\n{printed}")
 
     def output(self) -> str:
         """Everything that the server printed so far."""
@@ -112,7 +116,7 @@ class HostServer:
 
     def run(self, prompt: dict[str, Any], interrupt_at: int | None = None) -> Run:
         """Send a prompt in API format and wait for its end; cancel it at that step of the sampling."""
-        return asyncio.run(self._run(prompt, interrupt_at))
+        return asyncio.run(asyncio.wait_for(self._run(prompt, interrupt_at), timeout=300))
 
     async def _run(self, prompt: dict[str, Any], interrupt_at: int | None) -> Run:
         import aiohttp

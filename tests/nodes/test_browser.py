@@ -27,6 +27,7 @@ DROP = """async ([name, text]) => {
 }"""
 READY = "window.app?.graph && Object.keys(LiteGraph.registered_node_types).some((name) => name === 'LumosXSampler')"
 ENDED = """() => new Promise((resolve) => {
+    setTimeout(() => resolve(['no end within two minutes', '']), 120000)
     for (const kind of ['execution_success', 'execution_error', 'execution_interrupted'])
         app.api.addEventListener(kind, (event) => resolve([kind, JSON.stringify(event.detail).slice(0, 400)]))
     app.queuePrompt(0)

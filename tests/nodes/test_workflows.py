@@ -177,6 +177,8 @@ def test_nano_runs_as_it_was_trained(name: str, infos: dict[str, NodeInfo]) -> N
     for node in of_type(workflow, "LumosXSampler") + of_type(workflow, "LumosXScheduler"):
         values = values_of(node, infos)
         assert (values["steps"], values["shift"]) == (defaults.steps, defaults.shift)
+    for node in of_type(workflow, "LumosXSampler") + of_type(workflow, "LumosXApply"):
+        assert values_of(node, infos)["negative_references"] == defaults.negative_references
     for node in of_type(workflow, "LumosXSampler") + of_type(workflow, "SamplerCustom"):
         assert values_of(node, infos)["cfg"] == defaults.cfg
     (video,) = of_type(workflow, "CreateVideo")

@@ -3,11 +3,18 @@
 
 const TAG = /@@|(?<![\p{L}\p{N}_])@([\p{L}\p{N}_]+)(?:\.([\p{L}\p{N}_]+))?/gu
 
-const escaped = (words) => words.replace(/[.*+?^${}()|[\]\\]/g, '\\$&')
+const escaped = (word) => word.replace(/[.*+?^${}()|[\]\\]/g, '\\$&')
+const slug = (words) => words.toLowerCase().replaceAll(/[^\p{L}\p{N}]+/gu, '_')
 
+/** [start, end] of every match by whole words; if there is none, of those in another case. */
 function places(text, words) {
-  const pattern = new RegExp(`(?<![\\p{L}\\p{N}_])${escaped(words)}(?![\\p{L}\\p{N}_])`, 'gu')
-  return [...text.matchAll(pattern)].map((match) => [match.index, match.index + words.length])
+  const inner = words.split(/\s+/).map(escaped).join('\\s+')
+  for (const flags of ['gu', 'giu']) {
+    const pattern = new RegExp(`(?<![\\p{L}\\p{N}_])${inner}(?![\\p{L}\\p{N}_])`, flags)
+    const found = [...text.matchAll(pattern)].map((match) => [match.index, match.index + match[0].length])
+    if (found.length) return found
+  }
+  return []
 }
 
 function tagged(match, phrases) {
@@ -17,21 +24,22 @@ function tagged(match, phrases) {
   const head =
     heads.find((phrase) => phrase.tag?.toLowerCase() === name) ??
     heads.find((phrase) => phrase.number === name) ??
-    heads.find((phrase) => !phrase.number && phrase.words.toLowerCase().replaceAll(/\s+/g, '_') === name)
+    heads.find((phrase) => !phrase.number && slug(phrase.words) === name)
   if (!head || !what) return head
   const parts = phrases.filter((phrase) => phrase.part && phrase.owner === head.owner)
   const part = what.toLowerCase()
   return (
     parts.find((phrase) => phrase.tag?.toLowerCase() === part) ??
-    parts.find((phrase) => ` ${phrase.words.toLowerCase()}`.endsWith(` ${part}`))
+    parts.find((phrase) => `_${slug(phrase.words)}`.endsWith(`_${part}`))
   )
 }
 
 /**
  * The owned places of a prompt.
  * @param {string} text the prompt
- * @param {{words: string, owner: number, number?: string, part?: boolean, tag?: string, occurrence?: number}[]} phrases
- *   in model order; number: "1", "2", ... of a subject's name; part: an attribute; occurrence: 0 or a count from 1
+ * @param {{words: string, owner: number, number?: string, part?: boolean, tag?: string, occurrence?: number,
+ *   pictureless?: boolean}[]} phrases in model order; number: "1", "2", ... of a subject's name; part: an attribute;
+ *   occurrence: 0 or a count from 1; pictureless: the name of a subject without a face, which need not be there
  * @returns {{spans: {start: number, end: number, phrase: object}[], missing: object[]}} spans in order, none overlapping, and
  *   the phrases that own nothing
  */
@@ -66,6 +74,6 @@ export function ownedWords(text, phrases) {
   const owning = new Set(spans.map((span) => span.phrase))
   return {
     spans: spans.sort((a, b) => a.start - b.start),
-    missing: phrases.filter((phrase) => phrase.words && !owning.has(phrase))
+    missing: phrases.filter((phrase) => phrase.words && !phrase.pictureless && !owning.has(phrase))
   }
 }

@@ -13,22 +13,34 @@ const TEXTS = {
 }
 
 const texts = () => TEXTS[app.extensionManager?.setting?.get('Comfy.Locale')] ?? TEXTS.en
-const valueOf = (node, name) => node?.widgets?.find((widget) => widget.name === name)?.value
+const OFF = [2, 4] // modes of nodes that the host does not get: never, bypass
 
-/** The node on the other end of every connected input whose name starts with `prefix`. */
+const isLinked = (node, name) => Boolean(node.inputs?.some((input) => input.name === name && input.link != null))
+/** What a field says; undefined if another node fills it. */
+const valueOf = (node, name) =>
+  isLinked(node, name) ? undefined : node.widgets?.find((widget) => widget.name === name)?.value
+
+/** The nodes behind the connected inputs whose names start with `prefix`; null for one that cannot be seen from here. */
 function sources(node, prefix) {
-  const found = (node.inputs ?? []).map((input, slot) => (input.name.startsWith(prefix) ? node.getInputNode(slot) : null))
-  return found.filter(Boolean)
+  const found = []
+  node.inputs?.forEach((input, slot) => {
+    if (!input.name.startsWith(prefix) || input.link == null) return
+    let source = node.getInputNode(slot)
+    while (source?.type === 'Reroute' && source.inputs?.length) source = source.getInputNode(0)
+    if (!OFF.includes(source?.mode)) found.push(source ?? null)
+  })
+  return found
 }
 
-/** What the connected nodes say, as `ownedWords` takes it; nodes that say no words (a sample folder) are left out. */
+/** What the connected nodes say, as `ownedWords` takes it; nodes whose words are not known (a sample folder) are left out. */
 function phrasesOf(graph) {
   const phrases = []
   let owner = 0
   const say = (node, name, more) => {
-    const words = valueOf(node, name)
+    const words = node && valueOf(node, name)
     if (typeof words !== 'string') return
-    phrases.push({ words: words.trim(), owner, tag: valueOf(node, 'tag'), occurrence: valueOf(node, 'occurrence'), ...more })
+    const tag = String(valueOf(node, 'tag') ?? '').replaceAll(/[@\s]/g, '')
+    phrases.push({ words: words.trim(), owner, tag, occurrence: valueOf(node, 'occurrence'), ...more })
   }
   for (const scene of sources(graph, 'background')) say(scene, 'phrase', { colour: BACKGROUND })
   owner += 1
@@ -38,8 +50,8 @@ function phrasesOf(graph) {
   })
   sources(graph, 'subjects.').forEach((subject, index) => {
     const colour = SUBJECTS[index % SUBJECTS.length]
-    if (subject.comfyClass === 'LumosXSubject') {
-      say(subject, 'name', { colour, number: String(index + 1) })
+    if (subject?.comfyClass === 'LumosXSubject') {
+      say(subject, 'name', { colour, number: String(index + 1), pictureless: !isLinked(subject, 'face') })
       for (const attribute of sources(subject, 'attributes.')) say(attribute, 'phrase', { colour, part: true })
     }
     owner += 1
@@ -48,10 +60,7 @@ function phrasesOf(graph) {
 }
 
 /** The prompt that is typed here; of a connected one nothing is known before a run. */
-function promptOf(graph) {
-  const linked = graph.inputs?.some((input) => input.name === 'prompt' && input.link != null)
-  return linked ? '' : (valueOf(graph, 'prompt') ?? '')
-}
+const promptOf = (graph) => valueOf(graph, 'prompt') ?? ''
 
 function draw(element, text, phrases) {
   const { spans, missing } = ownedWords(text, phrases)
@@ -91,10 +100,8 @@ app.registerExtension({
     })
     widget.serialize = false // neither sent to the host nor stored in the workflow
     let shown = null
-    let placed = false
+    let timer = null
     const look = () => {
-      if (placed && !node.graph) return clearInterval(timer) // removed: another object takes its place if it comes back
-      placed ||= Boolean(node.graph)
       const phrases = phrasesOf(node)
       const text = phrases.length ? promptOf(node) : ''
       const now = JSON.stringify([text, phrases, texts()])
@@ -104,6 +111,16 @@ app.registerExtension({
       else element.replaceChildren()
       node.setDirtyCanvas?.(true, true)
     }
-    const timer = setInterval(look, EVERY)
+    // The connected nodes tell nobody when their words change, so they are looked at while the node is on a canvas.
+    const { onAdded, onRemoved } = node
+    node.onAdded = function (...rest) {
+      timer ??= setInterval(look, EVERY)
+      return onAdded?.apply(this, rest)
+    }
+    node.onRemoved = function (...rest) {
+      clearInterval(timer)
+      timer = null
+      return onRemoved?.apply(this, rest)
+    }
   }
 })
