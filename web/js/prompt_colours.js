@@ -9,7 +9,7 @@ const BACKGROUND = '#5c625c'
 const EVERY = 400 // milliseconds between two looks at the nodes that the words come from
 const TEXTS = {
   en: { missing: 'not in the prompt' },
-  zh: { missing: '提示词中没有' }
+  zh: { missing: '\u63d0\u793a\u8bcd\u4e2d\u6ca1\u6709' }
 }
 
 const texts = () => TEXTS[app.extensionManager?.setting?.get('Comfy.Locale')] ?? TEXTS.en
