@@ -30,6 +30,7 @@ from lumosx_core.training.nano_data import ShardPlan, render_shards
 from lumosx_core.training.nano_latents import EncodingPlan, balance_latents, encode_shards
 from lumosx_core.training.nano_text import TextRecipe, train_text_encoder
 from lumosx_core.training.nano_vae import VaeRecipe, train_vae
+from lumosx_core.training.optimizers import check_optimizer
 from lumosx_core.training.resume import load_state
 from lumosx_core.training.train import train
 
@@ -128,13 +129,15 @@ def train_nano(
     device: of the transformer's training, "cpu" or "cuda". curves: write TensorBoard files into curves/.
     start_from: a model folder whose VAE, text encoder and transformer are taken over, the latter to be trained further.
     log: called with lines of progress.
-    Raises InputError for an unknown stage, or one whose input is missing.
+    Raises InputError for an unknown stage, one whose input is missing, or an optimizer that this torch does not have.
     """
     recipe = recipe or NanoRecipe()
     out = Path(out)
     unknown = [stage for stage in stages if stage not in STAGES]
     if unknown:
         raise InputError(f"unknown stage {', '.join(unknown)}; the stages are {', '.join(STAGES)}")
+    for config in (recipe.pictures, recipe.training):
+        check_optimizer(config)  # before the long stages, not after them
     run = _Run(recipe, out, workers or os.cpu_count() or 1, device, curves, start_from, log)
     for stage in STAGES:
         if stage in stages:

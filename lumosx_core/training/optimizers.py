@@ -7,14 +7,19 @@ from lumosx_core.model.transformer import LumosXTransformer
 from lumosx_core.training.config import TrainingConfig
 
 
+def check_optimizer(config: TrainingConfig) -> None:
+    """Raises InputError for Muon with a torch that has none (before 2.9)."""
+    if config.optimizer == "muon" and not hasattr(torch.optim, "Muon"):
+        raise InputError(f"training: optimizer 'muon' needs torch 2.9 or newer, this is {torch.__version__}; update torch")
+
+
 def make_optimizers(model: LumosXTransformer, config: TrainingConfig) -> list[torch.optim.Optimizer]:
     """The optimizers of a run: AdamW, and with `config.optimizer == "muon"` Muon for the matrices inside the blocks.
 
     Muon (Jordan 2024, torch.optim.Muon) makes the step of a matrix orthogonal, its size matched to AdamW's, so that both
-    run at the same rate. Norms and biases are not decayed. Raises InputError for Muon with a torch that has none (before 2.9).
+    run at the same rate. Norms and biases are not decayed. Raises InputError as `check_optimizer` does.
     """
-    if config.optimizer == "muon" and not hasattr(torch.optim, "Muon"):
-        raise InputError(f"training: optimizer 'muon' needs torch 2.9 or newer, this is {torch.__version__}; update torch")
+    check_optimizer(config)
     inside, matrices, others = [], [], []
     for name, parameter in model.named_parameters():
         if config.optimizer == "muon" and parameter.ndim == 2 and name.startswith("blocks."):

@@ -179,6 +179,13 @@ def test_the_nano_recipe_at_debug_size(tmp_path: Path) -> None:
         train_nano(tmp_path / "other", DEBUG_RECIPE, stages=("vae",))
 
 
+def test_a_torch_without_muon_is_told_before_the_work(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delattr(torch.optim, "Muon")
+    with pytest.raises(InputError, match="optimizer 'muon' needs torch 2.9 or newer"):
+        train_nano(tmp_path / "run", stages=("clips",))
+    assert not (tmp_path / "run").exists()
+
+
 def test_muon_steps_matrices_of_the_blocks_and_adamw_the_rest() -> None:
     model = LumosXTransformer(MODEL)
     adamw, muon = make_optimizers(model, replace(DEBUG, optimizer="muon", learning_rate=1e-2))

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 from node_info import NodeInfo, host_info, pack_info
-from workflow_graph import fields, socket_names
+from workflow_graph import check_inputs, fields
 
 from lumosx_core.sampling.pipeline import PipelineDefaults
 
@@ -65,12 +65,7 @@ def test_links_join_slots_of_one_type(subgraph: dict[str, Any]) -> None:
 def test_slots_and_fields_are_those_of_the_nodes(subgraph: dict[str, Any], infos: dict[str, NodeInfo]) -> None:
     for node in subgraph["nodes"]:
         info, where = infos[node["type"]], f"{node['type']} {node['id']}"
-        assert [slot["name"] for slot in node["inputs"]] == socket_names(info, node), where
-        for slot in node["inputs"]:
-            each = info.input(slot["name"])
-            assert each is not None and slot["type"] == each.type, f"{where}: {slot['name']}"
-            assert ("widget" in slot) == each.is_widget, f"{where}: {slot['name']}"
-            assert each.optional or each.is_widget or slot["link"] is not None, f"{where}: {slot['name']} is not connected"
+        check_inputs(node, info, where)
         assert [(slot["name"], slot["type"]) for slot in node["outputs"]] == info.outputs, where
         filled, left = fields(info, node["widgets_values"])
         assert not left and all(field.given for field in filled), where

@@ -18,11 +18,11 @@ from workflow_graph import (
     SEED_CONTROLS,
     SWITCHED_OFF,
     api_format,
+    check_inputs,
     executed_nodes,
     fields,
     known_inputs,
     rectangles,
-    socket_names,
 )
 
 from lumosx_core.puppets.world import FPS, HEIGHT, WIDTH
@@ -94,12 +94,7 @@ def test_links_join_slots_of_one_type(name: str, infos: dict[str, NodeInfo]) -> 
 def test_slots_and_fields_are_those_of_the_nodes(name: str, infos: dict[str, NodeInfo]) -> None:
     for node in real_nodes(load(name)):
         info, where = infos[node["type"]], f"{node['type']} {node['id']}"
-        assert [slot["name"] for slot in node["inputs"]] == socket_names(info, node), where
-        for slot in node["inputs"]:
-            each = info.input(slot["name"])
-            assert each is not None and slot["type"] == each.type, f"{where}: {slot['name']}"
-            assert ("widget" in slot) == each.is_widget, f"{where}: {slot['name']}"
-            assert each.optional or each.is_widget or slot["link"] is not None, f"{where}: {slot['name']} is not connected"
+        check_inputs(node, info, where)
         mine = [(slot["name"], slot["type"]) for slot in node["outputs"]]
         assert mine == info.outputs[: len(mine)], where  # the frontend adds what is missing
         assert len(mine) == len(info.outputs) or node["type"] in HOST_IDS, where

@@ -62,6 +62,16 @@ def socket_names(info: NodeInfo, node: dict) -> list[str]:
     return names + [each.name for each in info.inputs if each.is_widget and each.name in linked]
 
 
+def check_inputs(node: dict, info: NodeInfo, where: str) -> None:
+    """Asserts that the saved inputs of a node are those of its class, and that nothing needed is left unconnected."""
+    assert [slot["name"] for slot in node["inputs"]] == socket_names(info, node), where
+    for slot in node["inputs"]:
+        each = info.input(slot["name"])
+        assert each is not None and slot["type"] == each.type, f"{where}: {slot['name']}"
+        assert ("widget" in slot) == each.is_widget, f"{where}: {slot['name']}"
+        assert each.optional or each.is_widget or slot["link"] is not None, f"{where}: {slot['name']} is not connected"
+
+
 def api_format(workflow: dict, infos: dict[str, NodeInfo]) -> dict[str, dict]:
     """What the frontend sends for a workflow: {node id: class_type, inputs, title}; fields that it adds for itself left out."""
     links = {link[0]: link for link in workflow["links"]}
