@@ -15,14 +15,20 @@ def sample_timesteps(count: int, generator: torch.Generator, shift: float = 1.0)
 
 
 def flow_matching_loss(
-    velocity: Velocity, clean: torch.Tensor, noise: torch.Tensor, timestep: torch.Tensor
+    velocity: Velocity,
+    clean: torch.Tensor,
+    noise: torch.Tensor,
+    timestep: torch.Tensor,
+    weights: torch.Tensor | None = None,
 ) -> torch.Tensor:
     """Mean squared error per sample [B] of the predicted velocity against noise - clean.
 
     clean, noise: [B, C, T, h, w] of the video only (references stay clean and are not predicted). timestep: [B] in
     [0, 1000), not truncated in x_t = (1 - t/1000) * clean + t/1000 * noise; the model is called with trunc(t).
+    weights: factors of the squared errors, broadcast to `clean`; none: 1 everywhere, as published.
     """
     sigma = (timestep / 1000.0).view(-1, *[1] * (clean.ndim - 1)).to(clean.dtype)
     noisy = (1 - sigma) * clean + sigma * noise
     predicted = velocity(noisy, timestep.trunc())
-    return F.mse_loss(predicted.float(), (noise - clean).float(), reduction="none").flatten(1).mean(1)
+    errors = F.mse_loss(predicted.float(), (noise - clean).float(), reduction="none")
+    return (errors if weights is None else errors * weights).flatten(1).mean(1)

@@ -83,6 +83,10 @@ def encode_video(vae: "AutoencoderKLWan", video: torch.Tensor) -> torch.Tensor:
 @torch.no_grad()
 def decode_video(vae: "AutoencoderKLWan", latent: torch.Tensor) -> torch.Tensor:
     """Normalised latent [B, 16, T, h, w] -> [B, 3, F, H, W], clamped to [-1, 1] (diffusers does that)."""
-    latent = latent.to(vae.device, vae.dtype)
+    return vae.decode(denormalize_latents(vae, latent.to(vae.device, vae.dtype))).sample
+
+
+def denormalize_latents(vae: "AutoencoderKLWan", latent: torch.Tensor) -> torch.Tensor:
+    """Normalised latents as the VAE's own decoder takes them, same shape."""
     mean, std = _statistics(vae, latent)
-    return vae.decode(latent * std + mean).sample
+    return latent * std + mean

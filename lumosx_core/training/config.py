@@ -25,6 +25,7 @@ class TrainingConfig:
     ema_decay: float = 0.999
     precision: str = "fp32"  # or "bf16": autocast, weights stay float32
     gradient_checkpointing: bool = False
+    subject_weight: float = 1.0  # of the loss where a face, an attribute or an object is seen; 1 elsewhere; needs owners
     grounding: float = 0.0  # weight of the second loss that `grounding.py` describes; needs data with owners
     grounding_blocks: tuple[int, ...] = (1, 2, 3)  # the transformer blocks it is asked of
     grounding_heads: int = 2  # the first so many heads of each
@@ -37,6 +38,8 @@ class TrainingConfig:
                 raise InputError(f"training: {name} is {getattr(self, name)}, expected 1 or more")
         if self.precision not in ("fp32", "bf16"):
             raise InputError(f"training: precision is {self.precision!r}, expected 'fp32' or 'bf16'")
+        if self.subject_weight <= 0:
+            raise InputError(f"training: subject_weight is {self.subject_weight}, expected above 0")
         if self.grounding and self.gradient_checkpointing:
             raise InputError("training: grounding keeps what gradient_checkpointing throws away; set one of them to 0 or False")
         if self.optimizer not in ("adamw", "muon"):

@@ -1,4 +1,4 @@
-"""The whole nano recipe: puppet clips -> VAE -> text encoder -> latents -> transformer -> a pipeline folder.
+"""The whole nano recipe: puppet clips -> VAE -> text encoder -> latents -> decoder, transformer -> a pipeline folder.
 
 Every stage leaves its result as a file in the output folder and is skipped when that file is there, so a run that was
 stopped goes on where it was. The embedded model (`lumosx_core/assets/nano`) is the folder `pipeline` of such a run.
@@ -27,6 +27,7 @@ from lumosx_core.training.config import TrainingConfig
 from lumosx_core.training.curves import tensorboard_curves
 from lumosx_core.training.latent_dataset import LatentDataset
 from lumosx_core.training.nano_data import ShardPlan, render_shards
+from lumosx_core.training.nano_decoder import DecoderRecipe, train_decoder
 from lumosx_core.training.nano_latents import EncodingPlan, balance_latents, encode_shards
 from lumosx_core.training.nano_text import TextRecipe, train_text_encoder
 from lumosx_core.training.nano_vae import VaeRecipe, train_vae
@@ -35,7 +36,7 @@ from lumosx_core.training.resume import load_state
 from lumosx_core.training.train import train
 
 logger = logging.getLogger(__name__)
-STAGES = ("clips", "vae", "text", "latents", "pictures", "transformer", "export")
+STAGES = ("clips", "vae", "text", "latents", "decoder", "pictures", "transformer", "export")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -59,6 +60,7 @@ class NanoRecipe:
     vae_shards: int = 4  # the VAE learns from the first few shards of clips
     vae: VaeRecipe = field(default_factory=VaeRecipe)
     text: TextRecipe = field(default_factory=TextRecipe)
+    decoder: DecoderRecipe = field(default_factory=DecoderRecipe)
     preset: str = "nano"
     text_len: int = 80  # tokens that the transformer reads
     # The transformer learns single pictures first: with one video frame a reference of the first person is always one time
@@ -104,6 +106,7 @@ DEBUG_RECIPE = NanoRecipe(
         crop=32,
     ),
     text=TextRecipe(vocabulary=300, dim=24, layers=1, heads=2, ffn_dim=32, captions=400, steps=2, batch=4),
+    decoder=DecoderRecipe(steps=2, batch=1, latent_frames=2),
     preset="debug",
     pictures=TrainingConfig(steps=2, batch=2, warmup_steps=1, save_every=1, grounding=0.3, grounding_blocks=(1,)),
     training=TrainingConfig(steps=2, batch=2, warmup_steps=1, save_every=1),
@@ -123,11 +126,12 @@ def train_nano(
 ) -> Path:
     """Run the stages of the recipe that are not done yet; returns the pipeline folder `<out>/pipeline`.
 
-    out: gets clips/, latents/, vae.safetensors, text_encoder.safetensors, spiece.model, pictures/state.pt and
-    transformer/state.pt (resumed), pipeline/. stages: only these, in the recipe's order. workers: processes that render, by
-    default one per core.
+    out: gets clips/, latents/, vae.safetensors, text_encoder.safetensors, spiece.model, vae-refined.safetensors,
+    pictures/state.pt and transformer/state.pt (resumed), pipeline/. stages: only these, in the recipe's order. workers:
+    processes that render, by default one per core.
     device: of the transformer's training, "cpu" or "cuda". curves: write TensorBoard files into curves/.
-    start_from: a model folder whose VAE, text encoder and transformer are taken over, the latter to be trained further.
+    start_from: a model folder whose VAE, text encoder and transformer are taken over; its decoder and transformer are trained
+    further, the latter on clips alone if the stage `pictures` is left out.
     log: called with lines of progress.
     Raises InputError for an unknown stage, one whose input is missing, or an optimizer that this torch does not have.
     """
@@ -239,18 +243,36 @@ class _Run:
         for done, _ in enumerate(encode_shards(plans, self.workers), 1):
             self.log(f"latents: {done}/{len(plans)}")
 
+    def decoder(self) -> None:
+        """Train the VAE's decoder further, on inexact latents."""
+        target = self.out / "vae-refined.safetensors"
+        if target.exists():
+            return
+        vae = load_vae(self._need(self.out / "vae.safetensors", "vae"))
+        plans = [plan for plan in self._plans() if plan.kind == "clips"][: self.recipe.decoder.shards]
+        shards = [(self._need(p.path, "clips"), self._need(self._latents(p), "latents")) for p in plans]
+        train_decoder(self.recipe.decoder, vae, shards, lambda line: self.log(f"decoder: {line}"))
+        save_vae(target, vae)
+
     def pictures(self) -> None:
         """Train the transformer on single pictures."""
-        initial = None
-        if self.start_from is not None:
-            initial = read_state_dict(self.start_from / "transformer.safetensors")[0]
-        self._train("pictures", self.recipe.pictures, initial)
+        self._train("pictures", self.recipe.pictures, self._given_weights())
 
     def transformer(self) -> None:
-        """Train the transformer on clips, from what it learnt of pictures."""
-        state = load_state(self._need(self.out / "pictures" / "state.pt", "pictures"), None)
-        assert state is not None
-        self._train("transformer", self.recipe.training, state["ema"])
+        """Train the transformer on clips, from what it learnt of pictures or, without that stage, from the given weights."""
+        learnt = self.out / "pictures" / "state.pt"
+        if self.start_from is not None and not learnt.exists():
+            initial = self._given_weights()
+        else:
+            state = load_state(self._need(learnt, "pictures"), None)
+            assert state is not None
+            initial = state["ema"]
+        self._train("transformer", self.recipe.training, initial)
+
+    def _given_weights(self) -> dict[str, torch.Tensor] | None:
+        if self.start_from is None:
+            return None
+        return read_state_dict(self.start_from / "transformer.safetensors")[0]
 
     def _train(self, stage: str, config: TrainingConfig, initial: dict[str, torch.Tensor] | None) -> None:
         pictures = [self._latents(plan) for plan in self._plans() if plan.kind == "pictures"]
@@ -299,7 +321,7 @@ class _Run:
         save_transformer(
             folder / "transformer.safetensors", state["ema"], model_config, storage="fp16", extra_metadata=metadata
         )
-        vae = load_vae(self._need(self.out / "vae.safetensors", "vae"))
+        vae = load_vae(self._need(self.out / "vae-refined.safetensors", "decoder"))
         save_vae(folder / "vae.safetensors", vae, dtype=torch.float16)
         for name in ("text_encoder.safetensors", "spiece.model"):
             shutil.copyfile(self._need(self.out / name, "text"), folder / name)

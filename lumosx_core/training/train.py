@@ -11,8 +11,8 @@ from lumosx_core.model.config import TransformerConfig
 from lumosx_core.model.objective import flow_matching_loss, sample_timesteps
 from lumosx_core.model.transformer import LumosXTransformer
 from lumosx_core.training.config import TrainingConfig
-from lumosx_core.training.grounding import GroundedAttention
-from lumosx_core.training.latent_dataset import LatentDataset
+from lumosx_core.training.grounding import NOBODY, GroundedAttention
+from lumosx_core.training.latent_dataset import Batch, LatentDataset
 from lumosx_core.training.optimizers import make_optimizers
 from lumosx_core.training.resume import load_state, save_state
 
@@ -66,6 +66,7 @@ def train(
         timestep = sample_timesteps(config.batch, generator, config.timestep_shift).to(device)
         noise = torch.randn(batch.video.shape, generator=generator).to(device)
         references, context, levels = (x.to(device) for x in (batch.references, batch.context, batch.levels))
+        weights = subject_weights(batch, config.subject_weight).to(device)
         attention = GroundedAttention(batch.layout) if config.grounding else None
 
         def velocity(noisy: torch.Tensor, t: torch.Tensor) -> torch.Tensor:
@@ -76,7 +77,7 @@ def train(
             for group in optimizer.param_groups:
                 group["lr"] = config.rate_at(step)
         with torch.autocast(device, torch.bfloat16, enabled=config.precision == "bf16"):
-            loss = flow_matching_loss(velocity, batch.video.to(device), noise, timestep).mean()
+            loss = flow_matching_loss(velocity, batch.video.to(device), noise, timestep, weights).mean()
         grounding = torch.zeros(())
         if attention is not None:
             grounding = attention.loss(batch.owners.to(device), config.grounding_blocks, config.grounding_heads)
@@ -104,3 +105,15 @@ def train(
 
     model.load_state_dict(ema)
     return model.train(False)
+
+
+def subject_weights(batch: Batch, weight: float) -> torch.Tensor:
+    """float32 [B, 1, T, h, w], mean 1: the weight of the loss at every place of the batch's videos.
+
+    Tokens that show a face, an attribute or an object weigh `weight` times as much as the rest, whose look is partly
+    left open by the prompt: what cannot be known there only adds noise to the gradient.
+    """
+    scene = [index for index, kind in enumerate(batch.layout.kinds) if kind == "background"]
+    others = torch.isin(batch.owners, torch.tensor([NOBODY, *scene], dtype=batch.owners.dtype))
+    tokens = torch.where(others, 1.0, weight)
+    return (tokens / tokens.mean()).repeat_interleave(2, 2).repeat_interleave(2, 3)[:, None]

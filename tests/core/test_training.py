@@ -11,15 +11,16 @@ from safetensors.torch import save_file
 from lumosx_core.errors import InputError
 from lumosx_core.model.config import PRESETS
 from lumosx_core.model.objective import flow_matching_loss, sample_timesteps
+from lumosx_core.model.token_layout import TokenLayout
 from lumosx_core.model.transformer import LumosXTransformer
 from lumosx_core.sampling.pipeline import load_pipeline
 from lumosx_core.training.config import DEBUG, TrainingConfig
 from lumosx_core.training.grounding import NOBODY
-from lumosx_core.training.latent_dataset import LatentDataset
+from lumosx_core.training.latent_dataset import Batch, LatentDataset
 from lumosx_core.training.nano import DEBUG_RECIPE, train_nano
 from lumosx_core.training.nano_vae import single_frame_convolutions
 from lumosx_core.training.optimizers import make_optimizers
-from lumosx_core.training.train import train
+from lumosx_core.training.train import subject_weights, train
 
 MODEL = PRESETS["debug"]
 
@@ -115,6 +116,26 @@ def test_objective_by_hand() -> None:
     assert torch.allclose(seen["noisy"].flatten(), torch.tensor([2.0, 4.0]) * 0.25075)
     assert seen["t"].tolist() == [250.0]
     assert loss.tolist() == [((2 - 1) ** 2 + (4 - 1) ** 2) / 2]
+    weights = torch.tensor([3.0, 0.5]).view(1, 1, 1, 1, 2)
+    weighted = flow_matching_loss(velocity, clean, noise, torch.tensor([250.75]), weights)
+    assert weighted.tolist() == [(3 * (2 - 1) ** 2 + 0.5 * (4 - 1) ** 2) / 2]
+
+
+def test_subjects_and_objects_weigh_more_than_the_scene() -> None:
+    layout = TokenLayout(1, 1, 4, kinds=("background", "object", "face"), subjects=(None, None, 0))
+    zeros = torch.zeros(1, 16, 1, 2, 8)
+    batch = Batch(
+        video=zeros, references=zeros, context=zeros, levels=zeros, layout=layout,
+        owners=torch.tensor([2, 1, 0, NOBODY], dtype=torch.int8).view(1, 1, 1, 4),
+    )  # fmt: skip
+    row = torch.tensor([3, 3, 3, 3, 1, 1, 1, 1]) / 2  # a token is two latent cells wide and high
+    assert torch.equal(subject_weights(batch, 3.0), row.expand(1, 1, 1, 2, 8))
+    assert torch.equal(subject_weights(batch, 1.0), torch.ones(1, 1, 1, 2, 8))
+
+
+def test_subject_weight_steers_the_training(data: LatentDataset, tmp_path: Path) -> None:
+    plain, heavy = (weights(replace(DEBUG, subject_weight=w), data, tmp_path / str(w)) for w in (1.0, 4.0))
+    assert any(not torch.equal(plain[name], heavy[name]) for name in plain)
 
 
 def test_timesteps_are_uniform_and_the_shift_moves_them() -> None:
@@ -132,7 +153,8 @@ def test_rate_warms_up_holds_and_decays() -> None:
 @pytest.mark.parametrize(
     ("change", "words"),
     [({"steps": 0}, "steps is 0"), ({"precision": "fp8"}, "precision is 'fp8'"), ({"ema_decay": 1.0}, "ema_decay is 1.0"),
-     ({"optimizer": "sgd"}, "optimizer is 'sgd'"), ({"reference_dropout": -0.1}, "reference_dropout is -0.1")],
+     ({"optimizer": "sgd"}, "optimizer is 'sgd'"), ({"subject_weight": 0.0}, "subject_weight is 0.0"),
+     ({"reference_dropout": -0.1}, "reference_dropout is -0.1")],
 )
 def test_wrong_numbers_are_errors(change: dict, words: str) -> None:
     with pytest.raises(InputError, match=words):
@@ -165,14 +187,15 @@ def test_the_nano_recipe_at_debug_size(tmp_path: Path) -> None:
     pipeline = load_pipeline(folder)
     assert pipeline.transformer.config.dim == MODEL.dim and pipeline.defaults.enlarge == 6
     assert [line.split(":")[0] for line in lines if "done in" in line] == [
-        "clips", "vae", "text", "latents", "pictures", "transformer", "export",
+        "clips", "vae", "text", "latents", "decoder", "pictures", "transformer", "export",
     ]  # fmt: skip
     before = {p: p.stat().st_mtime_ns for p in (tmp_path / "run").rglob("*.safetensors") if "pipeline" not in p.parts}
     train_nano(tmp_path / "run", DEBUG_RECIPE, workers=1)
     assert before == {p: p.stat().st_mtime_ns for p in before}  # nothing is done twice
     further = train_nano(tmp_path / "further", DEBUG_RECIPE, workers=1, start_from=folder)
     one, two = (load_pipeline(f).vae.state_dict() for f in (folder, further))
-    assert all(torch.equal(one[name], two[name]) for name in one)
+    changed = {name for name in one if not torch.equal(one[name], two[name])}
+    assert changed and all(name.startswith(("decoder.", "post_quant_conv.")) for name in changed)  # latents stay valid
     with pytest.raises(InputError, match="unknown stage nope; the stages are clips, vae"):
         train_nano(tmp_path / "run", DEBUG_RECIPE, stages=("nope",))
     with pytest.raises(InputError, match="run the stage 'clips' first"):
