@@ -43,11 +43,11 @@ STAGES = ("clips", "vae", "text", "latents", "decoder", "pictures", "transformer
 class NanoRecipe:
     """Every number behind the nano model.
 
-    The embedded weights are those of commit e14f214 (4600 steps on pictures and 4200 on clips with AdamW and without
-    reference dropout) trained further by this recipe, with those weights as `start_from`; the VAE and the text encoder are
-    unchanged. Data was still arriving in the first 1000 steps on pictures, and the end of both stages was moved forward while
-    they ran (from step 5000 and 5600, before their rates decayed). A run that starts from nothing wants about twice the
-    steps on pictures.
+    The embedded weights came about in three runs with the same VAE encoder and text encoder, each from the weights before
+    (`start_from`): 4600 steps on pictures and 4200 on clips with AdamW and without reference dropout (commit e14f214); then
+    4200 and 4200 with Muon, `timestep_shift` 2.5 and `subject_weight` 1 (commit b6d111b), with data still arriving in the
+    first 1000 steps and the end of both stages moved forward before their rates decayed; then the stages `decoder` and
+    `transformer` as below, without `pictures`. A run that starts from nothing wants about twice the steps on pictures.
     """
 
     picture_shards: int = 64
@@ -74,9 +74,9 @@ class NanoRecipe:
     )  # fmt: skip
     training: TrainingConfig = field(
         default_factory=lambda: TrainingConfig(
-            steps=4200, batch=12, optimizer="muon", learning_rate=1.5e-3, warmup_steps=100, decay_share=0.6, ema_decay=0.998,
-            timestep_shift=2.5, text_dropout=0.05, reference_dropout=0.1, precision="bf16", save_every=200, seed=22,
-            grounding=0.1,
+            steps=7500, batch=12, optimizer="muon", learning_rate=1.5e-3, warmup_steps=100, decay_share=0.6, ema_decay=0.998,
+            timestep_shift=1.5, text_dropout=0.05, reference_dropout=0.1, precision="bf16", save_every=200, seed=32,
+            subject_weight=3.0, grounding=0.1,
         )
     )  # fmt: skip
     defaults: PipelineDefaults = field(
