@@ -87,17 +87,19 @@ def drop(page: Any, path: Path) -> None:
     page.wait_for_function(f"app.graph._nodes.length === {len(json.loads(text)['nodes'])}", timeout=30_000)
 
 
-def search(page: Any, words: str) -> list[str]:
-    """What is on the canvas after double click, these words, Enter: titles."""
+def search(page: Any, words: str, offered: str) -> list[str]:
+    """What is on the canvas after double click, these words, Enter as soon as `offered` is listed: titles."""
     open_page(page, page.url)
+    page.wait_for_load_state("networkidle")  # blueprints arrive after the page is there
     page.mouse.dblclick(700, 420)
     page.wait_for_timeout(1200)
     page.keyboard.type(words, delay=20)
-    page.wait_for_timeout(1500)
+    page.get_by_text(offered).last.wait_for(timeout=15_000)
+    page.wait_for_timeout(800)  # the list is filtered with a delay
     page.keyboard.press("Enter")
     page.wait_for_timeout(800)
     page.mouse.click(700, 420)
-    page.wait_for_timeout(800)
+    page.wait_for_function("app.graph._nodes.length > 0", timeout=15_000)
     return page.evaluate("app.graph._nodes.map((node) => node.title)")
 
 
@@ -125,11 +127,11 @@ def test_a_nano_workflow_runs(page: Any, path: Path) -> None:
 def test_a_node_is_found_by_another_word(page: Any, server: HostServer) -> None:
     if not server.get("/object_info/LumosXSampler")["LumosXSampler"].get("search_aliases"):
         pytest.skip("NO SEARCH ALIASES: this ComfyUI does not know them")
-    assert search(page, "multi subject video") == ["LumosX Sampler"]
+    assert search(page, "multi subject video", "LumosX Sampler") == ["LumosX Sampler"]
 
 
 def test_the_blueprint_is_found_and_holds_its_nodes(page: Any) -> None:
-    assert search(page, "LumosX two people") == ["LumosX two people"]
+    assert search(page, "LumosX two people", "LumosX two people") == ["LumosX two people"]
     inside = page.evaluate("app.graph._nodes[0].subgraph._nodes.map((node) => node.type)")
     assert sorted(inside).count("LumosXSubject") == 2 and "LumosXSampler" in inside
     assert not page.troubles
