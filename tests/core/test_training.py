@@ -13,12 +13,15 @@ from lumosx_core.model.config import PRESETS
 from lumosx_core.model.objective import flow_matching_loss, sample_timesteps
 from lumosx_core.model.token_layout import TokenLayout
 from lumosx_core.model.transformer import LumosXTransformer
+from lumosx_core.model.vae import decode_video, encode_video, load_vae
 from lumosx_core.sampling.pipeline import load_pipeline
 from lumosx_core.training.config import DEBUG, TrainingConfig
 from lumosx_core.training.grounding import NOBODY
 from lumosx_core.training.latent_dataset import Batch, LatentDataset
 from lumosx_core.training.nano import DEBUG_RECIPE, train_nano
-from lumosx_core.training.nano_vae import single_frame_convolutions
+from lumosx_core.training.nano_data import read_shard
+from lumosx_core.training.nano_decoder import train_decoder
+from lumosx_core.training.nano_vae import single_frame_convolutions, to_unit_range
 from lumosx_core.training.optimizers import make_optimizers
 from lumosx_core.training.train import subject_weights, train
 
@@ -196,6 +199,15 @@ def test_the_nano_recipe_at_debug_size(tmp_path: Path) -> None:
     one, two = (load_pipeline(f).vae.state_dict() for f in (folder, further))
     changed = {name for name in one if not torch.equal(one[name], two[name])}
     assert changed and all(name.startswith(("decoder.", "post_quant_conv.")) for name in changed)  # latents stay valid
+    shard = tmp_path / "run" / "clips" / "clips-0000.safetensors"
+    encoded = tmp_path / "run" / "latents" / "clips" / "latents-0000.safetensors"
+    vae = load_vae(tmp_path / "run" / "vae.safetensors")
+    pixels = to_unit_range(read_shard(shard).frames[:4])
+    latents = encode_video(vae, pixels)
+    off = [(decode_video(vae, latents) - pixels).abs().mean()]
+    train_decoder(replace(DEBUG_RECIPE.decoder, steps=25, learning_rate=2e-3), vae, [(shard, encoded)], lines.append)
+    off.append((decode_video(vae, latents) - pixels).abs().mean())
+    assert off[1] < 0.9 * off[0] and torch.equal(encode_video(vae, pixels), latents)
     with pytest.raises(InputError, match="unknown stage nope; the stages are clips, vae"):
         train_nano(tmp_path / "run", DEBUG_RECIPE, stages=("nope",))
     with pytest.raises(InputError, match="run the stage 'clips' first"):
