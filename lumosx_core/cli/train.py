@@ -12,7 +12,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     what = parser.add_subparsers(dest="what", required=True, metavar="WHAT")
     nano = what.add_parser("nano", help="render, train VAE, text encoder and transformer, export")
     nano.add_argument("--out", type=Path, default=Path("runs/nano"), help="folder of the run (default: runs/nano)")
-    stages = "clips vae text latents decoder pictures transformer export"
+    stages = "clips vae refine text latents pictures transformer export"
     nano.add_argument("--stage", nargs="+", help=f"only these stages: {stages}")
     nano.add_argument("--picture-steps", type=int, help="training steps on single pictures, instead of the recipe's")
     nano.add_argument("--steps", type=int, help="training steps on clips, instead of the recipe's")

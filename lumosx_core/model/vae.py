@@ -75,15 +75,19 @@ def encode_video(vae: "AutoencoderKLWan", video: torch.Tensor) -> torch.Tensor:
         raise InputError(
             f"video of {frames} frames, {width} x {height} pixels; expected 4n + 1 frames, sides in steps of 8"
         )
-    raw = vae.encode(video.to(vae.device, vae.dtype)).latent_dist.mode()
-    mean, std = _statistics(vae, raw)
-    return (raw - mean) / std
+    return normalize_latents(vae, vae.encode(video.to(vae.device, vae.dtype)).latent_dist.mode())
 
 
 @torch.no_grad()
 def decode_video(vae: "AutoencoderKLWan", latent: torch.Tensor) -> torch.Tensor:
     """Normalised latent [B, 16, T, h, w] -> [B, 3, F, H, W], clamped to [-1, 1] (diffusers does that)."""
     return vae.decode(denormalize_latents(vae, latent.to(vae.device, vae.dtype))).sample
+
+
+def normalize_latents(vae: "AutoencoderKLWan", latent: torch.Tensor) -> torch.Tensor:
+    """Latents of the VAE's own encoder, [B, 16, T, h, w], as the transformer takes them, same shape."""
+    mean, std = _statistics(vae, latent)
+    return (latent - mean) / std
 
 
 def denormalize_latents(vae: "AutoencoderKLWan", latent: torch.Tensor) -> torch.Tensor:

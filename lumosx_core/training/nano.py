@@ -1,4 +1,4 @@
-"""The whole nano recipe: puppet clips -> VAE -> text encoder -> latents -> decoder, transformer -> a pipeline folder.
+"""The whole nano recipe: puppet clips -> VAE -> text encoder -> latents -> transformer -> a pipeline folder.
 
 Every stage leaves its result as a file in the output folder and is skipped when that file is there, so a run that was
 stopped goes on where it was. The embedded model (`lumosx_core/assets/nano`) is the folder `pipeline` of such a run.
@@ -27,8 +27,8 @@ from lumosx_core.training.config import TrainingConfig
 from lumosx_core.training.curves import tensorboard_curves
 from lumosx_core.training.latent_dataset import LatentDataset
 from lumosx_core.training.nano_data import ShardPlan, render_shards
-from lumosx_core.training.nano_decoder import DecoderRecipe, train_decoder
 from lumosx_core.training.nano_latents import EncodingPlan, balance_latents, encode_shards
+from lumosx_core.training.nano_refine import RefineRecipe, refine_vae
 from lumosx_core.training.nano_text import TextRecipe, train_text_encoder
 from lumosx_core.training.nano_vae import VaeRecipe, train_vae
 from lumosx_core.training.optimizers import check_optimizer
@@ -36,7 +36,7 @@ from lumosx_core.training.resume import load_state
 from lumosx_core.training.train import train
 
 logger = logging.getLogger(__name__)
-STAGES = ("clips", "vae", "text", "latents", "decoder", "pictures", "transformer", "export")
+STAGES = ("clips", "vae", "refine", "text", "latents", "pictures", "transformer", "export")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -46,8 +46,8 @@ class NanoRecipe:
     The embedded weights came about in three runs with the same VAE encoder and text encoder, each from the weights before
     (`start_from`): 4600 steps on pictures and 4200 on clips with AdamW and without reference dropout (commit e14f214); then
     4200 and 4200 with Muon, `timestep_shift` 2.5 and `subject_weight` 1 (commit b6d111b), with data still arriving in the
-    first 1000 steps and the end of both stages moved forward before their rates decayed; then the stages `decoder` and
-    `transformer` as below, without `pictures`. A run that starts from nothing wants about twice the steps on pictures.
+    first 1000 steps and the end of both stages moved forward before their rates decayed; then a stage that trained the
+    decoder alone (commit 41a40ee, since replaced by `refine`) and `transformer` as below, without `pictures`. A run that starts from nothing wants about twice the steps on pictures.
     """
 
     picture_shards: int = 64
@@ -59,8 +59,8 @@ class NanoRecipe:
     seed: int = 1  # of the rendered pictures and clips
     vae_shards: int = 4  # the VAE learns from the first few shards of clips
     vae: VaeRecipe = field(default_factory=VaeRecipe)
+    refine: RefineRecipe = field(default_factory=RefineRecipe)
     text: TextRecipe = field(default_factory=TextRecipe)
-    decoder: DecoderRecipe = field(default_factory=DecoderRecipe)
     preset: str = "nano"
     text_len: int = 80  # tokens that the transformer reads
     # The transformer learns single pictures first: with one video frame a reference of the first person is always one time
@@ -105,8 +105,8 @@ DEBUG_RECIPE = NanoRecipe(
         clip_frames=5,
         crop=32,
     ),
+    refine=RefineRecipe(steps=2, batch=1, frames=5),
     text=TextRecipe(vocabulary=300, dim=24, layers=1, heads=2, ffn_dim=32, captions=400, steps=2, batch=4),
-    decoder=DecoderRecipe(steps=2, batch=1, latent_frames=2),
     preset="debug",
     pictures=TrainingConfig(steps=2, batch=2, warmup_steps=1, save_every=1, grounding=0.3, grounding_blocks=(1,)),
     training=TrainingConfig(steps=2, batch=2, warmup_steps=1, save_every=1),
@@ -126,12 +126,12 @@ def train_nano(
 ) -> Path:
     """Run the stages of the recipe that are not done yet; returns the pipeline folder `<out>/pipeline`.
 
-    out: gets clips/, latents/, vae.safetensors, text_encoder.safetensors, spiece.model, vae-refined.safetensors,
+    out: gets clips/, vae.safetensors, vae-refined.safetensors, text_encoder.safetensors, spiece.model, latents/,
     pictures/state.pt and transformer/state.pt (resumed), pipeline/. stages: only these, in the recipe's order. workers:
     processes that render, by default one per core.
     device: of the transformer's training, "cpu" or "cuda". curves: write TensorBoard files into curves/.
-    start_from: a model folder whose VAE, text encoder and transformer are taken over; its decoder and transformer are trained
-    further, the latter on clips alone if the stage `pictures` is left out.
+    start_from: a model folder whose VAE, text encoder and transformer are taken over. The VAE is trained further unless the
+    stage `refine` is left out, the transformer always, on clips alone if the stage `pictures` is left out.
     log: called with lines of progress.
     Raises InputError for an unknown stage, one whose input is missing, or an optimizer that this torch does not have.
     """
@@ -212,6 +212,24 @@ class _Run:
     def _save_partial_vae(self, vae: AutoencoderKLWan) -> None:
         save_vae(self.out / "vae-partial.safetensors", vae)
 
+    def refine(self) -> None:
+        """Train the VAE further, so that its latents keep patterns."""
+        target = self.out / "vae-refined.safetensors"
+        if target.exists():
+            return
+        vae = load_vae(self._need(self.out / "vae.safetensors", "vae"))
+        clips = [plan for plan in self._plans() if plan.kind == "clips"][: self.recipe.refine.shards]
+        shards = [self._need(plan.path, "clips") for plan in clips]
+        refine_vae(self.recipe.refine, vae, shards, lambda line: self.log(f"refine: {line}"))
+        save_vae(target, vae)
+
+    def _final_vae(self) -> Path:
+        """The refined VAE or, without that stage, the given one."""
+        refined, given = self.out / "vae-refined.safetensors", self.out / "vae.safetensors"
+        if self.start_from is not None and not refined.exists():
+            return self._need(given, "vae")
+        return self._need(refined, "refine")
+
     def text(self) -> None:
         """Train vocabulary and text encoder."""
         target = self.out / "text_encoder.safetensors"
@@ -233,7 +251,7 @@ class _Run:
             EncodingPlan(
                 clips=self._need(plan.path, "clips"),
                 target=self._latents(plan),
-                vae=self._need(self.out / "vae.safetensors", "vae"),
+                vae=self._final_vae(),
                 text_encoder=self._need(self.out / "text_encoder.safetensors", "text"),
                 tokenizer=self.out / "spiece.model",
                 text_len=self.recipe.text_len,
@@ -242,17 +260,6 @@ class _Run:
         ]
         for done, _ in enumerate(encode_shards(plans, self.workers), 1):
             self.log(f"latents: {done}/{len(plans)}")
-
-    def decoder(self) -> None:
-        """Train the VAE's decoder further, on inexact latents."""
-        target = self.out / "vae-refined.safetensors"
-        if target.exists():
-            return
-        vae = load_vae(self._need(self.out / "vae.safetensors", "vae"))
-        plans = [plan for plan in self._plans() if plan.kind == "clips"][: self.recipe.decoder.shards]
-        shards = [(self._need(p.path, "clips"), self._need(self._latents(p), "latents")) for p in plans]
-        train_decoder(self.recipe.decoder, vae, shards, lambda line: self.log(f"decoder: {line}"))
-        save_vae(target, vae)
 
     def pictures(self) -> None:
         """Train the transformer on single pictures."""
@@ -321,7 +328,7 @@ class _Run:
         save_transformer(
             folder / "transformer.safetensors", state["ema"], model_config, storage="fp16", extra_metadata=metadata
         )
-        vae = load_vae(self._need(self.out / "vae-refined.safetensors", "decoder"))
+        vae = load_vae(self._final_vae())
         save_vae(folder / "vae.safetensors", vae, dtype=torch.float16)
         for name in ("text_encoder.safetensors", "spiece.model"):
             shutil.copyfile(self._need(self.out / name, "text"), folder / name)

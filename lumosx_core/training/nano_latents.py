@@ -1,4 +1,4 @@
-"""Fourth step of the nano recipe: rendered clips and their references to latents, captions to text states and levels."""
+"""Fifth step of the nano recipe: rendered clips and their references to latents, captions to text states and levels."""
 
 import json
 import multiprocessing

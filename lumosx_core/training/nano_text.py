@@ -1,4 +1,4 @@
-"""Third step of the nano recipe: a SentencePiece vocabulary and a small UMT5 encoder for the captions of the puppet world.
+"""Fourth step of the nano recipe: a SentencePiece vocabulary and a small UMT5 encoder for the captions of the puppet world.
 
 The encoder is transformers' UMT5EncoderModel. It learns to *understand* captions before the video model exists: from the
 state of every token four linear heads must tell whose words these are (which person, or nobody's), what that person does,
