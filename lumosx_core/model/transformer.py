@@ -10,6 +10,7 @@ import torch
 import torch.nn.functional as F
 from einops import rearrange
 from torch import nn
+from torch.nn import Conv3d, LayerNorm, Linear
 from torch.utils.checkpoint import checkpoint
 
 from lumosx_core.errors import InputError
@@ -43,10 +44,10 @@ class AttentionLayer(nn.Module):
     def __init__(self, config: TransformerConfig) -> None:
         super().__init__()
         self.num_heads = config.num_heads
-        self.q = nn.Linear(config.dim, config.dim)
-        self.k = nn.Linear(config.dim, config.dim)
-        self.v = nn.Linear(config.dim, config.dim)
-        self.o = nn.Linear(config.dim, config.dim)
+        self.q = Linear(config.dim, config.dim)
+        self.k = Linear(config.dim, config.dim)
+        self.v = Linear(config.dim, config.dim)
+        self.o = Linear(config.dim, config.dim)
         self.norm_q = RMSNorm(config.dim, config.eps)
         self.norm_k = RMSNorm(config.dim, config.eps)
 
@@ -108,13 +109,13 @@ class Block(nn.Module):
 
     def __init__(self, config: TransformerConfig) -> None:
         super().__init__()
-        self.norm1 = nn.LayerNorm(config.dim, config.eps, elementwise_affine=False)
+        self.norm1 = LayerNorm(config.dim, config.eps, elementwise_affine=False)
         self.self_attn = SelfAttention(config)
-        self.norm3 = nn.LayerNorm(config.dim, config.eps)
+        self.norm3 = LayerNorm(config.dim, config.eps)
         self.cross_attn = CrossAttention(config)
-        self.norm2 = nn.LayerNorm(config.dim, config.eps, elementwise_affine=False)
+        self.norm2 = LayerNorm(config.dim, config.eps, elementwise_affine=False)
         self.ffn = nn.Sequential(
-            nn.Linear(config.dim, config.ffn_dim), nn.GELU(approximate="tanh"), nn.Linear(config.ffn_dim, config.dim)
+            Linear(config.dim, config.ffn_dim), nn.GELU(approximate="tanh"), Linear(config.ffn_dim, config.dim)
         )
         self.modulation = nn.Parameter(torch.randn(1, 6, config.dim) / config.dim**0.5)
 
@@ -143,7 +144,7 @@ class Block(nn.Module):
         return x_BLD + self.ffn((_norm(self.norm2, x_BLD) * (1 + scale2) + shift2).to(dtype)) * gate2
 
 
-def _norm(norm: nn.LayerNorm, x: torch.Tensor) -> torch.Tensor:
+def _norm(norm: LayerNorm, x: torch.Tensor) -> torch.Tensor:
     """Layer norm in float32, whatever the storage type of its weights."""
     weight = None if norm.weight is None else norm.weight.float()
     bias = None if norm.bias is None else norm.bias.float()
@@ -155,8 +156,8 @@ class Head(nn.Module):
 
     def __init__(self, config: TransformerConfig) -> None:
         super().__init__()
-        self.norm = nn.LayerNorm(config.dim, config.eps, elementwise_affine=False)
-        self.head = nn.Linear(config.dim, config.out_dim * math.prod(config.patch_size))
+        self.norm = LayerNorm(config.dim, config.eps, elementwise_affine=False)
+        self.head = Linear(config.dim, config.out_dim * math.prod(config.patch_size))
         self.modulation = nn.Parameter(torch.randn(1, 2, config.dim) / config.dim**0.5)
 
     def forward(self, x_BLD: torch.Tensor, time_B1D: torch.Tensor) -> torch.Tensor:
@@ -180,27 +181,27 @@ class LumosXTransformer(nn.Module):
         super().__init__()
         self.config = config
         self.gradient_checkpointing = False
-        self.patch_embedding = nn.Conv3d(config.in_dim, config.dim, config.patch_size, stride=config.patch_size)
+        self.patch_embedding = Conv3d(config.in_dim, config.dim, config.patch_size, stride=config.patch_size)
         self.text_embedding = nn.Sequential(
-            nn.Linear(config.text_dim, config.dim), nn.GELU(approximate="tanh"), nn.Linear(config.dim, config.dim)
+            Linear(config.text_dim, config.dim), nn.GELU(approximate="tanh"), Linear(config.dim, config.dim)
         )
         self.time_embedding = nn.Sequential(
-            nn.Linear(config.freq_dim, config.dim), nn.SiLU(), nn.Linear(config.dim, config.dim)
+            Linear(config.freq_dim, config.dim), nn.SiLU(), Linear(config.dim, config.dim)
         )
-        self.time_projection = nn.Sequential(nn.SiLU(), nn.Linear(config.dim, 6 * config.dim))
+        self.time_projection = nn.Sequential(nn.SiLU(), Linear(config.dim, 6 * config.dim))
         self.blocks = nn.ModuleList(Block(config) for _ in range(config.num_layers))
         self.head = Head(config)
 
     def initialize_weights(self) -> None:
         """Fresh weights as Wan starts them: Xavier, small embeddings, a head that predicts zero."""
         for module in self.modules():
-            if isinstance(module, nn.Linear):
+            if isinstance(module, Linear):
                 nn.init.xavier_uniform_(module.weight)
                 nn.init.zeros_(module.bias)
         nn.init.xavier_uniform_(self.patch_embedding.weight.flatten(1))
         nn.init.zeros_(self.patch_embedding.get_parameter("bias"))
         for module in (*self.text_embedding, *self.time_embedding):
-            if isinstance(module, nn.Linear):
+            if isinstance(module, Linear):
                 nn.init.normal_(module.weight, std=0.02)
         nn.init.zeros_(self.head.head.weight)
 

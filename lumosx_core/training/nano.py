@@ -46,8 +46,9 @@ class NanoRecipe:
     The embedded weights came about in three runs with the same VAE encoder and text encoder, each from the weights before
     (`start_from`): 4600 steps on pictures and 4200 on clips with AdamW and without reference dropout (commit e14f214); then
     4200 and 4200 with Muon, `timestep_shift` 2.5 and `subject_weight` 1 (commit b6d111b), with data still arriving in the
-    first 1000 steps and the end of both stages moved forward before their rates decayed; then a stage that trained the
-    decoder alone (commit 41a40ee, since replaced by `refine`) and `transformer` as below, without `pictures`. A run that starts from nothing wants about twice the steps on pictures.
+    first 1000 steps and the end of both stages moved forward before their rates decayed; then a stage that trained the VAE's
+    decoder alone (commit 41a40ee, since replaced by `refine`) and `transformer` as below, without `pictures`. A run that
+    starts from nothing wants about twice the steps on pictures.
     """
 
     picture_shards: int = 64

@@ -18,6 +18,7 @@ from pathlib import Path
 import numpy as np
 import torch
 from diffusers import AutoencoderKLWan
+from torch import autocast
 
 from lumosx_core.model.vae import denormalize_latents, normalize_latents
 from lumosx_core.training.grounding import NOBODY
@@ -71,7 +72,7 @@ def refine_vae(
             decay = 0.03 + 0.97 * 0.5 * (1 + math.cos(math.pi * step / recipe.steps))
             for group in optimizer.param_groups:
                 group["lr"] = recipe.learning_rate * warm * decay
-            with torch.autocast("cpu", torch.bfloat16):
+            with autocast("cpu", torch.bfloat16):
                 with torch.no_grad():
                     target = normalize_latents(before, before.encode(pixels).latent_dist.mode().float())
                 latents = normalize_latents(vae, vae.encode(pixels).latent_dist.mode().float())

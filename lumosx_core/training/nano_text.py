@@ -15,6 +15,7 @@ import numpy as np
 import sentencepiece
 import torch
 import torch.nn.functional as F
+from torch.nn import Linear
 from transformers import UMT5Config, UMT5EncoderModel
 
 from lumosx_core.puppets.motion import ACTIONS, PANS
@@ -107,7 +108,7 @@ def train_text_encoder(recipe: TextRecipe, log: Callable[[str], None]) -> tuple[
     processor = sentencepiece.SentencePieceProcessor(model_proto=model_bytes)
     encoder = build_encoder(recipe, processor.vocab_size())
     classes = (NOBODY + 1, len(ACTIONS) + 1, len(SCENES), len(PANS))
-    heads = torch.nn.Linear(recipe.dim, sum(classes))
+    heads = Linear(recipe.dim, sum(classes))
     parameters = [*encoder.parameters(), *heads.parameters()]
     optimizer = torch.optim.AdamW(parameters, lr=recipe.learning_rate, weight_decay=0.01)
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, recipe.learning_rate, total_steps=recipe.steps)

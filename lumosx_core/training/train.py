@@ -5,6 +5,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import torch
+from torch import autocast
 
 from lumosx_core.errors import InputError
 from lumosx_core.model.config import TransformerConfig
@@ -76,7 +77,7 @@ def train(
             optimizer.zero_grad(set_to_none=True)
             for group in optimizer.param_groups:
                 group["lr"] = config.rate_at(step)
-        with torch.autocast(device, torch.bfloat16, enabled=config.precision == "bf16"):
+        with autocast(device, torch.bfloat16, enabled=config.precision == "bf16"):
             loss = flow_matching_loss(velocity, batch.video.to(device), noise, timestep, weights).mean()
         grounding = torch.zeros(())
         if attention is not None:

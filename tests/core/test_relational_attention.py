@@ -234,9 +234,9 @@ def test_auto_picks_and_says_what(caplog: pytest.LogCaptureFixture) -> None:
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device: the real SageAttention kernels are NOT tested")
 def test_real_sage_attention_on_cuda() -> None:
     pytest.importorskip("sageattention", reason="sageattention is not installed: its kernels are NOT tested")
-    layout = TokenLayout(3, 8, 12, kinds=("object", "face", "attribute"), subjects=(None, 0, 0))
+    layout, device = TokenLayout(3, 8, 12, kinds=("object", "face", "attribute"), subjects=(None, 0, 0)), "cuda"
     generator = torch.Generator().manual_seed(3)
-    q, k, v = (torch.randn(1, layout.seq_len, 2, 128, generator=generator).cuda().half() for _ in range(3))
+    q, k, v = (torch.randn(1, layout.seq_len, 2, 128, generator=generator).to(device, torch.float16) for _ in range(3))
     got = relational_self_attention(q, k, v, layout, select_attention("sage", "cuda", torch.float16))
     expected = dense_self_attention(q.cpu().float(), k.cpu().float(), v.cpu().float(), layout)
     assert F.mse_loss(got.cpu().float(), expected) < 1e-4
