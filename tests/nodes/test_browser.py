@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 from host_server import HostServer
 
+SAMPLES = Path(__file__).parents[2] / "lumosx_core" / "assets" / "samples"
 HELP = Path(__file__).parents[2] / "web" / "docs" / "LumosXNano.md"
 WORKFLOWS = sorted((Path(__file__).parents[2] / "workflows").glob("*.json"))
 # What the host itself asks for in vain: a style sheet of the user's, stored files of a new user, and a help page in the
@@ -32,6 +33,35 @@ ENDED = """() => new Promise((resolve) => {
         app.api.addEventListener(kind, (event) => resolve([kind, JSON.stringify(event.detail).slice(0, 400)]))
     app.queuePrompt(0)
 })"""
+
+
+# The embedded model and five pictures into the only node there is, its other values, its outputs into previews.
+WIRE = """([pictures, values]) => {
+    const blueprint = app.graph._nodes[0]
+    const into = (name) => blueprint.inputs.findIndex((input) => input.name === name)
+    const add = (type) => {
+        const node = LiteGraph.createNode(type)
+        app.graph.add(node)
+        return node
+    }
+    const nano = add('LumosXNano')
+    for (const [slot, name] of ['model', 'clip', 'vae'].entries()) nano.connect(slot, blueprint, into(name))
+    for (const [name, file] of Object.entries(pictures)) {
+        const picture = add('LoadImage')
+        picture.widgets.find((widget) => widget.name === 'image').value = file
+        picture.connect(0, blueprint, into(name))
+    }
+    for (const [name, value] of Object.entries(values)) {
+        const widget = blueprint.widgets.find((widget) => widget.name === name)
+        widget.value = value
+        widget.callback?.(value)
+    }
+    return [0, 1].map((slot) => {
+        const preview = add('PreviewImage')
+        blueprint.connect(slot, preview, 0)
+        return preview.id
+    })
+}"""
 
 
 @pytest.fixture(scope="module")
@@ -134,6 +164,27 @@ def test_the_blueprint_is_found_and_holds_its_nodes(page: Any) -> None:
     assert search(page, "LumosX two people", "LumosX two people") == ["LumosX two people"]
     inside = page.evaluate("app.graph._nodes[0].subgraph._nodes.map((node) => node.type)")
     assert sorted(inside).count("LumosXSubject") == 2 and "LumosXSampler" in inside
+    assert not page.troubles
+
+
+def test_the_blueprint_makes_a_video(page: Any, server: HostServer) -> None:
+    two, room = SAMPLES / "two_people" / "subjects", SAMPLES / "one_person_in_a_room" / "background"
+    (scene,) = room.iterdir()
+    pictures = {"face_1": two / "1" / "face_person.png", "thing_1": two / "1" / "shirt.png",
+                "face_2": two / "2" / "face_person.png", "thing_2": two / "2" / "scarf.png", "background": scene}  # fmt: skip
+    for name, path in pictures.items():
+        shutil.copyfile(path, server.folder / "input" / f"{name}.png")
+    values = {
+        "prompt": "A person wearing a shirt standing next to a boy wearing a scarf in a room.", "person_1": "person",
+        "words_1": "shirt", "person_2": "boy", "words_2": "scarf", "place": "room", "negative": "", "width": 96,
+        "height": 80, "length": 17, "steps": 4, "cfg": 3, "shift": 3, "negative_references": "blank",
+    }  # fmt: skip
+    assert search(page, "LumosX two people", "LumosX two people") == ["LumosX two people"]
+    frames, relations = page.evaluate(WIRE, [{name: f"{name}.png" for name in pictures}, values])
+    end, detail = page.evaluate(ENDED)
+    assert end == "execution_success", detail
+    shown = page.evaluate("(ids) => ids.map((id) => app.nodeOutputs[id].images.length)", [frames, relations])
+    assert shown == [17, 1]
     assert not page.troubles
 
 
