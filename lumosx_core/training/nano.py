@@ -14,7 +14,6 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 
 import torch
-from diffusers import AutoencoderKLWan
 
 from lumosx_core.errors import InputError
 from lumosx_core.model.checkpoint import read_state_dict, save_transformer
@@ -127,9 +126,9 @@ def train_nano(
 ) -> Path:
     """Run the stages of the recipe that are not done yet; returns the pipeline folder `<out>/pipeline`.
 
-    out: gets clips/, vae.safetensors, vae-refined.safetensors, text_encoder.safetensors, spiece.model, latents/,
-    pictures/state.pt and transformer/state.pt (resumed), pipeline/. stages: only these, in the recipe's order. workers:
-    processes that render, by default one per core.
+    out: gets clips/, vae.safetensors, vae-refined.safetensors, text_encoder.safetensors, spiece.model, latents/, pipeline/,
+    and states that are resumed: vae-state.pt, refine-state.pt, pictures/state.pt, transformer/state.pt.
+    stages: only these, in the recipe's order. workers: processes that render, by default one per core.
     device: of the transformer's training, "cpu" or "cuda". curves: write TensorBoard files into curves/.
     start_from: a model folder whose VAE, text encoder and transformer are taken over. The VAE is trained further unless the
     stage `refine` is left out, the transformer always, on clips alone if the stage `pictures` is left out.
@@ -206,12 +205,9 @@ class _Run:
             return
         clips = [plan for plan in self._plans() if plan.kind == "clips"]
         shards = [self._need(plan.path, "clips") for plan in clips[: self.recipe.vae_shards]]
-        vae = train_vae(self.recipe.vae, shards, self._save_partial_vae, lambda line: self.log(f"vae: {line}"))
+        vae = train_vae(self.recipe.vae, shards, self.out / "vae-state.pt", lambda line: self.log(f"vae: {line}"))
         balance_latents(vae.train(False), shards[0])
         save_vae(target, vae)
-
-    def _save_partial_vae(self, vae: AutoencoderKLWan) -> None:
-        save_vae(self.out / "vae-partial.safetensors", vae)
 
     def refine(self) -> None:
         """Train the VAE further, so that its latents keep patterns."""
@@ -221,7 +217,8 @@ class _Run:
         vae = load_vae(self._need(self.out / "vae.safetensors", "vae"))
         clips = [plan for plan in self._plans() if plan.kind == "clips"][: self.recipe.refine.shards]
         shards = [self._need(plan.path, "clips") for plan in clips]
-        refine_vae(self.recipe.refine, vae, shards, lambda line: self.log(f"refine: {line}"))
+        state = self.out / "refine-state.pt"
+        refine_vae(self.recipe.refine, vae, shards, state, lambda line: self.log(f"refine: {line}"))
         save_vae(target, vae)
 
     def _final_vae(self) -> Path:

@@ -23,7 +23,8 @@ from torch import autocast
 from lumosx_core.model.vae import denormalize_latents, normalize_latents
 from lumosx_core.training.grounding import NOBODY
 from lumosx_core.training.nano_data import TOKEN, ClipShard, read_shard
-from lumosx_core.training.nano_vae import single_frame_convolutions, to_unit_range
+from lumosx_core.training.nano_vae import SAVE_EVERY, single_frame_convolutions, to_unit_range
+from lumosx_core.training.resume import load_stage, save_stage
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -42,11 +43,12 @@ class RefineRecipe:
 
 
 def refine_vae(
-    recipe: RefineRecipe, vae: AutoencoderKLWan, shards: list[Path], log: Callable[[str], None]
+    recipe: RefineRecipe, vae: AutoencoderKLWan, shards: list[Path], state: Path, log: Callable[[str], None]
 ) -> None:
     """Train the whole of `vae` in place.
 
-    shards: of clips (`nano_data`). log: called with a line of figures now and then.
+    shards: of clips (`nano_data`). state: file that is written every `SAVE_EVERY` steps and taken up if it is there. log:
+    called with a line of figures now and then. Raises InputError if the state was begun with another recipe.
     """
     rng = np.random.default_rng(recipe.seed)
     torch.manual_seed(recipe.seed)
@@ -55,10 +57,15 @@ def refine_vae(
     before = copy.deepcopy(vae).requires_grad_(False)
     vae.requires_grad_(True)
     optimizer = torch.optim.AdamW(vae.parameters(), lr=recipe.learning_rate, weight_decay=0.0, betas=(0.9, 0.98))
+    first = 0
+    begun = load_stage(state, recipe, vae, rng)
+    if begun is not None:
+        (first,) = begun[0]
+        optimizer.load_state_dict(begun[1])
     recent: list[tuple[float, float, float]] = []
     started = time.monotonic()
     with single_frame_convolutions():
-        for step in range(recipe.steps):
+        for step in range(first, recipe.steps):
             chosen = int(rng.integers(len(data)))
             shard = data[chosen]
             if step % 4 == 3:
@@ -91,8 +98,10 @@ def refine_vae(
                 mean = np.mean(recent[-100:], axis=0)
                 log(
                     f"step {step + 1}/{recipe.steps} error {mean[0]:.4f} psnr {10 * math.log10(4 / mean[1]):.2f} "
-                    f"drift {mean[2]:.3f} {(time.monotonic() - started) / (step + 1):.2f} s/step"
+                    f"drift {mean[2]:.3f} {(time.monotonic() - started) / (step + 1 - first):.2f} s/step"
                 )
+            if (step + 1) % SAVE_EVERY == 0:
+                save_stage(state, recipe, [step + 1], vae, optimizer, rng)
 
 
 def token_weights(shard: ClipShard, weight: float) -> torch.Tensor:

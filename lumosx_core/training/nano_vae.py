@@ -22,6 +22,9 @@ from diffusers.models.autoencoders.autoencoder_kl_wan import WanCausalConv3d
 
 from lumosx_core.puppets.world import BLOCK
 from lumosx_core.training.nano_data import read_shard
+from lumosx_core.training.resume import load_stage, save_stage
+
+SAVE_EVERY = 100  # steps
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -192,20 +195,29 @@ def to_unit_range(frames_BFHW3: np.ndarray) -> torch.Tensor:
 
 
 def train_vae(
-    recipe: VaeRecipe, shards: list[Path], save: Callable[[AutoencoderKLWan], None], log: Callable[[str], None]
+    recipe: VaeRecipe, shards: list[Path], state: Path, log: Callable[[str], None]
 ) -> AutoencoderKLWan:
-    """Train both phases; `save` is called every few hundred steps and at the end, `log` with a line of figures."""
+    """Train both phases.
+
+    shards: of clips (`nano_data`). state: file that is written every `SAVE_EVERY` steps and taken up if it is there. log:
+    called with a line of figures now and then. Raises InputError if the state was begun with another recipe.
+    """
     torch.manual_seed(recipe.seed)
     pool = ClipPool(shards, recipe.seed)
     vae = build_vae(recipe.base_dim, pool.pictures(512, 64)[:, :, 0])
+    begun = load_stage(state, recipe, vae, pool.rng)
+    rate = recipe.learning_rate
     with single_frame_convolutions():
-        for phase, steps, rate in (
-            ("pictures", recipe.picture_steps, recipe.learning_rate),
-            ("clips", recipe.clip_steps, recipe.learning_rate),
-        ):
+        for index, (phase, steps) in enumerate((("pictures", recipe.picture_steps), ("clips", recipe.clip_steps))):
+            if begun is not None and index < begun[0][0]:
+                continue
             optimizer = torch.optim.AdamW(vae.parameters(), lr=rate, weight_decay=0.0, betas=(0.9, 0.98))
+            first = 0
+            if begun is not None and index == begun[0][0]:
+                first = begun[0][1]
+                optimizer.load_state_dict(begun[1])
             started = time.monotonic()
-            for step in range(steps):
+            for step in range(first, steps):
                 warm = min(1.0, (step + 1) / 50)
                 decay = 0.05 + 0.95 * 0.5 * (1 + math.cos(math.pi * step / steps))
                 for group in optimizer.param_groups:
@@ -234,9 +246,8 @@ def train_vae(
                         f"{phase} {step}/{steps} l1 {float(difference.detach().abs().mean()):.4f} psnr {psnr:.2f} "
                         f"kl {float(kl.detach()):.2f} std {float(variance.detach().mean().sqrt()):.3f} "
                         f"mean {float(mean.detach().std()):.2f} {'still' if still else ''} "
-                        f"{(time.monotonic() - started) / (step + 1):.2f} s/step"
+                        f"{(time.monotonic() - started) / (step + 1 - first):.2f} s/step"
                     )
-                if (step + 1) % 500 == 0:
-                    save(vae)
-            save(vae)
+                if (step + 1) % SAVE_EVERY == 0:
+                    save_stage(state, recipe, [index, step + 1], vae, optimizer, pool.rng)
     return vae

@@ -3,9 +3,12 @@
 import json
 from dataclasses import replace
 from pathlib import Path
+from types import ModuleType
+from typing import Any
 
 import pytest
 import torch
+from diffusers import AutoencoderKLWan
 from safetensors.torch import save_file
 
 from lumosx_core.errors import InputError
@@ -15,6 +18,7 @@ from lumosx_core.model.token_layout import TokenLayout
 from lumosx_core.model.transformer import LumosXTransformer
 from lumosx_core.model.vae import decode_video, encode_video
 from lumosx_core.sampling.pipeline import load_pipeline
+from lumosx_core.training import nano_refine, nano_vae, resume
 from lumosx_core.training.config import DEBUG, TrainingConfig
 from lumosx_core.training.grounding import NOBODY
 from lumosx_core.training.latent_dataset import Batch, LatentDataset
@@ -194,13 +198,64 @@ def test_refining_a_vae_lowers_its_error_and_holds_its_latents(tmp_path: Path) -
         latents = encode_video(vae, pixels)
         before = (decode_video(vae, latents) - pixels).square().mean()
         recipe = RefineRecipe(steps=30, batch=2, frames=5, learning_rate=5e-3, drift_weight=drift_weight)
-        refine_vae(recipe, vae, [shard], lines.append)
+        refine_vae(recipe, vae, [shard], tmp_path / f"{drift_weight}.pt", lines.append)
         moved = encode_video(vae, pixels)
         errors.append(float((decode_video(vae, moved) - pixels).square().mean() / before))
         drifts.append(float((moved - latents).square().mean()))
     assert max(errors) < 0.7
     assert 0 < drifts[1] < 0.3 * drifts[0]
     assert lines[-1].startswith("step 30/30 error ")
+
+
+@pytest.mark.parametrize("stop_at", [[0, 2], [1, 2]], ids=["pictures", "clips"])
+def test_an_interrupted_vae_stage_ends_with_the_same_weights(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, stop_at: list[int]
+) -> None:
+    shard = render_shard(ShardPlan(folder=tmp_path, index=0, seed=3, count=2, frames=5))
+    recipe = replace(DEBUG_RECIPE.vae, picture_steps=3, clip_steps=3)
+    straight = nano_vae.train_vae(recipe, [shard], tmp_path / "straight.pt", print)
+    interrupt_at(monkeypatch, nano_vae, stop_at)
+    with pytest.raises(KeyboardInterrupt):
+        nano_vae.train_vae(recipe, [shard], tmp_path / "state.pt", print)
+    monkeypatch.undo()
+    resumed = nano_vae.train_vae(recipe, [shard], tmp_path / "state.pt", print)
+    assert_same_weights(straight, resumed)
+    with pytest.raises(InputError, match="state.pt was begun as .*choose another output folder"):
+        nano_vae.train_vae(replace(recipe, seed=5), [shard], tmp_path / "state.pt", print)
+
+
+def test_an_interrupted_refinement_ends_with_the_same_weights(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    shard = render_shard(ShardPlan(folder=tmp_path, index=0, seed=3, count=2, frames=5))
+    recipe = RefineRecipe(steps=5, batch=1, frames=5)
+
+    def given() -> AutoencoderKLWan:
+        torch.manual_seed(0)
+        return build_vae(12, torch.rand(8, 3, 32, 32) * 2 - 1).train(False)
+
+    refine_vae(recipe, straight := given(), [shard], tmp_path / "straight.pt", print)
+    interrupt_at(monkeypatch, nano_refine, [2])
+    with pytest.raises(KeyboardInterrupt):
+        refine_vae(recipe, given(), [shard], tmp_path / "state.pt", print)
+    monkeypatch.undo()
+    refine_vae(recipe, resumed := given(), [shard], tmp_path / "state.pt", print)
+    assert_same_weights(straight, resumed)
+
+
+def interrupt_at(monkeypatch: pytest.MonkeyPatch, module: ModuleType, position: list[int]) -> None:
+    """Ctrl-C right after the stage has saved its state at that position; it saves after every second step."""
+
+    def save_stage(path: Path, recipe: object, at: list[int], *rest: Any) -> None:
+        resume.save_stage(path, recipe, at, *rest)
+        if at == position:
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr(module, "SAVE_EVERY", 2)
+    monkeypatch.setattr(module, "save_stage", save_stage)
+
+
+def assert_same_weights(one: torch.nn.Module, two: torch.nn.Module) -> None:
+    other = two.state_dict()
+    assert all(torch.equal(value, other[name]) for name, value in one.state_dict().items())
 
 
 def test_people_and_things_weigh_more_than_the_scene(tmp_path: Path) -> None:
