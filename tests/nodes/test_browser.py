@@ -183,6 +183,7 @@ def test_the_blueprint_makes_a_video(page: Any, server: HostServer) -> None:
     frames, relations = page.evaluate(WIRE, [{name: f"{name}.png" for name in pictures}, values])
     end, detail = page.evaluate(ENDED)
     assert end == "execution_success", detail
+    page.wait_for_function("(ids) => ids.every((id) => app.nodeOutputs[id]?.images)", arg=[frames, relations], timeout=10_000)
     shown = page.evaluate("(ids) => ids.map((id) => app.nodeOutputs[id].images.length)", [frames, relations])
     assert shown == [17, 1]
     assert not page.troubles
