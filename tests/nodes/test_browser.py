@@ -29,6 +29,8 @@ DROP = """async ([name, text]) => {
 READY = "window.app?.graph && Object.keys(LiteGraph.registered_node_types).some((name) => name === 'LumosXSampler')"
 ENDED = """() => new Promise((resolve) => {
     setTimeout(() => resolve(['no end within two minutes', '']), 120000)
+    window.outputsOfRun = {}
+    app.api.addEventListener('executed', ({ detail }) => { window.outputsOfRun[detail.node] = detail.output })
     for (const kind of ['execution_success', 'execution_error', 'execution_interrupted'])
         app.api.addEventListener(kind, (event) => resolve([kind, JSON.stringify(event.detail).slice(0, 400)]))
     app.queuePrompt(0)
@@ -183,9 +185,8 @@ def test_the_blueprint_makes_a_video(page: Any, server: HostServer) -> None:
     frames, relations = page.evaluate(WIRE, [{name: f"{name}.png" for name in pictures}, values])
     end, detail = page.evaluate(ENDED)
     assert end == "execution_success", detail
-    page.wait_for_function("(ids) => ids.every((id) => app.nodeOutputs[id]?.images)", arg=[frames, relations], timeout=10_000)
-    shown = page.evaluate("(ids) => ids.map((id) => app.nodeOutputs[id].images.length)", [frames, relations])
-    assert shown == [17, 1]
+    shown = page.evaluate("outputsOfRun")
+    assert [len(shown[str(node)]["images"]) for node in (frames, relations)] == [17, 1], shown
     assert not page.troubles
 
 

@@ -48,8 +48,9 @@ def _fields_of(each: InputInfo, left: list[Any]) -> Iterator[Field]:
 
 
 def socket_names(info: NodeInfo, node: dict) -> list[str]:
-    """The inputs that the frontend saves for a node: its sockets in order, growing inputs up to the first empty one, then the
-    fields that are linked."""
+    """The inputs that a node is saved with: its sockets in order, growing inputs up to the first empty one, then the fields
+    up to the last linked one. None before it is left out: inside a subgraph some frontends (1.45) take a link to the field
+    at its place among all fields."""
     linked = {slot["name"] for slot in node["inputs"] if slot.get("link") is not None}
     names: list[str] = []
     for each in info.inputs:
@@ -59,7 +60,8 @@ def socket_names(info: NodeInfo, node: dict) -> list[str]:
             names += all_names[: max(filled, default=0) + 1]
         elif not each.is_widget:
             names.append(each.name)
-    return names + [each.name for each in info.inputs if each.is_widget and each.name in linked]
+    shown = [each.name for each in info.inputs if each.is_widget]
+    return names + shown[: max((number for number, name in enumerate(shown, start=1) if name in linked), default=0)]
 
 
 def check_inputs(node: dict, info: NodeInfo, where: str) -> None:
