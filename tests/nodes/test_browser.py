@@ -88,7 +88,7 @@ def browser() -> Iterator[Any]:
 
 
 @pytest.fixture(scope="module", params=[False, True], ids=["canvas", "vue"])
-def page(request: pytest.FixtureRequest, server: HostServer, browser: Any) -> Iterator[Any]:
+def open_tab(request: pytest.FixtureRequest, server: HostServer, browser: Any) -> Iterator[Any]:
     """ComfyUI's page with one of the two renderers; its `troubles` are page errors and failed requests that are ours."""
     server.post("/api/settings", {"Comfy.TutorialCompleted": True, "Comfy.VueNodes.Enabled": request.param})
     page = browser.new_page(viewport={"width": 1700, "height": 1000})
@@ -99,6 +99,13 @@ def page(request: pytest.FixtureRequest, server: HostServer, browser: Any) -> It
     open_page(page, f"http://{server.address}")
     yield page
     page.close()
+
+
+@pytest.fixture
+def page(open_tab: Any) -> Any:
+    """The same page for all tests, its troubles those of one."""
+    open_tab.troubles.clear()
+    return open_tab
 
 
 def open_page(page: Any, address: str) -> None:

@@ -65,7 +65,7 @@ def test_links_join_slots_of_one_type(subgraph: dict[str, Any]) -> None:
 def test_slots_and_fields_are_those_of_the_nodes(subgraph: dict[str, Any], infos: dict[str, NodeInfo]) -> None:
     for node in subgraph["nodes"]:
         info, where = infos[node["type"]], f"{node['type']} {node['id']}"
-        check_inputs(node, info, where)
+        check_inputs(node, info, where, in_subgraph=True)
         assert [(slot["name"], slot["type"]) for slot in node["outputs"]] == info.outputs, where
         filled, left = fields(info, node["widgets_values"])
         assert not left and all(field.given for field in filled), where

@@ -47,26 +47,31 @@ def _fields_of(each: InputInfo, left: list[Any]) -> Iterator[Field]:
                     yield from _fields_of(inner, left)
 
 
-def socket_names(info: NodeInfo, node: dict) -> list[str]:
+def socket_names(info: NodeInfo, node: dict, in_subgraph: bool = False) -> list[str]:
     """The inputs that a node is saved with: its sockets in order, growing inputs up to the first empty one, then the fields
-    up to the last linked one. None before it is left out: inside a subgraph some frontends (1.45) take a link to the field
-    at its place among all fields."""
+    up to the last linked one.
+
+    in_subgraph: as the frontend's own nodes have them, the growing inputs last. There a promoted field is found by its number
+    among the inputs of the node (frontends 1.35 and 1.45), on the canvas by its name.
+    """
     linked = {slot["name"] for slot in node["inputs"] if slot.get("link") is not None}
-    names: list[str] = []
+    sockets: list[str] = []
+    growing: list[str] = []
     for each in info.inputs:
         if each.type == GROWING:
             all_names = growing_names(each)
             filled = [number for number, name in enumerate(all_names, start=1) if name in linked]
-            names += all_names[: max(filled, default=0) + 1]
+            (growing if in_subgraph else sockets).extend(all_names[: max(filled, default=0) + 1])
         elif not each.is_widget:
-            names.append(each.name)
+            sockets.append(each.name)
     shown = [each.name for each in info.inputs if each.is_widget]
-    return names + shown[: max((number for number, name in enumerate(shown, start=1) if name in linked), default=0)]
+    last = max((number for number, name in enumerate(shown, start=1) if name in linked), default=0)
+    return sockets + shown[:last] + growing
 
 
-def check_inputs(node: dict, info: NodeInfo, where: str) -> None:
+def check_inputs(node: dict, info: NodeInfo, where: str, in_subgraph: bool = False) -> None:
     """Asserts that the saved inputs of a node are those of its class, and that nothing needed is left unconnected."""
-    assert [slot["name"] for slot in node["inputs"]] == socket_names(info, node), where
+    assert [slot["name"] for slot in node["inputs"]] == socket_names(info, node, in_subgraph), where
     for slot in node["inputs"]:
         each = info.input(slot["name"])
         assert each is not None and slot["type"] == each.type, f"{where}: {slot['name']}"
