@@ -73,7 +73,10 @@ def trapezoid(
 
 
 def pattern_fill(colour: tuple[int, int, int], second: tuple[int, int, int], pattern: str, anchor_v: float) -> Fill:
-    """A fill for `Painter.fill`: the pattern ("plain", "striped", "dotted", "checked") anchored at v = anchor_v."""
+    """A fill for `Painter.fill`: the pattern ("plain", "striped", "dotted", "checked") anchored at v = anchor_v.
+
+    Dots and squares are about as large as a cell of the VAE's latents (4 pixels of the drawing): smaller ones it blurs.
+    """
     first_3, second_3 = np.asarray(colour, np.float32), np.asarray(second, np.float32)
 
     def paint(u: np.ndarray, v: np.ndarray) -> np.ndarray:
@@ -81,10 +84,10 @@ def pattern_fill(colour: tuple[int, int, int], second: tuple[int, int, int], pat
         if pattern == "striped":
             use_second = np.mod(w, 9.0) >= 4.5
         elif pattern == "checked":
-            use_second = (np.floor(u / 4.5) + np.floor(w / 4.5)) % 2 == 1
+            use_second = (np.floor(u / 6.0) + np.floor(w / 6.0)) % 2 == 1
         elif pattern == "dotted":
-            row = np.floor(w / 4.5)
-            use_second = np.hypot(np.mod(u + 3.0 * (row % 2), 6.0) - 3.0, np.mod(w, 4.5) - 2.25) <= 1.7
+            row = np.floor(w / 6.0)
+            use_second = np.hypot(np.mod(u + 3.75 * (row % 2), 7.5) - 3.75, np.mod(w, 6.0) - 3.0) <= 2.5
         else:
             use_second = np.zeros(u.shape, bool)
         return np.where(use_second[:, None], second_3, first_3)
