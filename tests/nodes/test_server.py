@@ -60,10 +60,13 @@ def succeeded(run: Run) -> Run:
 
 
 def memory_after(server: HostServer, prompts: list[dict[str, Any]]) -> int:
-    """Bytes of the server after the last of these prompts."""
+    """Bytes of the server that stay after these prompts: the least after any of the last three. Now and then a run ends with
+    a buffer (30 MB were seen) that is gone after the next one; what leaks is there after every one."""
+    left = []
     for prompt in prompts:
         succeeded(server.run(prompt))
-    return server.memory()
+        left.append(server.memory())
+    return min(left[-3:])
 
 
 def test_all_nodes_register(server: HostServer) -> None:
@@ -93,7 +96,7 @@ def test_cancelling_stops_within_a_step_and_leaves_no_memory_behind(server: Host
     assert run.end == "execution_interrupted"
     assert run.last_before_interrupt is not None
     assert max(run.steps) <= run.last_before_interrupt + 1
-    assert memory_after(server, [seeded(205)]) <= 1.02 * before
+    assert memory_after(server, [seeded(205 + seed) for seed in range(3)]) <= 1.02 * before
 
 
 def test_twenty_runs_do_not_grow_memory(server: HostServer) -> None:
