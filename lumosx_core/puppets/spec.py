@@ -156,15 +156,27 @@ def sample_identity(rng: np.random.Generator, *, held_out: bool = False) -> Iden
             return identity
 
 
-def sample_attribute(rng: np.random.Generator, kind: str, *, held_out: bool = False) -> AttributeSpec:
+def sample_attribute(
+    rng: np.random.Generator,
+    kind: str,
+    *,
+    held_out: bool = False,
+    pattern_shares: tuple[float, ...] | None = None,
+) -> AttributeSpec:
     """A random look for the given kind from the training part, or from the held-out part.
 
-    Glasses are always plain: their rims are too thin for a pattern.
+    pattern_shares: how often each of PATTERNS comes, summing to 1; None: equally often. Glasses are always plain: their rims
+    are too thin for a pattern.
     """
     colours = tuple(PALETTE)
     while True:
         first, second = rng.choice(len(colours), size=2, replace=False)
-        pattern = "plain" if kind == "glasses" else PATTERNS[int(rng.integers(len(PATTERNS)))]
+        if kind == "glasses":
+            pattern = "plain"
+        elif pattern_shares is None:
+            pattern = PATTERNS[int(rng.integers(len(PATTERNS)))]
+        else:
+            pattern = PATTERNS[int(rng.choice(len(PATTERNS), p=pattern_shares))]
         style = int(rng.integers(len(HAT_STYLES))) if kind == "hat" else 0
         attribute = AttributeSpec(
             kind=kind, colour=colours[first], second=colours[second], pattern=pattern, style=style

@@ -132,12 +132,14 @@ def sample_clip(
     held_out: bool = False,
     objects: int = 0,
     frames: int = 9,
+    pattern_shares: tuple[float, ...] | None = None,
 ) -> ClipSpec:
     """A random clip.
 
     people: 1 to 3. attributes: how many each wears (0 to 4), one number or one per person. described: colour words in the
     caption (None: a coin). In a caption that is not described everyone has the same name and the same kinds of things.
     held_out: identities and colour-pattern combinations from the tenth that training never sees. frames: 4n + 1.
+    pattern_shares: how often a worn thing has each of PATTERNS, summing to 1; None: equally often.
     """
     if not 1 <= people <= 3:
         raise InputError(f"puppet clip: {people} people, expected 1 to 3")
@@ -155,9 +157,9 @@ def sample_clip(
         kinds = shared_kinds if not described and count == counts[0] else sample_kinds(rng, count)
         worn: list[AttributeSpec] = []
         for kind in kinds:
-            attribute = sample_attribute(rng, kind, held_out=held_out)
+            attribute = sample_attribute(rng, kind, held_out=held_out, pattern_shares=pattern_shares)
             while any(_easily_confused(attribute, a) for p in puppets for a in p.attributes):
-                attribute = sample_attribute(rng, kind, held_out=held_out)
+                attribute = sample_attribute(rng, kind, held_out=held_out, pattern_shares=pattern_shares)
             worn.append(attribute)
         identity = sample_identity(rng, held_out=held_out)
         while any(_look_alike(identity, p.identity) for p in puppets):

@@ -57,6 +57,8 @@ class NanoRecipe:
     clip_shards: int = 24
     clips_per_shard: int = 200
     frames: tuple[int, ...] = (9, 17)  # pixel frames (4n + 1) of the clips of one shard after the other, in turn
+    # Of plain, striped, dotted and checked things worn. Dots and squares are the hardest to draw, so they come more often.
+    pattern_shares: tuple[float, ...] | None = (0.14, 0.16, 0.34, 0.36)
     rehearsed_shards: int = 12  # shards of pictures that the training on clips sees too
     seed: int = 1  # of the rendered pictures and clips
     vae_shards: int = 4  # the VAE learns from the first few shards of clips
@@ -173,12 +175,18 @@ class _Run:
         """The shards of pictures, then those of clips."""
         recipe, folder = self.recipe, self.out / "clips"
         pictures = [
-            ShardPlan(folder=folder, index=n, seed=recipe.seed, count=recipe.pictures_per_shard, frames=1)
+            ShardPlan(
+                folder=folder, index=n, seed=recipe.seed, count=recipe.pictures_per_shard, frames=1,
+                pattern_shares=recipe.pattern_shares,
+            )  # fmt: skip
             for n in range(recipe.picture_shards)
         ]
         lengths = [recipe.frames[n % len(recipe.frames)] for n in range(recipe.clip_shards)]
         return pictures + [
-            ShardPlan(folder=folder, index=n, seed=recipe.seed, count=recipe.clips_per_shard, frames=length)
+            ShardPlan(
+                folder=folder, index=n, seed=recipe.seed, count=recipe.clips_per_shard, frames=length,
+                pattern_shares=recipe.pattern_shares,
+            )  # fmt: skip
             for n, length in enumerate(lengths)
         ]
 

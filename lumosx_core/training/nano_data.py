@@ -37,13 +37,14 @@ SHOWN = 0.15  # share of a token that a reference must cover at least to own it
 @dataclass(frozen=True, kw_only=True)
 class ShardPlan:
     """One shard to render. `index` and `seed` decide every clip in it; `count` clips of `frames` frames (4n + 1; 1 makes
-    single pictures)."""
+    single pictures), in which worn things have PATTERNS by `pattern_shares` (None: equally often)."""
 
     folder: Path
     index: int
     seed: int
     count: int
     frames: int
+    pattern_shares: tuple[float, ...] | None = None
 
     @property
     def path(self) -> Path:
@@ -67,7 +68,10 @@ def render_shard(plan: ShardPlan) -> Path:
         _, people, attributes, objects, background = STRUCTURES[
             int(rng.choice(len(STRUCTURES), p=shares / shares.sum()))
         ]
-        clip = sample_clip(rng, people=people, attributes=attributes, objects=objects, frames=plan.frames)
+        clip = sample_clip(
+            rng, people=people, attributes=attributes, objects=objects, frames=plan.frames,
+            pattern_shares=plan.pattern_shares,
+        )  # fmt: skip
         references = reference_set(rng, clip, background=background).references()
         rendered = render_clip(clip)
         frames.append(rendered.frames)
