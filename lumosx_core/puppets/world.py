@@ -37,6 +37,7 @@ from lumosx_core.puppets.scenes import (
 from lumosx_core.puppets.spec import (
     BODY_KINDS,
     NAMES,
+    PATTERNS,
     AttributeSpec,
     Identity,
     PuppetSpec,
@@ -147,6 +148,8 @@ def sample_clip(
         raise InputError(f"puppet clip: {objects} objects, expected 0 to 2")
     if (frames - 1) % 4:
         raise InputError(f"puppet clip: {frames} frames, expected 4n + 1, for example 9 or 17")
+    if pattern_shares is not None and (len(pattern_shares) != len(PATTERNS) or abs(sum(pattern_shares) - 1) > 1e-6):
+        raise InputError(f"puppet clip: pattern shares {pattern_shares}, expected {len(PATTERNS)} numbers that sum to 1")
     counts = (attributes,) * people if isinstance(attributes, int) else attributes
     described = bool(rng.random() < 0.5) if described is None else described
     shared_name = NAMES[int(rng.integers(len(NAMES)))] if rng.random() < 0.5 else "person"

@@ -64,6 +64,13 @@ def test_an_empty_scene_and_strangers_score_nothing() -> None:
     assert score.rate("bound") <= 0.25 and not any(score.identities)
 
 
+def test_patterns_come_by_their_shares() -> None:
+    clips = [clip_of(seed, held_out=False, pattern_shares=(0.0, 0.0, 0.25, 0.75)) for seed in range(100)]
+    patterns = [a.pattern for clip in clips for p in clip.puppets for a in p.attributes if a.kind != "glasses"]
+    assert set(patterns) == {"dotted", "checked"}
+    assert patterns.count("checked") / len(patterns) == pytest.approx(0.75, abs=0.05)
+
+
 def test_rendering_is_deterministic_and_moves() -> None:
     clip = clip_of(7, frames=17)
     one, two = render_clip(clip), render_clip(ClipSpec.from_dict(clip.to_dict()))
@@ -144,6 +151,7 @@ def test_embedded_samples_read_back_with_their_truth(tmp_path) -> None:
     [
         ({"people": 4}, "4 people, expected 1 to 3"), ({"frames": 8}, r"8 frames, expected 4n \+ 1"),
         ({"objects": 3}, "3 objects, expected 0 to 2"),
+        ({"pattern_shares": (0.5, 0.5)}, "expected 4 numbers that sum to 1"),
     ],
 )
 def test_impossible_clips_are_errors(options: dict, words: str) -> None:
