@@ -75,7 +75,8 @@ def trapezoid(
 def pattern_fill(colour: tuple[int, int, int], second: tuple[int, int, int], pattern: str, anchor_v: float) -> Fill:
     """A fill for `Painter.fill`: the pattern ("plain", "striped", "dotted", "checked") anchored at v = anchor_v.
 
-    Dots and squares are about as large as a cell of the VAE's latents (4 pixels of the drawing): smaller ones it blurs.
+    Dots and squares are about as large as a cell of the VAE's latents (4 pixels of the drawing): smaller ones it blurs. All
+    patterns are symmetric about u = 0, so that a mirrored reference picture of a garment still tells how it looks.
     """
     first_3, second_3 = np.asarray(colour, np.float32), np.asarray(second, np.float32)
 
@@ -84,7 +85,7 @@ def pattern_fill(colour: tuple[int, int, int], second: tuple[int, int, int], pat
         if pattern == "striped":
             use_second = np.mod(w, 9.0) >= 4.5
         elif pattern == "checked":
-            use_second = (np.floor(u / 6.0) + np.floor(w / 6.0)) % 2 == 1
+            use_second = (np.floor((u + 3.0) / 6.0) + np.floor(w / 6.0)) % 2 == 1
         elif pattern == "dotted":
             row = np.floor(w / 6.0)
             use_second = np.hypot(np.mod(u + 3.75 * (row % 2), 7.5) - 3.75, np.mod(w, 6.0) - 3.0) <= 2.5

@@ -6,10 +6,12 @@ import numpy as np
 import pytest
 
 from lumosx_core.errors import InputError
+from lumosx_core.puppets.painter import pattern_fill
 from lumosx_core.puppets.samples import SAMPLES_FOLDER, read_truth, write_embedded_samples, write_puppet_sample
 from lumosx_core.puppets.scorer import score_clip
 from lumosx_core.puppets.spec import (
     ATTRIBUTE_KINDS,
+    PATTERNS,
     AttributeSpec,
     identity_count,
     is_held_out,
@@ -69,6 +71,15 @@ def test_patterns_come_by_their_shares() -> None:
     patterns = [a.pattern for clip in clips for p in clip.puppets for a in p.attributes if a.kind != "glasses"]
     assert set(patterns) == {"dotted", "checked"}
     assert patterns.count("checked") / len(patterns) == pytest.approx(0.75, abs=0.05)
+
+
+@pytest.mark.parametrize("pattern", PATTERNS)
+def test_patterns_look_the_same_mirrored(pattern: str) -> None:
+    u, v = np.meshgrid(np.arange(-12, 12, 0.5) + 0.25, np.arange(-24, -4, 0.5) + 0.25)
+    fill = pattern_fill((255, 0, 0), (0, 0, 255), pattern, -23.0)
+    painted, mirrored = fill(u.ravel(), v.ravel()), fill(-u.ravel(), v.ravel())
+    assert np.array_equal(painted, mirrored)
+    assert len(np.unique(painted, axis=0)) == (1 if pattern == "plain" else 2)
 
 
 def test_rendering_is_deterministic_and_moves() -> None:
