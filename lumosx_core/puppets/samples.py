@@ -14,7 +14,7 @@ from lumosx_core.whole_files import write_text
 SAMPLES_FOLDER = Path(__file__).parent.parent / "assets" / "samples"
 # Name, seed, people, attributes each, objects, background, colour words in the prompt. Everybody is from the held-out part.
 EMBEDDED: tuple[tuple[str, int, int, int, int, bool, bool], ...] = (
-    ("two_people", 46, 2, 2, 0, False, False),
+    ("two_people", 203, 2, 2, 0, False, False),
     ("two_people_described", 63, 2, 2, 0, False, True),
     ("three_people", 84, 3, 1, 0, False, False),
     ("one_person_in_a_room", 104, 1, 3, 1, True, True),

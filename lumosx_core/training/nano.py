@@ -51,7 +51,8 @@ class NanoRecipe:
     half the batch each, and again `transformer` without `pictures`, its end moved from 9000 to 7500 after 400 steps (these
     four with patterns equally often); `transformer` alone with 11500 steps on 26 more shards of clips and 6 of pictures
     (`seed` 3, `pattern_shares` as below) together with the 28 and 6 of the run before; and, since checks are symmetric, twice
-    with 5500 steps, on new ones (`seed` 4, 26 and 8 shards) and again on as many more (`seed` 5) together with those. A run that starts from nothing wants about twice the steps on pictures.
+    with 5500 steps, on new ones (`seed` 4, 26 and 8 shards) and again on as many more (`seed` 5) together with those. A run
+    that starts from nothing wants about twice the steps on pictures.
     """
 
     picture_shards: int = 64

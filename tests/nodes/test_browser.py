@@ -179,13 +179,13 @@ def test_the_blueprint_is_found_and_holds_its_nodes(page: Any) -> None:
 def test_the_blueprint_makes_a_video(page: Any, server: HostServer) -> None:
     two, room = SAMPLES / "two_people" / "subjects", SAMPLES / "one_person_in_a_room" / "background"
     (scene,) = room.iterdir()
-    pictures = {"face_1": two / "1" / "face_person.png", "thing_1": two / "1" / "shirt.png",
-                "face_2": two / "2" / "face_person.png", "thing_2": two / "2" / "scarf.png", "background": scene}  # fmt: skip
+    pictures = {"face_1": two / "1" / "face_person.png", "thing_1": two / "1" / "dress.png",
+                "face_2": two / "2" / "face_person.png", "thing_2": two / "2" / "hat.png", "background": scene}  # fmt: skip
     for name, path in pictures.items():
         shutil.copyfile(path, server.folder / "input" / f"{name}.png")
     values = {
-        "prompt": "A person wearing a shirt standing next to a boy wearing a scarf in a room.", "person_1": "person",
-        "words_1": "shirt", "person_2": "boy", "words_2": "scarf", "place": "room", "negative": "", "width": 96,
+        "prompt": "A person wearing a dress standing next to a boy wearing a hat in a room.", "person_1": "person",
+        "words_1": "dress", "person_2": "boy", "words_2": "hat", "place": "room", "negative": "", "width": 96,
         "height": 80, "length": 17, "steps": 4, "cfg": 3, "shift": 3, "negative_references": "blank",
     }  # fmt: skip
     assert search(page, "LumosX two people", "LumosX two people") == ["LumosX two people"]
