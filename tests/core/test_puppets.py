@@ -150,6 +150,10 @@ def test_embedded_samples_read_back_with_their_truth(tmp_path) -> None:
     for again in write_embedded_samples(tmp_path / "again"):
         embedded = SAMPLES_FOLDER / again.name
         assert read_truth(again) == read_truth(embedded) and read_sample(again).prompt == read_sample(embedded).prompt
+        pictures, expected = (read_sample(folder).references.references() for folder in (again, embedded))
+        for picture, other in zip(pictures, expected, strict=True):
+            difference = np.asarray(picture.image, np.float32) - np.asarray(other.image, np.float32)
+            assert np.abs(difference).mean() < 0.5, (again.name, picture.phrase)  # a garment drawn otherwise: above 5
     clip = clip_of(17)
     write_puppet_sample(tmp_path / "s", clip, np.random.default_rng(0))
     assert read_truth(tmp_path / "s") == clip.puppets

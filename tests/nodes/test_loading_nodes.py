@@ -54,11 +54,11 @@ def test_own_folders_are_offered_and_read(nodes: ModuleType, host_folders: Path)
     own = host_folders / "input" / "lumosx" / "mine"
     shutil.copytree(SAMPLES_FOLDER / "two_people", own)
     (host_folders / "input" / "lumosx" / "no_sample").mkdir()
-    (own / "caption.txt").write_text("a person (tall) in a scarf and a jacket, a person in a scarf and a jacket", "utf-8")
+    (own / "caption.txt").write_text("a person (tall) in a dress and a hat, a person in a dress and a hat", "utf-8")
     assert choices(nodes) == [*EMBEDDED, "input/lumosx/mine"]
     before = nodes.SampleFolder.fingerprint_inputs("input/lumosx/mine")
     prompt = nodes.SampleFolder.execute("input/lumosx/mine").args[5]
-    assert prompt == r"a person \(tall\) in a scarf and a jacket, a person in a scarf and a jacket"
+    assert prompt == r"a person \(tall\) in a dress and a hat, a person in a dress and a hat"
     (own / "caption.txt").write_text("a person", "utf-8")
     assert nodes.SampleFolder.fingerprint_inputs("input/lumosx/mine") != before
 
