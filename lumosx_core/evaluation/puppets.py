@@ -6,6 +6,7 @@ once more with the attributes exchanged between the two people (*shuffled*: same
 relation follows.
 """
 
+import hashlib
 import json
 import multiprocessing
 from collections.abc import Callable, Iterator
@@ -103,13 +104,13 @@ def evaluate_puppets(
     out: gets results.jsonl (one line per case; finished cases are kept when the run is repeated), frames/ (the clips of the
     sheet), sheet.png (12 random cases). count: cases without the shuffled twins. workers: processes, one thread each.
     changes: fields of GenerationConfig that differ from the pipeline's defaults. progress(done, total).
-    Raises InputError when `out` holds results of another run.
+    Raises InputError when `out` holds results of another run: other settings, or another content of the pipeline's files.
     """
     out = Path(out)
     out.mkdir(parents=True, exist_ok=True)
     settings = {
         "pipeline": str(Path(pipeline_folder).resolve()), "count": count, "seed": seed, "changes": changes or {},
-        "transformer_bytes": (Path(pipeline_folder) / "transformer.safetensors").stat().st_size,
+        "sha256": _digests(Path(pipeline_folder)),
     }  # fmt: skip
     _check_settings(out / "settings.json", settings)
     results = _read_results(out / "results.jsonl")
@@ -188,9 +189,20 @@ def case_result(case: PuppetCase, score: ClipScore) -> CaseResult:
     )
 
 
+def _digests(folder: Path) -> dict[str, str]:
+    """SHA-256 of every file of a pipeline folder: weights trained further have the same names and sizes."""
+    digests = {}
+    for path in sorted(path for path in folder.iterdir() if path.is_file()):
+        with open(path, "rb") as file:
+            digests[path.name] = hashlib.file_digest(file, "sha256").hexdigest()
+    return digests
+
+
 def _check_settings(path: Path, settings: dict) -> None:
     if path.exists() and json.loads(path.read_text("utf-8")) != settings:
-        raise InputError(f"{path.parent} holds results of other settings ({path}); choose another output folder")
+        raise InputError(
+            f"{path.parent} holds results of another model or of other settings ({path}); choose another output folder"
+        )
     write_text(path, json.dumps(settings, indent=2) + "\n")
 
 

@@ -1,0 +1,81 @@
+"""The puppet benchmark: what its cases ask for, what its rates mean, and that the embedded weights bind."""
+
+import json
+import shutil
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from lumosx_core.errors import InputError
+from lumosx_core.evaluation.puppets import CaseResult, evaluate_puppets, puppet_cases, summarize
+from lumosx_core.puppets.spec import is_held_out
+from lumosx_core.sampling.pipeline import NANO_FOLDER
+
+
+def test_cases_are_held_out_and_every_second_has_the_same_words_for_both() -> None:
+    cases = [case for case in puppet_cases(40, 5) if case.half != "shuffled"]
+    assert [case.half for case in cases[:4]] == ["described", "plain", "described", "plain"]
+    for case in cases:
+        assert all(is_held_out(p.identity) and all(is_held_out(a) for a in p.attributes) for p in case.clip.puppets)
+        one, two = ([a.phrase for a in s.attributes] for s in case.sample.references.subjects)
+        assert len(one) == len(two) == 2
+        assert case.half == "described" or one == two
+    assert [case.clip for case in cases] == [case.clip for case in puppet_cases(40, 5) if case.half != "shuffled"]
+
+
+def test_shuffled_cases_exchange_the_attributes_alone() -> None:
+    _, plain, shuffled = list(puppet_cases(2, 3))
+    assert (plain.half, shuffled.half) == ("plain", "shuffled")
+    assert (shuffled.sample.prompt, shuffled.seed) == (plain.sample.prompt, plain.seed)
+    for before, after in (
+        (plain.clip.puppets, shuffled.clip.puppets),
+        (plain.sample.references.subjects, shuffled.sample.references.subjects),
+    ):
+        assert after == (
+            replace(before[0], attributes=before[1].attributes), replace(before[1], attributes=before[0].attributes)
+        )  # fmt: skip
+        assert after != before
+
+
+def test_rates_are_shares_of_attributes_and_people() -> None:
+    def result(half: str, outcomes: tuple[str, ...], identities: tuple[bool, ...]) -> CaseResult:
+        rows = tuple((n // 2, "hat", outcome) for n, outcome in enumerate(outcomes))
+        return CaseResult(name=half, half=half, prompt="", identities=identities, outcomes=rows)
+
+    report = summarize([
+        result("described", ("bound", "bound", "bound", "wrong"), (True, True)),
+        result("plain", ("bound", "swapped", "swapped", "wrong"), (True, False)),
+    ])  # fmt: skip
+    assert "shuffled" not in report
+    assert report["plain"] == {"cases": 1, "attributes": 4, "binding": 0.25, "swap": 0.5, "wrong": 0.25, "identity": 0.5}
+    both = report["described and plain"]
+    assert (both["cases"], both["binding"], both["swap"], both["identity"]) == (2, 0.5, 0.25, 0.75)
+
+
+def test_the_embedded_weights_bind_and_follow_the_relations(tmp_path: Path) -> None:
+    """A few cases of another seed than the README's; the bars themselves are for all 200."""
+    report = evaluate_puppets(NANO_FOLDER, tmp_path, count=12, seed=2, workers=2)
+    together, shuffled = report["described and plain"], report["shuffled"]
+    assert (together["cases"], together["attributes"], shuffled["cases"]) == (12, 48, 6)
+    assert together["binding"] >= 0.85 and together["swap"] <= 0.05 and together["identity"] >= 0.85
+    assert shuffled["binding"] >= 0.8
+    assert json.loads((tmp_path / "report.json").read_text("utf-8")) == report
+    assert (tmp_path / "sheet.png").is_file()
+
+
+def test_results_are_kept_for_the_same_model_and_refused_for_another(tmp_path: Path) -> None:
+    model, out = Path(shutil.copytree(NANO_FOLDER, tmp_path / "model")), tmp_path / "out"
+    quick = {"steps": 1}
+    report = evaluate_puppets(model, out, count=2, seed=0, changes=quick)
+    lines = (out / "results.jsonl").read_text("utf-8")
+    assert len(lines.splitlines()) == 3
+    (out / "results.jsonl").write_text(lines[:-20], "utf-8")  # stopped while it wrote
+    assert evaluate_puppets(model, out, count=2, seed=0, changes=quick) == report
+    assert sorted((out / "results.jsonl").read_text("utf-8").splitlines()) == sorted(lines.splitlines())
+    weights = bytearray((model / "transformer.safetensors").read_bytes())
+    weights[-1] ^= 1  # trained further: the same name, the same size
+    (model / "transformer.safetensors").write_bytes(weights)
+    with pytest.raises(InputError, match="holds results of another model or of other settings"):
+        evaluate_puppets(model, out, count=2, seed=0, changes=quick)
+    assert sorted((out / "results.jsonl").read_text("utf-8").splitlines()) == sorted(lines.splitlines())
