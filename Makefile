@@ -23,6 +23,7 @@ demo: setup
 	$(BIN)/lumosx demo
 
 test: setup
+	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/python -m pytest

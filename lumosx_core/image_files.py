@@ -37,15 +37,11 @@ def open_image(path: str | Path) -> Image.Image:
             f"{MAX_PIXELS:,} pixels are read; make it smaller"
         ) from error
     except UnidentifiedImageError as error:
-        raise InputError(
-            f"the picture {path} is not a readable PNG, JPEG or WebP file; save it again as PNG"
-        ) from error
+        raise InputError(f"the picture {path} is not a readable PNG, JPEG or WebP file; save it again as PNG") from error
     except InputError:
         raise
     except (OSError, SyntaxError, ValueError, EOFError, struct.error) as error:
-        raise InputError(
-            f"the picture {path} is broken or cut off ({error}); save it again as PNG"
-        ) from error
+        raise InputError(f"the picture {path} is broken or cut off ({error}); save it again as PNG") from error
 
 
 def rgb_on_white(image: Image.Image) -> Image.Image:

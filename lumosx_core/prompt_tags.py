@@ -67,12 +67,30 @@ def owned_phrases(references: ReferenceSet) -> tuple[OwnedPhrase, ...]:
             if reference.kind == "face" and reference.subject == seen_subject:
                 continue  # a further view
             if subject.face is None and reference.subject != seen_subject:
-                phrases.append(OwnedPhrase(kind="face", owner=owner, subject=reference.subject, phrase=subject.name,
-                                           tag=subject.tag, occurrence=subject.occurrence, pictures=0))
+                phrases.append(
+                    OwnedPhrase(
+                        kind="face",
+                        owner=owner,
+                        subject=reference.subject,
+                        phrase=subject.name,
+                        tag=subject.tag,
+                        occurrence=subject.occurrence,
+                        pictures=0,
+                    )
+                )
             seen_subject = reference.subject
             pictures += len(subject.more_views) if reference.kind == "face" else 0
-        phrases.append(OwnedPhrase(kind=reference.kind, owner=owner, subject=reference.subject, phrase=reference.phrase,
-                                   tag=reference.tag, occurrence=reference.occurrence, pictures=pictures))
+        phrases.append(
+            OwnedPhrase(
+                kind=reference.kind,
+                owner=owner,
+                subject=reference.subject,
+                phrase=reference.phrase,
+                tag=reference.tag,
+                occurrence=reference.occurrence,
+                pictures=pictures,
+            )
+        )
     return tuple(phrases)
 
 
@@ -82,7 +100,7 @@ def replace_tags(prompt: str, phrases: Sequence[OwnedPhrase]) -> TaggedPrompt:
     places: dict[int, list[tuple[int, int]]] = {}
     unknown: list[str] = []
     for match in _TAG.finditer(prompt):
-        text += prompt[last:match.start()]
+        text += prompt[last : match.start()]
         last = match.end()
         if match[0] == "@@":
             text += "@"
@@ -108,7 +126,7 @@ def known_tags(phrases: Sequence[OwnedPhrase]) -> list[str]:
 
 
 def slug(phrase: str) -> str:
-    """"Red ball" -> "red_ball"."""
+    """ "Red ball" -> "red_ball"."""
     return "_".join(re.findall(r"\w+", phrase)).casefold()
 
 
@@ -137,13 +155,15 @@ def _find(name: str, part: str | None, phrases: Sequence[OwnedPhrase]) -> int | 
     if part is None:
         return index if phrases[index].phrase else "is a subject without a name"
     part = part.casefold()
-    own = [other for other, phrase in enumerate(phrases)
-           if phrase.kind == "attribute" and phrase.owner == phrases[index].owner]
+    own = [other for other, phrase in enumerate(phrases) if phrase.kind == "attribute" and phrase.owner == phrases[index].owner]
     by_tag = [other for other in own if (phrases[other].tag or "").casefold() == part]
     by_phrase = [other for other in own if slug(phrases[other].phrase) == part]
     by_ending = [other for other in own if slug(phrases[other].phrase).endswith(f"_{part}")]
     found = by_tag or by_phrase or by_ending
     if len(found) != 1:
-        return f"names no attribute of {phrases[index].owner}" if not found else (
-            f"could be {' or '.join(repr(phrases[other].phrase) for other in found)}")
+        return (
+            f"names no attribute of {phrases[index].owner}"
+            if not found
+            else (f"could be {' or '.join(repr(phrases[other].phrase) for other in found)}")
+        )
     return found[0]

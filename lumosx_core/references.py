@@ -141,8 +141,12 @@ class ReferenceSet:
         flat += [_flatten("object", None, item) for item in self.objects]
         for number, subject in enumerate(self.subjects):
             views = () if subject.face is None else (subject.face, *subject.more_views)
-            flat += [Reference(kind="face", subject=number, phrase=subject.name, image=view, tag=subject.tag,
-                               occurrence=subject.occurrence) for view in views]
+            flat += [
+                Reference(
+                    kind="face", subject=number, phrase=subject.name, image=view, tag=subject.tag, occurrence=subject.occurrence
+                )
+                for view in views
+            ]
             flat += [_flatten("attribute", number, item) for item in subject.attributes]
         return tuple(flat)
 
@@ -246,8 +250,10 @@ def _read_subject(root: Path, folder: Path, notes: dict[str, Note]) -> Subject:
     faces = [path for path in pictures if path.stem.startswith(FACE_PREFIX)]
     views = views_in_order(faces)
     if views is None:
-        raise InputError(f"{folder} holds {len(faces)} faces ({', '.join(p.name for p in faces)}); keep one, or name the "
-                         "others as views of it: face_<name>~2.png, face_<name>~3.png")
+        raise InputError(
+            f"{folder} holds {len(faces)} faces ({', '.join(p.name for p in faces)}); keep one, or name the "
+            "others as views of it: face_<name>~2.png, face_<name>~3.png"
+        )
     note = note_for(notes, root, folder)
     name = unescape_phrase(views[0].stem.removeprefix(FACE_PREFIX)) if views else ""
     return Subject(
@@ -260,8 +266,7 @@ def _read_subject(root: Path, folder: Path, notes: dict[str, Note]) -> Subject:
     )
 
 
-def _read_items(kind: type[Item], root: Path, folder: Path, paths: list[Path], notes: dict[str, Note]
-                ) -> tuple[Item, ...]:
+def _read_items(kind: type[Item], root: Path, folder: Path, paths: list[Path], notes: dict[str, Note]) -> tuple[Item, ...]:
     """Pictures with their phrases, in the noted order, then in natural order."""
     order = note_for(notes, root, folder).order
     paths = sorted(paths, key=lambda path: order.index(path.name) if path.name in order else len(order))
@@ -338,8 +343,9 @@ def _write_folder(folder: Path, sample: Sample) -> None:
     write_notes(folder, notes)
 
 
-def _write_items(folder: Path, place: str, items: Sequence[Attribute | SceneReference], notes: dict[str, Note]
-                 ) -> tuple[str, ...]:
+def _write_items(
+    folder: Path, place: str, items: Sequence[Attribute | SceneReference], notes: dict[str, Note]
+) -> tuple[str, ...]:
     """Writes the pictures of one folder and notes what their names cannot say. Returns the order if it is not natural."""
     taken: set[str] = set()
     names: list[str] = []
@@ -355,8 +361,7 @@ def _write_items(folder: Path, place: str, items: Sequence[Attribute | SceneRefe
 
 
 def _flatten(kind: ReferenceKind, subject: int | None, item: Attribute | SceneReference) -> Reference:
-    return Reference(kind=kind, subject=subject, phrase=item.phrase, image=item.image, tag=item.tag,
-                     occurrence=item.occurrence)
+    return Reference(kind=kind, subject=subject, phrase=item.phrase, image=item.image, tag=item.tag, occurrence=item.occurrence)
 
 
 def _check_reference(item: Attribute | SceneReference, what: str) -> None:

@@ -29,8 +29,18 @@ from lumosx_core.references import ReferenceKind, ReferenceSet
 log = logging.getLogger(__name__)
 
 Span = tuple[int, int]
-ProblemKind = Literal["unknown_tag", "not_found", "too_few", "too_many", "inside_other", "claimed_twice",
-                      "no_such_occurrence", "beyond_text_len", "matched_by_letters", "several"]
+ProblemKind = Literal[
+    "unknown_tag",
+    "not_found",
+    "too_few",
+    "too_many",
+    "inside_other",
+    "claimed_twice",
+    "no_such_occurrence",
+    "beyond_text_len",
+    "matched_by_letters",
+    "several",
+]
 NOTES = ("matched_by_letters", "several")  # reported, never an error
 
 
@@ -92,8 +102,14 @@ class BoundPrompt:
     char_spans: tuple[tuple[Span, ...], ...] = ()
 
 
-def bind_prompt(prompt: str, references: ReferenceSet, tokenizer: Tokenizer, *, text_len: int | None = None,
-                on_problem: Literal["error", "warn", "ignore"] = "error") -> BoundPrompt:
+def bind_prompt(
+    prompt: str,
+    references: ReferenceSet,
+    tokenizer: Tokenizer,
+    *,
+    text_len: int | None = None,
+    on_problem: Literal["error", "warn", "ignore"] = "error",
+) -> BoundPrompt:
     """Finds the tokens each reference owns; the rules are on top of this file.
 
     text_len: the model's text length with its end token; words beyond it are a problem. on_problem: "error" raises
@@ -117,8 +133,10 @@ def bind_prompt(prompt: str, references: ReferenceSet, tokenizer: Tokenizer, *, 
     bound = BoundPrompt(
         prompt=tagged.text,
         token_ids=tuple(binding.token_ids),
-        references=tuple(BoundReference(kind=item.kind, subject=item.subject, phrase=item.phrase, token_spans=tuple(own))
-                         for item, own in zip(flat, spans, strict=True)),
+        references=tuple(
+            BoundReference(kind=item.kind, subject=item.subject, phrase=item.phrase, token_spans=tuple(own))
+            for item, own in zip(flat, spans, strict=True)
+        ),
         problems=tuple(binding.problems),
         char_spans=tuple(tuple(binding.char_range(span) for span in own) for own in spans),
     )
@@ -161,8 +179,9 @@ class _Binding:
         matches = self.find(ids, members)
         if not matches:
             return
-        tagged_alike = [span for index in self.tagged for span in self.spans[index]
-                        if tuple(self.token_ids[slice(*span)]) == ids]
+        tagged_alike = [
+            span for index in self.tagged for span in self.spans[index] if tuple(self.token_ids[slice(*span)]) == ids
+        ]
         free = [match for match in matches if not any(_overlap(match, span) for span in tagged_alike)]
         owners = list(dict.fromkeys(self.phrases[index].owner for index in members))
         chosen = self.settle_occurrences(members, matches, tagged_alike)
@@ -186,13 +205,20 @@ class _Binding:
             if phrase.occurrence is None or phrase.owner in chosen:
                 continue
             if phrase.occurrence > len(matches):
-                self.report("no_such_occurrence", phrase, f"{phrase} asks for occurrence {phrase.occurrence}, but there "
-                            f"are {len(matches)}: {self.mark(matches)}")
+                self.report(
+                    "no_such_occurrence",
+                    phrase,
+                    f"{phrase} asks for occurrence {phrase.occurrence}, but there are {len(matches)}: {self.mark(matches)}",
+                )
                 continue
             match = matches[phrase.occurrence - 1]
             if match in chosen.values() or any(_overlap(match, span) for span in tagged):
-                self.report("claimed_twice", phrase, f"{phrase} asks for occurrence {phrase.occurrence}, which another "
-                            f"owner has by tag or occurrence; give it another one: {self.mark(matches)}")
+                self.report(
+                    "claimed_twice",
+                    phrase,
+                    f"{phrase} asks for occurrence {phrase.occurrence}, which another "
+                    f"owner has by tag or occurrence; give it another one: {self.mark(matches)}",
+                )
             chosen[phrase.owner] = match
         return chosen
 
@@ -200,63 +226,91 @@ class _Binding:
         """All matches of a phrase by token ids, else by letters; reports what is missing."""
         width = len(ids)
         starts = range(len(self.token_ids) - width + 1) if width else ()
-        matches = [(start, start + width) for start in starts if tuple(self.token_ids[start:start + width]) == ids]
+        matches = [(start, start + width) for start in starts if tuple(self.token_ids[start : start + width]) == ids]
         phrase = self.phrases[members[0]]
-        matches = [match for match in matches if _letters(self.text[slice(*self.char_range(match))])
-                   == _letters(phrase.phrase)]
+        matches = [match for match in matches if _letters(self.text[slice(*self.char_range(match))]) == _letters(phrase.phrase)]
         if matches:
             return matches
         for flags, how in ((0, "as other tokens"), (re.IGNORECASE, "in another case")):
             letters = rf"(?<!\w){re.escape(phrase.phrase)}(?!\w)" if phrase.phrase else "(?!)"
             found = [self.token_range(match.span()) for match in re.finditer(letters, self.text, flags)]
             if found:
-                self.report("matched_by_letters", phrase, f"{phrase} is in the prompt only {how}; it owns the tokens "
-                            f"that cover it: {self.mark(found)}")
+                self.report(
+                    "matched_by_letters",
+                    phrase,
+                    f"{phrase} is in the prompt only {how}; it owns the tokens that cover it: {self.mark(found)}",
+                )
                 return found
         for index in members:
             if self.phrases[index].has_picture:
                 near = self.nearest(phrase.phrase)
                 hint = f"; nearest phrases in it: {', '.join(map(repr, near))}" if near else ""
-                self.report("not_found", self.phrases[index], f"{self.phrases[index]} is not in the prompt{hint}; use "
-                            "the same words in both, or put a tag in the prompt")
+                self.report(
+                    "not_found",
+                    self.phrases[index],
+                    f"{self.phrases[index]} is not in the prompt{hint}; use the same words in both, or put a tag in the prompt",
+                )
         return []
 
     def containers(self, match: Span, owners: list[str]) -> list[int]:
         """The longer phrases of another owner that hold the match."""
-        return [index for index, phrase in enumerate(self.phrases) if owners != [phrase.owner]
-                for start, end in self.spans[index]
-                if start <= match[0] and match[1] <= end and end - start > match[1] - match[0]]
+        return [
+            index
+            for index, phrase in enumerate(self.phrases)
+            if owners != [phrase.owner]
+            for start, end in self.spans[index]
+            if start <= match[0] and match[1] <= end and end - start > match[1] - match[0]
+        ]
 
     def report_single(self, index: int, outside: list[Span], left: list[Span], matches: list[Span]) -> None:
         phrase = self.phrases[index]
         if not phrase.has_picture:
             return
         if not left:
-            self.report("too_few", phrase, f"{phrase}: every place in the prompt is tagged as another's; "
-                        f"add a place for it: {self.mark(matches)}")
+            self.report(
+                "too_few",
+                phrase,
+                f"{phrase}: every place in the prompt is tagged as another's; add a place for it: {self.mark(matches)}",
+            )
         elif not outside:
             others = [self.phrases[other] for match in left for other in self.containers(match, [phrase.owner])]
             if phrase.subject is not None and any(other.subject is not None for other in others):
-                self.report("inside_other", phrase, f"{phrase} is only a part of {', '.join(map(str, others))}, and "
-                            f"shared words cancel out; give it words of its own: {self.mark(matches)}")
+                self.report(
+                    "inside_other",
+                    phrase,
+                    f"{phrase} is only a part of {', '.join(map(str, others))}, and "
+                    f"shared words cancel out; give it words of its own: {self.mark(matches)}",
+                )
         elif len(outside) > 1:
-            self.report("several", phrase, f"{phrase} owns all its {len(outside)} places; give an occurrence or a tag "
-                        f"if only one is meant: {self.mark(outside)}")
+            self.report(
+                "several",
+                phrase,
+                f"{phrase} owns all its {len(outside)} places; give an occurrence or a tag "
+                f"if only one is meant: {self.mark(outside)}",
+            )
 
     def report_shared(self, members: list[int], waiting: list[str], outside: list[Span], matches: list[Span]) -> None:
         if len(waiting) == len(outside):
             return
         kind: ProblemKind = "too_few" if len(outside) < len(waiting) else "too_many"
         phrase = next(self.phrases[index] for index in members if self.phrases[index].owner in waiting)
-        self.report(kind, phrase, f"{phrase.phrase!r} is meant by {len(waiting)} owners ({', '.join(waiting)}), but "
-                    f"{len(outside)} of its places are free for them; give an occurrence or put a tag in the prompt: "
-                    f"{self.mark(matches)}")
+        self.report(
+            kind,
+            phrase,
+            f"{phrase.phrase!r} is meant by {len(waiting)} owners ({', '.join(waiting)}), but "
+            f"{len(outside)} of its places are free for them; give an occurrence or put a tag in the prompt: "
+            f"{self.mark(matches)}",
+        )
 
     def report_beyond(self, last: int) -> None:
         for index, phrase in enumerate(self.phrases):
             if phrase.has_picture and any(end > last for _, end in self.spans[index]):
-                self.report("beyond_text_len", phrase, f"{phrase} stands beyond the {last} tokens that the model reads "
-                            f"(the prompt has {len(self.token_ids)}); shorten the prompt")
+                self.report(
+                    "beyond_text_len",
+                    phrase,
+                    f"{phrase} stands beyond the {last} tokens that the model reads "
+                    f"(the prompt has {len(self.token_ids)}); shorten the prompt",
+                )
 
     def token_range(self, place: Span) -> Span:
         """The tokens that cover a character range, and a token that is only the space before it, as in a match by ids."""
@@ -290,8 +344,11 @@ class _Binding:
             return []
         words = [match.span() for match in re.finditer(r"\w+(?:['-]\w+)*", self.text)]
         count = len(phrase.split())
-        runs = {self.text[words[first][0]:words[first + size - 1][1]]: None for size in range(max(1, count - 1), count + 2)
-                for first in range(len(words) - size + 1)}
+        runs = {
+            self.text[words[first][0] : words[first + size - 1][1]]: None
+            for size in range(max(1, count - 1), count + 2)
+            for first in range(len(words) - size + 1)
+        }
         lower = {run.casefold(): run for run in reversed(runs)}
         return [lower[run] for run in difflib.get_close_matches(phrase.casefold(), lower, n=3, cutoff=0.5)]
 

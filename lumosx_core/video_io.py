@@ -19,8 +19,15 @@ from lumosx_core.whole_files import whole_file, whole_folder
 DEFAULT_CRF = 16  # x264 quality, 0 (lossless) to 51; at 16 a difference is hard to see
 
 
-def write_video(path: str | Path, frames: np.ndarray, fps: float | Fraction, metadata: Mapping[str, Any] | None = None,
-                *, crf: int = DEFAULT_CRF, enlarge: int = 1) -> Path:
+def write_video(
+    path: str | Path,
+    frames: np.ndarray,
+    fps: float | Fraction,
+    metadata: Mapping[str, Any] | None = None,
+    *,
+    crf: int = DEFAULT_CRF,
+    enlarge: int = 1,
+) -> Path:
     """Writes an mp4: H.264, yuv420p, BT.709, index in front (faststart); an existing file is replaced.
 
     frames: uint8 [F, H, W, 3] with even H and W. metadata: anything JSON can hold; stored as JSON in the mp4's `comment`

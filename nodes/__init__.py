@@ -17,6 +17,17 @@ class LumosXExtension(ComfyExtension):
     async def get_node_list(self) -> list[type[io.ComfyNode]]:
         """Every node of the pack."""
         return [
-            Nano, SampleFolder, FaceReferenceNode, AttributeReferenceNode, SceneReferenceNode, SubjectNode, RelationGraphNode,
-            EncodeReferences, Apply, Sampler, Scheduler, Solver, Inspect,
-        ]  # fmt: skip
+            Nano,
+            SampleFolder,
+            FaceReferenceNode,
+            AttributeReferenceNode,
+            SceneReferenceNode,
+            SubjectNode,
+            RelationGraphNode,
+            EncodeReferences,
+            Apply,
+            Sampler,
+            Scheduler,
+            Solver,
+            Inspect,
+        ]

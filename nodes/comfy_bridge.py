@@ -165,9 +165,16 @@ class _Hooks:
         return executor(model, shape, *args, **kwargs)
 
     def diffusion_model(
-        self, executor: Callable, x: torch.Tensor, timestep: torch.Tensor, context: torch.Tensor, clip_fea: Any = None,
-        time_dim_concat: torch.Tensor | None = None, transformer_options: dict | None = None, **kwargs: Any,
-    ) -> torch.Tensor:  # fmt: skip
+        self,
+        executor: Callable,
+        x: torch.Tensor,
+        timestep: torch.Tensor,
+        context: torch.Tensor,
+        clip_fea: Any = None,
+        time_dim_concat: torch.Tensor | None = None,
+        transformer_options: dict | None = None,
+        **kwargs: Any,
+    ) -> torch.Tensor:
         """Append the references to x [B, 16, T, h, w] and hand the other hooks what they need."""
         options = dict(transformer_options or {})
         if not self._active(options):
@@ -200,10 +207,14 @@ class _Hooks:
         frames, height, width = x.shape[2:]
         check_size(self.references, height, width)
         return TokenLayout(
-            frames, height // 2, width // 2, kinds=self.references.kinds, subjects=self.references.subjects,
+            frames,
+            height // 2,
+            width // 2,
+            kinds=self.references.kinds,
+            subjects=self.references.subjects,
             relational_positions=self.options.relational_positions,
             causal_self_attention_mask=self.options.causal_self_attention_mask,
-        )  # fmt: skip
+        )
 
     def _levels(self, transformer_options: dict, batch: int, text_len: int) -> torch.Tensor:
         """[B, R, S]: the levels of the prompt's rows, and of the negative prompt's if they are wanted there."""
@@ -256,9 +267,16 @@ class _Hooks:
                 out = relational_self_attention(q, k, v, forward.layout, plain)
             else:
                 out = relational_cross_attention(
-                    q, k, v, forward.layout, forward.levels, plain,
-                    ratio=options.ratio, pool=POOL, pool_layout=options.pool_layout,
-                )  # fmt: skip
+                    q,
+                    k,
+                    v,
+                    forward.layout,
+                    forward.levels,
+                    plain,
+                    ratio=options.ratio,
+                    pool=POOL,
+                    pool_layout=options.pool_layout,
+                )
             return out.flatten(2)
 
         return override
@@ -292,9 +310,13 @@ def host_sampler(solver: Callable[[Velocity, torch.Tensor, torch.Tensor, Callbac
     shows previews like the host's own."""
 
     def sample(
-        model: Any, noise: torch.Tensor, sigmas: torch.Tensor, extra_args: dict | None = None,
-        callback: Callable | None = None, disable: bool | None = None,  # noqa: ARG001 - the host's signature
-    ) -> torch.Tensor:  # fmt: skip
+        model: Any,
+        noise: torch.Tensor,
+        sigmas: torch.Tensor,
+        extra_args: dict | None = None,
+        callback: Callable | None = None,
+        disable: bool | None = None,  # noqa: ARG001 - the host's signature
+    ) -> torch.Tensor:
         latest = noise
 
         def velocity(x: torch.Tensor, sigma: float, timestep: int) -> torch.Tensor:  # noqa: ARG001 - the core's signature

@@ -28,7 +28,7 @@ def sam_path(name: str) -> Path:
     if found is None:
         what = "no Segment Anything file is chosen" if name == NO_FILE else f"there is no Segment Anything file {name!r}"
         raise InputError(
-            f"{what}; get sam_vit_b_01ec64.pth from \"Model Checkpoints\" in the readme of Segment Anything "
+            f'{what}; get sam_vit_b_01ec64.pth from "Model Checkpoints" in the readme of Segment Anything '
             f"(github.com/facebookresearch/segment-anything), put it into {_models() / 'sams'}, reload the page and choose it "
             "in the input sam, or connect a mask"
         )

@@ -44,10 +44,18 @@ def host_model(weights: StateDict, config: TransformerConfig, *, shift: float = 
     """A MODEL of the host from a transformer of any size (the host's own loader knows only the published ones), float32.
     shift: of its default schedule."""
     sizes = {
-        "image_model": "wan2.1", "model_type": "t2v", "dim": config.dim, "num_heads": config.num_heads,
-        "num_layers": config.num_layers, "ffn_dim": config.ffn_dim, "freq_dim": config.freq_dim,
-        "text_dim": config.text_dim, "text_len": config.text_len, "in_dim": config.in_dim, "out_dim": config.out_dim,
-    }  # fmt: skip
+        "image_model": "wan2.1",
+        "model_type": "t2v",
+        "dim": config.dim,
+        "num_heads": config.num_heads,
+        "num_layers": config.num_layers,
+        "ffn_dim": config.ffn_dim,
+        "freq_dim": config.freq_dim,
+        "text_dim": config.text_dim,
+        "text_len": config.text_len,
+        "in_dim": config.in_dim,
+        "out_dim": config.out_dim,
+    }
     recipe = comfy.supported_models.WAN21_T2V(sizes)
     recipe.sampling_settings = {**recipe.sampling_settings, "shift": shift}
     recipe.set_inference_dtype(torch.float32, None)
@@ -70,11 +78,19 @@ def nano_clip(folder: Path, text_len: int) -> Any:
     class Tokenizer(comfy.sd1_clip.SDTokenizer):
         def __init__(self, embedding_directory: str | None = None, tokenizer_data: dict | None = None) -> None:
             super().__init__(
-                vocabulary, pad_with_end=False, embedding_size=sizes["d_model"], embedding_key="umt5xxl",
-                tokenizer_class=comfy.text_encoders.spiece_tokenizer.SPieceTokenizer, has_start_token=False,
-                pad_to_max_length=False, max_length=99999999, min_length=text_len, pad_token=0,
-                embedding_directory=embedding_directory, tokenizer_data=tokenizer_data or {},
-            )  # fmt: skip
+                vocabulary,
+                pad_with_end=False,
+                embedding_size=sizes["d_model"],
+                embedding_key="umt5xxl",
+                tokenizer_class=comfy.text_encoders.spiece_tokenizer.SPieceTokenizer,
+                has_start_token=False,
+                pad_to_max_length=False,
+                max_length=99999999,
+                min_length=text_len,
+                pad_token=0,
+                embedding_directory=embedding_directory,
+                tokenizer_data=tokenizer_data or {},
+            )
 
     class PromptTokenizer(comfy.sd1_clip.SD1Tokenizer):
         def __init__(self, embedding_directory: str | None = None, tokenizer_data: dict | None = None) -> None:
@@ -83,10 +99,16 @@ def nano_clip(folder: Path, text_len: int) -> Any:
     class Encoder(comfy.sd1_clip.SDClipModel):
         def __init__(self, device: Any = "cpu", dtype: Any = None, model_options: dict | None = None) -> None:
             super().__init__(
-                device=device, layer="last", textmodel_json_config=config, dtype=dtype,
-                special_tokens={"end": 1, "pad": 0}, model_class=comfy.text_encoders.t5.T5,
-                enable_attention_masks=True, zero_out_masked=True, model_options=model_options or {},
-            )  # fmt: skip
+                device=device,
+                layer="last",
+                textmodel_json_config=config,
+                dtype=dtype,
+                special_tokens={"end": 1, "pad": 0},
+                model_class=comfy.text_encoders.t5.T5,
+                enable_attention_masks=True,
+                zero_out_masked=True,
+                model_options=model_options or {},
+            )
 
     class PromptEncoder(comfy.sd1_clip.SD1ClipModel):
         def __init__(self, device: Any = "cpu", dtype: Any = None, model_options: dict | None = None) -> None:

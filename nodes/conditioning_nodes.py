@@ -36,23 +36,30 @@ class RelationGraphNode(io.ComfyNode):
             "to CLIP Text Encode, and the graph to LumosX Encode References.",
             inputs=[
                 io.Autogrow.Input(
-                    "subjects", template=io.Autogrow.TemplateNames(subject, names=_names("subject"), min=0),
+                    "subjects",
+                    template=io.Autogrow.TemplateNames(subject, names=_names("subject"), min=0),
                     tooltip="The people of the video, at most 6. A new input appears when the last one is connected.",
                 ),
                 io.Autogrow.Input(
-                    "objects", template=io.Autogrow.TemplateNames(thing, names=_names("object"), min=0),
+                    "objects",
+                    template=io.Autogrow.TemplateNames(thing, names=_names("object"), min=0),
                     tooltip="Things that belong to nobody, at most 6.",
                 ),
                 io.Clip.Input("clip", tooltip="Wan's text encoder (umt5_xxl, type wan): its tokens are what words own."),
                 io.String.Input(
-                    "prompt", multiline=True, dynamic_prompts=True,
+                    "prompt",
+                    multiline=True,
+                    dynamic_prompts=True,
                     tooltip="Every phrase of a subject must stand in it, word by word. Or write @1, @2 for the subjects, "
                     "@tag for a tag and @tag.hat for an attribute. \\( and \\) are plain parentheses; weights such as "
                     "(man:1.2) are refused.",
                 ),
                 SceneSocket.Input("background", optional=True, tooltip="Where it happens: one picture and its words."),
                 io.Combo.Input(
-                    "on_problem", options=["error", "warn"], default="error", optional=True,
+                    "on_problem",
+                    options=["error", "warn"],
+                    default="error",
+                    optional=True,
                     tooltip="A phrase that is not in the prompt, or that two subjects share without saying which place is "
                     "whose: error stops here and says what to do; warn leaves such a picture without words.",
                 ),
@@ -64,13 +71,18 @@ class RelationGraphNode(io.ComfyNode):
             ],
             is_output_node=True,
             **search_aliases("multi subject", "identity", "relation", "bind prompt"),
-        )  # fmt: skip
+        )
 
     @classmethod
     def execute(
-        cls, clip: Any, prompt: str, subjects: dict | None = None, objects: dict | None = None,
-        background: SceneReference | None = None, on_problem: str = "error",
-    ) -> io.NodeOutput:  # fmt: skip
+        cls,
+        clip: Any,
+        prompt: str,
+        subjects: dict | None = None,
+        objects: dict | None = None,
+        background: SceneReference | None = None,
+        on_problem: str = "error",
+    ) -> io.NodeOutput:
         """Graph, prompt and picture. Raises InputError for a graph without pictures of people or things, a CLIP that is not
         Wan's, prompts with weights, and (on_problem "error") phrases whose words nobody can tell."""
         references = ReferenceSet(subjects=_connected(subjects), objects=_connected(objects), background=background)
@@ -81,9 +93,12 @@ class RelationGraphNode(io.ComfyNode):
             )
         reader = prompt_tokenizer(clip)
         bound = bind_prompt(
-            plain_prompt(prompt), references, reader.tokenizer, text_len=reader.text_len,
+            plain_prompt(prompt),
+            references,
+            reader.tokenizer,
+            text_len=reader.text_len,
             on_problem="warn" if on_problem == "warn" else "error",
-        )  # fmt: skip
+        )
         picture = image_of([draw_relation_graph(references, bound)])
         graph = RelationGraph(references=references, bound=bound, tokenizer=reader.tokenizer)
         return io.NodeOutput(graph, host_prompt(bound.prompt), picture, ui=ui.PreviewImage(picture, cls=cls))
@@ -104,15 +119,27 @@ class EncodeReferences(io.ComfyNode):
                 GraphSocket.Input("graph", tooltip="From LumosX Relation Graph."),
                 io.Vae.Input("vae", tooltip="Wan2.1's VAE (wan_2.1_vae)."),
                 io.Int.Input(
-                    "width", default=832, min=16, max=4096, step=16,
+                    "width",
+                    default=832,
+                    min=16,
+                    max=4096,
+                    step=16,
                     tooltip="Width of the video, pixels, a multiple of 16. Released weights: 832. Nano: 96.",
                 ),
                 io.Int.Input(
-                    "height", default=480, min=16, max=4096, step=16,
+                    "height",
+                    default=480,
+                    min=16,
+                    max=4096,
+                    step=16,
                     tooltip="Height of the video, pixels, a multiple of 16. Released weights: 480. Nano: 80.",
                 ),
                 io.Int.Input(
-                    "length", default=81, min=1, max=1001, step=4,
+                    "length",
+                    default=81,
+                    min=1,
+                    max=1001,
+                    step=4,
                     tooltip="Frames of the video, 4n + 1. Released weights: 81 (5 s at 16 fps). Nano: 17.",
                 ),
             ],
@@ -121,7 +148,7 @@ class EncodeReferences(io.ComfyNode):
                 io.Latent.Output(display_name="latent", tooltip="An empty latent of this size, for the sampler."),
             ],
             **search_aliases("reference latents", "wan reference"),
-        )  # fmt: skip
+        )
 
     @classmethod
     def execute(cls, graph: RelationGraph, vae: Any, width: int, height: int, length: int) -> io.NodeOutput:

@@ -37,9 +37,9 @@ def find_pack(roots: Sequence[Path], pack: str) -> tuple[Path, Path]:
         if folder := _model_folder(root, pack):
             return root, folder
     raise InputError(
-        f"there is no face detector in {roots[0] / 'models' / pack}; get {pack}.zip from \"Model Zoo\" in the readme of "
-        "InsightFace (github.com/deepinsight/insightface) and unpack its .onnx files there, or choose crop \"box\" or "
-        "\"already cropped\". InsightFace's models are for non-commercial research use only"
+        f'there is no face detector in {roots[0] / "models" / pack}; get {pack}.zip from "Model Zoo" in the readme of '
+        'InsightFace (github.com/deepinsight/insightface) and unpack its .onnx files there, or choose crop "box" or '
+        '"already cropped". InsightFace\'s models are for non-commercial research use only'
     )
 
 
@@ -60,7 +60,7 @@ def load_detector(root: Path, folder: Path) -> Any:
     except ImportError as error:
         raise InputError(
             f"finding faces needs the packages insightface and onnxruntime ({error}); install them into ComfyUI's Python with "
-            "'pip install insightface onnxruntime', or choose crop \"box\" or \"already cropped\""
+            '\'pip install insightface onnxruntime\', or choose crop "box" or "already cropped"'
         ) from error
     try:
         detector = FaceAnalysis(

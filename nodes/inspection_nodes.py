@@ -34,7 +34,8 @@ class Inspect(io.ComfyNode):
                 GraphSocket.Input("graph", tooltip="From LumosX Relation Graph."),
                 ReferencesSocket.Input("references", tooltip="From LumosX Encode References, of the same graph."),
                 AttentionSocket.Input(
-                    "attention", optional=True,
+                    "attention",
+                    optional=True,
                     tooltip="From LumosX Sampler or LumosX Apply with record_attention on. After LumosX Apply, connect frames "
                     "too: they make this node wait for the sampling.",
                 ),
@@ -43,13 +44,16 @@ class Inspect(io.ComfyNode):
             outputs=[io.Image.Output(display_name="picture", tooltip="Masks on top, attention below.")],
             is_output_node=True,
             **search_aliases("attention map", "mask", "debug"),
-        )  # fmt: skip
+        )
 
     @classmethod
     def execute(
-        cls, graph: RelationGraph, references: EncodedReferences, attention: AttentionRecord | None = None,
+        cls,
+        graph: RelationGraph,
+        references: EncodedReferences,
+        attention: AttentionRecord | None = None,
         frames: torch.Tensor | None = None,
-    ) -> io.NodeOutput:  # fmt: skip
+    ) -> io.NodeOutput:
         """An IMAGE of one picture. Raises InputError if the inputs come from different graphs or runs."""
         pictures = [_masks(graph, references, None if attention is None else attention.layout)]
         if attention is not None:

@@ -38,7 +38,7 @@ class Nano(io.ComfyNode):
                 io.Vae.Output(display_name="vae", tooltip="For LumosX Encode References and VAE Decode."),
             ],
             **search_aliases("tiny model", "demo"),
-        )  # fmt: skip
+        )
 
     @classmethod
     def execute(cls) -> io.NodeOutput:
@@ -60,7 +60,8 @@ class SampleFolder(io.ComfyNode):
             "ComfyUI's input/lumosx/. Connect all outputs to LumosX Relation Graph; what a sample has not is skipped there.",
             inputs=[
                 io.Combo.Input(
-                    "sample", options=list(sample_folders()),
+                    "sample",
+                    options=list(sample_folders()),
                     tooltip="The embedded samples of the puppet world, and your folders: input/lumosx/<name>/caption.txt, "
                     "subjects/1/face_<name>.png, subjects/1/<attribute>.png, objects/<phrase>.png, background/<phrase>.png.",
                 )
@@ -77,7 +78,7 @@ class SampleFolder(io.ComfyNode):
             ],
             is_output_node=True,
             **search_aliases("example", "load sample", "reference folder"),
-        )  # fmt: skip
+        )
 
     @classmethod
     def execute(cls, sample: str) -> io.NodeOutput:
@@ -103,8 +104,9 @@ def _filled(items: tuple, count: int) -> list[Any]:
 
 def _check_counts(name: str, sample: Sample) -> None:
     for what, items, most in (
-        ("subjects", sample.references.subjects, SUBJECTS), ("objects", sample.references.objects, OBJECTS)
-    ):  # fmt: skip
+        ("subjects", sample.references.subjects, SUBJECTS),
+        ("objects", sample.references.objects, OBJECTS),
+    ):
         if len(items) > most:
             raise InputError(
                 f"the sample {name!r} has {len(items)} {what}, this node has outputs for {most}; load the pictures with Load "

@@ -44,26 +44,34 @@ def _phrase_inputs() -> list[io.Input]:
     """The optional inputs that say how a prompt names a reference."""
     return [
         io.String.Input(
-            "tag", default="", optional=True,
+            "tag",
+            default="",
+            optional=True,
             tooltip="Short name for tags in the prompt: a subject tagged anna is written @anna, its attribute tagged hat "
             "@anna.hat. Letters, digits and underscores; may stay empty.",
         ),
         io.Int.Input(
-            "occurrence", default=0, min=0, max=1000, optional=True,
+            "occurrence",
+            default=0,
+            min=0,
+            max=1000,
+            optional=True,
             tooltip="Which place in the prompt is meant if the words stand there several times: 1 is the first. 0: not said.",
         ),
-    ]  # fmt: skip
+    ]
 
 
 def _mask_inputs(tooltip: str) -> list[io.Input]:
     return [
         io.Mask.Input("mask", optional=True, tooltip=tooltip),
         io.Boolean.Input(
-            "invert_mask", default=False, optional=True,
+            "invert_mask",
+            default=False,
+            optional=True,
             tooltip="Keep what is outside the mask. Switch it on for Load Image's mask of a transparent picture, which "
             "marks what is transparent.",
         ),
-    ]  # fmt: skip
+    ]
 
 
 def _margin_input(default: float, tooltip: str) -> io.Input:
@@ -90,22 +98,31 @@ class FaceReferenceNode(io.ComfyNode):
             inputs=[
                 io.Image.Input("image", tooltip="A picture of the person; a batch is several views of the same person."),
                 io.Combo.Input(
-                    "crop", options=list(CROPS), default="detect",
+                    "crop",
+                    options=list(CROPS),
+                    default="detect",
                     tooltip="detect: find the face (needs insightface and its model files). box: around the connected boxes or "
                     "mask. already cropped: the picture as it is. A connected box or mask is also used with detect.",
                 ),
                 io.Combo.Input(
-                    "choice", options=list(face_detection.CHOICES), default="largest",
+                    "choice",
+                    options=list(face_detection.CHOICES),
+                    default="largest",
                     tooltip="Which one is meant where several faces are found: the largest, the one with this index from left "
                     "to right, or the one at the point x, y.",
                 ),
                 io.Int.Input("index", default=1, min=1, max=100, tooltip="For left to right: 1 is the leftmost face."),
                 io.Int.Input("x", default=0, min=0, max=LARGEST_SIDE, tooltip="For at point: pixels from the left edge."),
                 io.Int.Input("y", default=0, min=0, max=LARGEST_SIDE, tooltip="For at point: pixels from the top edge."),
-                _margin_input(0.3, "How much is added around the face on every side, as a part of the face's longer side. "
-                              "LumosX was trained on crops with the hair and some surroundings."),
+                _margin_input(
+                    0.3,
+                    "How much is added around the face on every side, as a part of the face's longer side. "
+                    "LumosX was trained on crops with the hair and some surroundings.",
+                ),
                 io.Combo.Input(
-                    "pack", options=packs, default=packs[0],
+                    "pack",
+                    options=packs,
+                    default=packs[0],
                     tooltip="For detect: the insightface model pack in models/insightface/models. Its models are for "
                     "non-commercial use; nothing is downloaded.",
                 ),
@@ -118,13 +135,22 @@ class FaceReferenceNode(io.ComfyNode):
                 io.String.Output(display_name="text", tooltip="What was taken from each picture."),
             ],
             **search_aliases("face crop", "identity", "insightface", "person reference"),
-        )  # fmt: skip
+        )
 
     @classmethod
     def execute(
-        cls, image: torch.Tensor, crop: str, choice: str, index: int, x: int, y: int, margin: float, pack: str,
-        bboxes: object = None, mask: torch.Tensor | None = None,
-    ) -> io.NodeOutput:  # fmt: skip
+        cls,
+        image: torch.Tensor,
+        crop: str,
+        choice: str,
+        index: int,
+        x: int,
+        y: int,
+        margin: float,
+        pack: str,
+        bboxes: object = None,
+        mask: torch.Tensor | None = None,
+    ) -> io.NodeOutput:
         """A `FaceReference` with one view for each image, the crops [B, H, W, 3], and a line of text for each.
 
         Raises InputError if a view shows no face, or not the one that was asked for, if the detector's files are missing,
@@ -132,15 +158,17 @@ class FaceReferenceNode(io.ComfyNode):
         """
         pictures = [rgb_on_white(picture) for picture in pictures_of(image)]
         if crop == "already cropped" and (bboxes is not None or mask is not None):
-            raise InputError("crop is \"already cropped\", but a box or mask is connected; choose \"box\", or disconnect it")
+            raise InputError('crop is "already cropped", but a box or mask is connected; choose "box", or disconnect it')
         crops, lines = pictures, [f"view {number}: as it is" for number in range(1, len(pictures) + 1)]
         if crop != "already cropped":
             places = _face_boxes(pictures, crop, pack, bboxes, mask)
             crops, lines = [], []
             for number, (picture, boxes) in enumerate(zip(pictures, places, strict=True), start=1):
                 if not boxes:
-                    raise InputError(f"view {number}: no face found; use a picture that shows the face larger and from the "
-                                     "front, connect a box or a mask, or crop it yourself and choose \"already cropped\"")
+                    raise InputError(
+                        f"view {number}: no face found; use a picture that shows the face larger and from the "
+                        'front, connect a box or a mask, or crop it yourself and choose "already cropped"'
+                    )
                 chosen = face_detection.choose(boxes, choice, index=index, point=(x, y))
                 square = square_around(inside_picture(chosen, picture), picture, margin)
                 crops.append(picture.crop(square))
@@ -160,7 +188,7 @@ def _face_boxes(
     if mask is not None:
         return [[mask_box(each)] for each in masks_of(mask, pictures)]
     if crop == "box":
-        raise InputError("crop is \"box\", but neither a box nor a mask is connected; connect one, or choose \"detect\"")
+        raise InputError('crop is "box", but neither a box nor a mask is connected; connect one, or choose "detect"')
     detector = face_detection.load_detector(*face_detection.find_pack(comfy_folders.insightface_folders(), pack))
     return [face_detection.detect_faces(detector, picture) for picture in pictures]
 
@@ -180,30 +208,41 @@ class AttributeReferenceNode(io.ComfyNode):
             inputs=[
                 io.Image.Input("image", tooltip="A picture that shows the thing. Its alpha channel is used if it has one."),
                 io.String.Input(
-                    "phrase", default="", placeholder="red hat",
+                    "phrase",
+                    default="",
+                    placeholder="red hat",
                     tooltip="The words that stand for it in the prompt, exactly as they are written there.",
                 ),
                 io.Combo.Input(
-                    "cut_out", options=list(CUTS), default="mask",
+                    "cut_out",
+                    options=list(CUTS),
+                    default="mask",
                     tooltip="mask: by the connected mask. segment: by Segment Anything, with a box or points. already cut "
                     "out: on white already, or with an alpha channel.",
                 ),
                 io.String.Input(
-                    "box", default="", placeholder="left, top, right, bottom",
+                    "box",
+                    default="",
+                    placeholder="left, top, right, bottom",
                     tooltip="For segment: a box around the thing in pixels of the image, as left, top, right, bottom.",
                 ),
                 io.String.Input(
-                    "points", default="", placeholder="x, y; x, y",
+                    "points",
+                    default="",
+                    placeholder="x, y; x, y",
                     tooltip="For segment: points on the thing in pixels of the image, as x, y; x, y. Alone or with one box.",
                 ),
                 io.Combo.Input(
-                    "sam", options=files, default=files[0],
+                    "sam",
+                    options=files,
+                    default=files[0],
                     tooltip="For segment: a Segment Anything file (sam_vit_b, sam_vit_l or sam_vit_h) in models/sams.",
                 ),
                 _margin_input(0.05, "How much white is left around the thing on every side, as a part of its longer side."),
                 *_mask_inputs("For mask: white where the thing is, as large as the image."),
-                _boxes_input("For segment: boxes around the thing from a detector, instead of the text; several are cut out "
-                             "together."),
+                _boxes_input(
+                    "For segment: boxes around the thing from a detector, instead of the text; several are cut out together."
+                ),
                 *_phrase_inputs(),
             ],
             outputs=[
@@ -211,14 +250,24 @@ class AttributeReferenceNode(io.ComfyNode):
                 io.Image.Output(display_name="image", tooltip="The cut-out on white, as the model gets it."),
             ],
             **search_aliases("clothing", "cut out", "segment anything", "sam", "garment reference"),
-        )  # fmt: skip
+        )
 
     @classmethod
     def execute(
-        cls, image: torch.Tensor, phrase: str, cut_out: str, box: str, points: str, sam: str, margin: float,
-        mask: torch.Tensor | None = None, invert_mask: bool = False, bboxes: object = None, tag: str = "",
+        cls,
+        image: torch.Tensor,
+        phrase: str,
+        cut_out: str,
+        box: str,
+        points: str,
+        sam: str,
+        margin: float,
+        mask: torch.Tensor | None = None,
+        invert_mask: bool = False,
+        bboxes: object = None,
+        tag: str = "",
         occurrence: int = 0,
-    ) -> io.NodeOutput:  # fmt: skip
+    ) -> io.NodeOutput:
         """An `Attribute` and its picture [1, H, W, 3].
 
         Raises InputError for a batch, an empty phrase or mask, inputs that contradict `cut_out`, a missing Segment Anything
@@ -245,9 +294,7 @@ def _masked(picture: Image.Image, mask: torch.Tensor, invert: bool, margin: floa
     return cut_by_mask(picture, masks_of(mask, [picture], invert=invert)[0], margin)
 
 
-def _segmented(
-    picture: Image.Image, box: str, points: str, bboxes: object, file: Path, margin: float
-) -> Image.Image:
+def _segmented(picture: Image.Image, box: str, points: str, bboxes: object, file: Path, margin: float) -> Image.Image:
     """The picture cut out by Segment Anything."""
     if box.strip() and bboxes is not None:
         raise InputError("bboxes are connected and the input box is filled in; clear one of the two")
@@ -275,7 +322,9 @@ class SceneReferenceNode(io.ComfyNode):
             inputs=[
                 io.Image.Input("image", tooltip="An object on white or with a mask; a background as a whole picture."),
                 io.String.Input(
-                    "phrase", default="", placeholder="a quiet street",
+                    "phrase",
+                    default="",
+                    placeholder="a quiet street",
                     tooltip="The words that stand for it in the prompt, exactly as they are written there.",
                 ),
                 _margin_input(0.05, "With a mask: how much white is left around the object, as a part of its longer side."),
@@ -287,13 +336,19 @@ class SceneReferenceNode(io.ComfyNode):
                 io.Image.Output(display_name="image", tooltip="The picture as the model gets it."),
             ],
             **search_aliases("object reference", "background reference"),
-        )  # fmt: skip
+        )
 
     @classmethod
     def execute(
-        cls, image: torch.Tensor, phrase: str, margin: float, mask: torch.Tensor | None = None, invert_mask: bool = False,
-        tag: str = "", occurrence: int = 0,
-    ) -> io.NodeOutput:  # fmt: skip
+        cls,
+        image: torch.Tensor,
+        phrase: str,
+        margin: float,
+        mask: torch.Tensor | None = None,
+        invert_mask: bool = False,
+        tag: str = "",
+        occurrence: int = 0,
+    ) -> io.NodeOutput:
         """A `SceneReference` and its picture [1, H, W, 3]. Raises InputError for a batch, and an empty phrase or mask."""
         picture = one_picture(image)
         picture = rgb_on_white(picture) if mask is None else _masked(picture, mask, invert_mask, margin)
@@ -315,16 +370,20 @@ class SubjectNode(io.ComfyNode):
             description="Binds a face and attributes to one person of the prompt.",
             inputs=[
                 io.String.Input(
-                    "name", default="", placeholder="man",
+                    "name",
+                    default="",
+                    placeholder="man",
                     tooltip="The words that stand for the person in the prompt, such as man or the young woman. Only a subject "
                     "without a face may do without.",
                 ),
                 Face.Input("face", optional=True, tooltip="From LumosX Face Reference."),
                 io.Autogrow.Input(
-                    "attributes", optional=True,
+                    "attributes",
+                    optional=True,
                     template=io.Autogrow.TemplateNames(
                         AttributeSocket.Input("attribute", tooltip="From LumosX Attribute Reference."),
-                        names=[f"attribute_{number}" for number in range(1, MAX_ATTRIBUTES + 1)], min=0,
+                        names=[f"attribute_{number}" for number in range(1, MAX_ATTRIBUTES + 1)],
+                        min=0,
                     ),
                     tooltip="What belongs to this person: from LumosX Attribute Reference. LumosX was trained with up to 3.",
                 ),
@@ -332,17 +391,27 @@ class SubjectNode(io.ComfyNode):
             ],
             outputs=[SubjectSocket.Output(display_name="subject", tooltip="For LumosX Relation Graph.")],
             **search_aliases("person", "identity", "character"),
-        )  # fmt: skip
+        )
 
     @classmethod
     def execute(
-        cls, name: str, face: FaceReference | None = None, attributes: io.Autogrow.Type | None = None, tag: str = "",
+        cls,
+        name: str,
+        face: FaceReference | None = None,
+        attributes: io.Autogrow.Type | None = None,
+        tag: str = "",
         occurrence: int = 0,
-    ) -> io.NodeOutput:  # fmt: skip
+    ) -> io.NodeOutput:
         """A `Subject`; attributes in the order of their sockets. Raises InputError as `Subject` does."""
         views = face.views if face else ()
         connected = tuple(item for item in (attributes or {}).values() if item is not None)
-        return io.NodeOutput(Subject(
-            name=name, face=views[0] if views else None, more_views=views[1:], attributes=connected, tag=_tag(tag),
-            occurrence=occurrence or None,
-        ))  # fmt: skip
+        return io.NodeOutput(
+            Subject(
+                name=name,
+                face=views[0] if views else None,
+                more_views=views[1:],
+                attributes=connected,
+                tag=_tag(tag),
+                occurrence=occurrence or None,
+            )
+        )

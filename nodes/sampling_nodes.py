@@ -28,13 +28,17 @@ class Scheduler(io.ComfyNode):
             inputs=[
                 io.Int.Input("steps", default=50, min=1, max=1000, tooltip="Sampling steps. Published: 50."),
                 io.Float.Input(
-                    "shift", default=8.0, min=0.01, max=100.0, step=0.1,
+                    "shift",
+                    default=8.0,
+                    min=0.01,
+                    max=100.0,
+                    step=0.1,
                     tooltip="Higher: more steps at high noise, where it is decided who wears what. 8 for the released "
                     "1.3B weights, 3 for the nano model. It replaces ModelSamplingSD3's shift.",
                 ),
             ],
             outputs=[io.Sigmas.Output(display_name="sigmas", tooltip="steps + 1 noise levels, from 1 down to 0.")],
-        )  # fmt: skip
+        )
 
     @classmethod
     def execute(cls, steps: int, shift: float) -> io.NodeOutput:
@@ -56,13 +60,15 @@ class Solver(io.ComfyNode):
             "one and gives worse results with this kind of model.",
             inputs=[
                 io.Combo.Input(
-                    "solver", options=list(SOLVERS), default="dpmpp_2m",
+                    "solver",
+                    options=list(SOLVERS),
+                    default="dpmpp_2m",
                     tooltip="dpmpp_2m: DPM-Solver++ (2M) for flow models, as published. unipc: often as good in fewer "
                     "steps. euler: the plain one.",
                 )
             ],
             outputs=[io.Sampler.Output(display_name="sampler", tooltip="For SamplerCustom's sampler input.")],
-        )  # fmt: skip
+        )
 
     @classmethod
     def execute(cls, solver: str) -> io.NodeOutput:
@@ -94,22 +100,36 @@ class Apply(io.ComfyNode):
                 ),
             ],
             **search_aliases("patch model", "reference"),
-        )  # fmt: skip
+        )
 
     @classmethod
     def execute(
-        cls, model: Any, references: EncodedReferences, causal_self_attention_mask: bool = True,
-        relational_positions: bool = True, ratio: float = 0.5, pool_layout: str = "released", negative_spans: str = "positive",
-        start_percent: float = 0.0, end_percent: float = 1.0, attention: str = "host", record_attention: bool = False,
+        cls,
+        model: Any,
+        references: EncodedReferences,
+        causal_self_attention_mask: bool = True,
+        relational_positions: bool = True,
+        ratio: float = 0.5,
+        pool_layout: str = "released",
+        negative_spans: str = "positive",
+        start_percent: float = 0.0,
+        end_percent: float = 1.0,
+        attention: str = "host",
+        record_attention: bool = False,
         negative_references: str = "kept",
-    ) -> io.NodeOutput:  # fmt: skip
+    ) -> io.NodeOutput:
         """A MODEL, and an `AttentionRecord` or None. Raises InputError for other models and for a second set of references."""
         options = RelationalOptions(
-            causal_self_attention_mask=causal_self_attention_mask, relational_positions=relational_positions, ratio=ratio,
-            pool_layout="aligned" if pool_layout == "aligned" else "released", negative_levels=negative_spans == "positive",
-            negative_references=negative_references == "kept", start_percent=start_percent, end_percent=end_percent,
+            causal_self_attention_mask=causal_self_attention_mask,
+            relational_positions=relational_positions,
+            ratio=ratio,
+            pool_layout="aligned" if pool_layout == "aligned" else "released",
+            negative_levels=negative_spans == "positive",
+            negative_references=negative_references == "kept",
+            start_percent=start_percent,
+            end_percent=end_percent,
             attention=attention,
-        )  # fmt: skip
+        )
         record = AttentionRecord() if record_attention else None
         return io.NodeOutput(apply_relations(model, references, options, record), record)
 
@@ -129,28 +149,43 @@ class Sampler(io.ComfyNode):
                 io.Model.Input("model", tooltip="LumosX 1.3B weights, loaded as a diffusion model, or the nano model."),
                 ReferencesSocket.Input("references", tooltip="From LumosX Encode References."),
                 io.Conditioning.Input(
-                    "positive", tooltip="CLIP Text Encode of the prompt that LumosX Relation Graph gives out: of no other, or "
+                    "positive",
+                    tooltip="CLIP Text Encode of the prompt that LumosX Relation Graph gives out: of no other, or "
                     "the words that subjects own are not where they were found.",
                 ),
                 io.Conditioning.Input("negative", tooltip="CLIP Text Encode of what should not be seen; may be empty text."),
                 io.Latent.Input("latent", tooltip="From LumosX Encode References. A batch gives several videos."),
                 io.Int.Input(
-                    "seed", default=0, min=0, max=0xFFFFFFFFFFFFFFFF, control_after_generate=True,
+                    "seed",
+                    default=0,
+                    min=0,
+                    max=0xFFFFFFFFFFFFFFFF,
+                    control_after_generate=True,
                     tooltip="Another seed gives another video; the same one gives the same again.",
                 ),
                 io.Int.Input("steps", default=50, min=1, max=1000, tooltip="Released weights: 50. Nano: 16."),
                 io.Float.Input(
-                    "cfg", default=6.0, min=1.0, max=30.0, step=0.1,
+                    "cfg",
+                    default=6.0,
+                    min=1.0,
+                    max=30.0,
+                    step=0.1,
                     tooltip="How strictly the prompt is followed. Released weights: 6. Nano: 3. 1 leaves the negative prompt "
                     "out and takes half the time.",
                 ),
                 io.Float.Input(
-                    "shift", default=8.0, min=0.01, max=100.0, step=0.1,
+                    "shift",
+                    default=8.0,
+                    min=0.01,
+                    max=100.0,
+                    step=0.1,
                     tooltip="Higher: more steps at high noise, where it is decided who wears what. Released weights: 8. "
                     "Nano: 3. It replaces the model's own and ModelSamplingSD3's.",
                 ),
                 io.Combo.Input(
-                    "solver", options=list(SOLVERS), default="dpmpp_2m",
+                    "solver",
+                    options=list(SOLVERS),
+                    default="dpmpp_2m",
                     tooltip="dpmpp_2m: as published. unipc: often as good in fewer steps. euler: the plain one.",
                 ),
                 *_relation_inputs(),
@@ -160,28 +195,60 @@ class Sampler(io.ComfyNode):
                 AttentionSocket.Output(display_name="attention record", tooltip="With record_attention: for LumosX Inspect."),
             ],
             **search_aliases("multi subject video", "ksampler"),
-        )  # fmt: skip
+        )
 
     @classmethod
     def execute(
-        cls, model: Any, references: EncodedReferences, positive: Any, negative: Any, latent: dict, seed: int, steps: int,
-        cfg: float, shift: float, solver: str, causal_self_attention_mask: bool = True, relational_positions: bool = True,
-        ratio: float = 0.5, pool_layout: str = "released", negative_spans: str = "positive", start_percent: float = 0.0,
-        end_percent: float = 1.0, attention: str = "host", record_attention: bool = False,
+        cls,
+        model: Any,
+        references: EncodedReferences,
+        positive: Any,
+        negative: Any,
+        latent: dict,
+        seed: int,
+        steps: int,
+        cfg: float,
+        shift: float,
+        solver: str,
+        causal_self_attention_mask: bool = True,
+        relational_positions: bool = True,
+        ratio: float = 0.5,
+        pool_layout: str = "released",
+        negative_spans: str = "positive",
+        start_percent: float = 0.0,
+        end_percent: float = 1.0,
+        attention: str = "host",
+        record_attention: bool = False,
         negative_references: str = "kept",
-    ) -> io.NodeOutput:  # fmt: skip
+    ) -> io.NodeOutput:
         """A LATENT of clean samples, and an `AttentionRecord` or None. Raises InputError as LumosX Apply does, for a latent
         that is not of the references' size, and for a prompt that is not the graph's."""
         check_latent(latent, references)
         check_prompt(positive, references)
         patched, record = Apply.execute(
-            with_shift(model, shift), references, causal_self_attention_mask, relational_positions, ratio, pool_layout,
-            negative_spans, start_percent, end_percent, attention, record_attention, negative_references,
-        ).args  # fmt: skip
+            with_shift(model, shift),
+            references,
+            causal_self_attention_mask,
+            relational_positions,
+            ratio,
+            pool_layout,
+            negative_spans,
+            start_percent,
+            end_percent,
+            attention,
+            record_attention,
+            negative_references,
+        ).args
         out = sample_latent(
-            patched, latent, positive, negative,
-            sampler=host_sampler(SOLVERS[solver]), sigmas=flow_sigmas(steps, shift), cfg=cfg, seed=seed,
-        )  # fmt: skip
+            patched,
+            latent,
+            positive,
+            negative,
+            sampler=host_sampler(SOLVERS[solver]),
+            sigmas=flow_sigmas(steps, shift),
+            cfg=cfg,
+            seed=seed,
+        )
         return io.NodeOutput(out, record)
 
 
@@ -189,46 +256,79 @@ def _relation_inputs() -> list[io.Input]:
     """The switches of the method; left alone they are the published one."""
     return [
         io.Boolean.Input(
-            "causal_self_attention_mask", default=True, optional=True,
+            "causal_self_attention_mask",
+            default=True,
+            optional=True,
             tooltip="References look only at their own subject. Off: everything looks at everything, and people blend.",
         ),
         io.Boolean.Input(
-            "relational_positions", default=True, optional=True,
+            "relational_positions",
+            default=True,
+            optional=True,
             tooltip="The pictures of one subject share a place in time. Off: every picture has its own.",
         ),
         io.Float.Input(
-            "ratio", default=0.5, min=0.0, max=2.0, step=0.05, optional=True,
+            "ratio",
+            default=0.5,
+            min=0.0,
+            max=2.0,
+            step=0.05,
+            optional=True,
             tooltip="How strongly pictures are drawn to their own words and kept from others'. Published: 0.5; 0 is off.",
         ),
         io.Combo.Input(
-            "pool_layout", options=["released", "aligned"], default="released", optional=True,
+            "pool_layout",
+            options=["released", "aligned"],
+            default="released",
+            optional=True,
             tooltip="released: as the published weights were trained. aligned: every place reads its own score.",
         ),
         io.Combo.Input(
-            "negative_spans", options=["positive", "none"], default="positive", optional=True,
+            "negative_spans",
+            options=["positive", "none"],
+            default="positive",
+            optional=True,
             tooltip="positive: the negative prompt's pass keeps the places of the prompt's words, as published. none: it has "
             "no such places.",
         ),
         io.Float.Input(
-            "start_percent", default=0.0, min=0.0, max=1.0, step=0.01, optional=True,
+            "start_percent",
+            default=0.0,
+            min=0.0,
+            max=1.0,
+            step=0.01,
+            optional=True,
             tooltip="From which part of the sampling on the references are there.",
         ),
         io.Float.Input(
-            "end_percent", default=1.0, min=0.0, max=1.0, step=0.01, optional=True,
+            "end_percent",
+            default=1.0,
+            min=0.0,
+            max=1.0,
+            step=0.01,
+            optional=True,
             tooltip="Until which part of the sampling they are there; after it the model sees text alone.",
         ),
         io.Combo.Input(
-            "attention", options=["host", "sage", "sdpa"], default="host", optional=True,
+            "attention",
+            options=["host", "sage", "sdpa"],
+            default="host",
+            optional=True,
             tooltip="host: what ComfyUI was started with. sage: SageAttention, if it is installed. sdpa: PyTorch's own.",
         ),
         io.Boolean.Input(
-            "record_attention", default=False, optional=True,
+            "record_attention",
+            default=False,
+            optional=True,
             tooltip="Record where the video looks at each subject's references, for LumosX Inspect. Costs a few percent "
             "more time.",
         ),
         io.Combo.Input(
-            "negative_references", options=["kept", "blank"], default="kept", optional=True,
+            "negative_references",
+            options=["kept", "blank"],
+            default="kept",
+            optional=True,
             tooltip="kept: the negative prompt's pass sees the references, as published. blank: it sees blank ones, so that "
             "cfg strengthens what the references show too; for weights trained for that, as the nano model is.",
         ),
-    ]  # fmt: skip
+    ]

@@ -21,7 +21,7 @@ _NUMBER = r"\s*(-?\d+(?:\.\d+)?)\s*"
 
 
 def parse_box(text: str) -> Box | None:
-    """"x,y,x,y" (left, top, right, bottom in pixels) as a box; None for an empty text. Raises InputError for anything else."""
+    """ "x,y,x,y" (left, top, right, bottom in pixels) as a box; None for an empty text. Raises InputError for anything else."""
     if not text.strip():
         return None
     match = re.fullmatch(",".join([_NUMBER] * 4), text)
@@ -34,7 +34,7 @@ def parse_box(text: str) -> Box | None:
 
 
 def parse_points(text: str) -> list[Point]:
-    """"x,y; x,y" in pixels as points. Raises InputError for anything else."""
+    """ "x,y; x,y" in pixels as points. Raises InputError for anything else."""
     matches = [re.fullmatch(f"{_NUMBER},{_NUMBER}", part) for part in text.split(";") if part.strip()]
     if not all(matches):
         raise InputError(f"the points {text!r} are not understood, expected pairs of numbers like 120,80; 64,200")

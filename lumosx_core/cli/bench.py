@@ -53,12 +53,20 @@ def run(options: argparse.Namespace) -> int:
     layout = TokenLayout(options.frames, height, width, kinds=tuple(kinds), subjects=tuple(subjects))
     with ProgressBars() as progress:
         report = measure_attention(
-            layout, heads=options.heads, head_dim=options.head_dim, text_len=options.text_len, backend=backend,
-            device=options.device, dtype=dtype, repeats=options.repeats,
+            layout,
+            heads=options.heads,
+            head_dim=options.head_dim,
+            text_len=options.text_len,
+            backend=backend,
+            device=options.device,
+            dtype=dtype,
+            repeats=options.repeats,
             progress=lambda done, total: progress("rounds", done, total),
-        )  # fmt: skip
-    print(f"{report['tokens']} tokens, {report['references']} references, {options.heads} heads of {options.head_dim}, "
-          f"{options.dtype}, {backend.name} on {report['device']}, torch {report['torch']}")  # fmt: skip
+        )
+    print(
+        f"{report['tokens']} tokens, {report['references']} references, {options.heads} heads of {options.head_dim}, "
+        f"{options.dtype}, {backend.name} on {report['device']}, torch {report['torch']}"
+    )
     for kind in ("self", "cross"):
         print(f"{kind}-attention{'':8}{'seconds':>10}{'of plain':>10}" + (f"{'peak MiB':>10}" if report["memory"] else ""))
         for name, row in report[kind].items():

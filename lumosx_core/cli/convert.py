@@ -21,8 +21,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("source", type=Path, metavar="SOURCE", help="the released file or folder")
     parser.add_argument("folder", type=Path, metavar="FOLDER", help="the model folder to fill")
     parser.add_argument("--entry", default="ema", choices=("ema", "model"), help="which weights, where both are stored")
-    parser.add_argument("--storage", choices=("fp32", "bf16", "fp16", "fp8_e4m3fn"),
-                        help="type on disk (default: bf16; the vae fp32)")  # fmt: skip
+    parser.add_argument(
+        "--storage", choices=("fp32", "bf16", "fp16", "fp8_e4m3fn"), help="type on disk (default: bf16; the vae fp32)"
+    )
     parser.add_argument("--tokenizer", type=Path, help="spiece.model or tokenizer.json to put into the folder")
 
 

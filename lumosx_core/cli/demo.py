@@ -34,9 +34,14 @@ def run(options: argparse.Namespace) -> int:
     pipeline = load_pipeline()
     with ProgressBars() as progress:
         files = generate(
-            pipeline, sample, default_config(pipeline.defaults), options.out, seeds=(options.seed,),
-            name=options.sample, progress=progress,
-        )[0]  # fmt: skip
+            pipeline,
+            sample,
+            default_config(pipeline.defaults),
+            options.out,
+            seeds=(options.seed,),
+            name=options.sample,
+            progress=progress,
+        )[0]
     step = pipeline.defaults.enlarge
     frames, _ = read_video(files.video)
     score = score_clip(frames[:, step // 2 :: step, step // 2 :: step], read_truth(folder))

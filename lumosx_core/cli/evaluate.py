@@ -37,10 +37,14 @@ def run(options: argparse.Namespace) -> int:
         raise InputError(f"{model} is no model folder: it has no transformer.safetensors")
     with ProgressBars() as progress:
         report = evaluate_puppets(
-            model, writable_folder(options.out), count=options.count, seed=options.seed,
-            workers=options.workers or os.cpu_count() or 1, changes=chosen_changes(options),
+            model,
+            writable_folder(options.out),
+            count=options.count,
+            seed=options.seed,
+            workers=options.workers or os.cpu_count() or 1,
+            changes=chosen_changes(options),
             progress=lambda done, total: progress("cases", done, total),
-        )  # fmt: skip
+        )
     print(f"{'':22}{'cases':>7}{'binding':>10}{'swapped':>10}{'wrong':>10}{'identity':>10}")
     for name, row in report.items():
         if name != "settings":

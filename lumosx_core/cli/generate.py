@@ -21,8 +21,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--dtype", default="fp32", choices=("fp32", "bf16", "fp16"), help="of the weights in memory")
     parser.add_argument("--seed", type=int, nargs="+", default=[0], help="one video per seed")
     parser.add_argument("--png", action="store_true", help="write the frames as PNG files too")
-    parser.add_argument("--on-problem", default="error", choices=("error", "warn"),
-                        help="a phrase that is not in the prompt: stop, or go on without its words")  # fmt: skip
+    parser.add_argument(
+        "--on-problem",
+        default="error",
+        choices=("error", "warn"),
+        help="a phrase that is not in the prompt: stop, or go on without its words",
+    )
     add_sampling_arguments(parser)
 
 

@@ -40,8 +40,10 @@ def run(options: argparse.Namespace) -> int:
         owner = "" if reference.subject is None else f" of subject {reference.subject + 1}"
         words = ", ".join(f"{bound.prompt[a:b].strip()!r} at {a}" for a, b in spans) or "no words of the prompt"
         print(f"  {reference.kind}{owner} {reference.phrase!r}: {words}")
-    print(f"layout: {layout.frames} frames x {layout.height} x {layout.width} tokens, {len(layout.kinds)} references, "
-          f"{layout.seq_len} tokens in {1 + len(layout.groups)} blocks of self-attention")  # fmt: skip
+    print(
+        f"layout: {layout.frames} frames x {layout.height} x {layout.width} tokens, {len(layout.kinds)} references, "
+        f"{layout.seq_len} tokens in {1 + len(layout.groups)} blocks of self-attention"
+    )
     for problem in bound.problems:
         print(f"{'problem' if problem.is_error else 'note'}: {problem.message}")
     out = writable_folder(options.out)

@@ -39,9 +39,7 @@ def add_sampling_arguments(parser: argparse.ArgumentParser) -> None:
 
 def chosen_changes(options: argparse.Namespace) -> dict[str, Any]:
     """The fields of GenerationConfig that the user set."""
-    changes: dict[str, Any] = {
-        name: getattr(options, name) for name in FIELDS if getattr(options, name) is not None
-    }
+    changes: dict[str, Any] = {name: getattr(options, name) for name in FIELDS if getattr(options, name) is not None}
     if options.sequential_cfg:
         changes["cfg_batched"] = False
     if options.no_relational_positions:

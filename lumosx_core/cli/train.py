@@ -63,9 +63,15 @@ def _run_nano(options: argparse.Namespace) -> int:
     if options.clip_shards is not None:
         recipe = replace(recipe, clip_shards=options.clip_shards)
     folder = train_nano(
-        writable_folder(options.out), recipe, stages=tuple(options.stage or STAGES), workers=options.workers,
-        device=options.device, curves=options.curves, start_from=options.start_from, log=lambda line: print(line, flush=True),
-    )  # fmt: skip
+        writable_folder(options.out),
+        recipe,
+        stages=tuple(options.stage or STAGES),
+        workers=options.workers,
+        device=options.device,
+        curves=options.curves,
+        start_from=options.start_from,
+        log=lambda line: print(line, flush=True),
+    )
     if "export" in (options.stage or STAGES):
         print(f"model folder: {folder}")
     return 0
@@ -88,9 +94,13 @@ def _run_transformer(options: argparse.Namespace) -> int:
     check_device(options.device)
     out = writable_folder(options.out)
     config = TrainingConfig(
-        steps=options.steps, batch=options.batch, learning_rate=options.learning_rate, precision=options.precision,
-        gradient_checkpointing=options.preset.startswith("t2v"), seed=options.seed,
-    )  # fmt: skip
+        steps=options.steps,
+        batch=options.batch,
+        learning_rate=options.learning_rate,
+        precision=options.precision,
+        gradient_checkpointing=options.preset.startswith("t2v"),
+        seed=options.seed,
+    )
     initial = read_state_dict(options.initial)[0] if options.initial else None
     curves = tensorboard_curves(out / "curves") if options.curves else None
     with ProgressBars() as progress:
@@ -101,9 +111,14 @@ def _run_transformer(options: argparse.Namespace) -> int:
                 curves(step, figures)
 
         model = train(
-            config, PRESETS[options.preset], LatentDataset(options.data), out, device=options.device, initial=initial,
+            config,
+            PRESETS[options.preset],
+            LatentDataset(options.data),
+            out,
+            device=options.device,
+            initial=initial,
             on_step=on_step,
-        )  # fmt: skip
+        )
     target = save_transformer(out / "transformer.safetensors", model.state_dict(), model.config, storage="bf16")
     print(f"averaged weights: {target}")
     return 0

@@ -36,9 +36,15 @@ def run(options: argparse.Namespace) -> int:
         nonlocal failed
         failed += not check.passed
         records.append(
-            {"device": device, "backend": backend, "check": check.name, "deviation": check.deviation, "bar": check.bar,
-             "passed": check.passed}
-        )  # fmt: skip
+            {
+                "device": device,
+                "backend": backend,
+                "check": check.name,
+                "deviation": check.deviation,
+                "bar": check.bar,
+                "passed": check.passed,
+            }
+        )
         if not options.json:
             mark = "ok  " if check.passed else "FAIL"
             print(f"{mark} {device:5} {check.deviation:9.1e} of {check.bar:7.0e}  {check.name}")

@@ -60,9 +60,7 @@ def measure_attention(
         return F.scaled_dot_product_attention(q, k, v, attn_mask=bias).transpose(1, 2)
 
     def dense_cross() -> torch.Tensor:
-        rows = multilevel_bias(
-            q[:, layout.video_len :], text_k, levels, layout, ratio=RATIO, pool=POOL, pool_layout="released"
-        )
+        rows = multilevel_bias(q[:, layout.video_len :], text_k, levels, layout, ratio=RATIO, pool=POOL, pool_layout="released")
         return masked(q, text_k, text_v, F.pad(rows, (0, 0, layout.video_len, 0)).to(dtype))
 
     variants: dict[str, dict[str, Callable[[], torch.Tensor]]] = {
@@ -94,10 +92,18 @@ def measure_attention(
                 progress(turn + 1, repeats + 1)
     report: dict = {
         "device": torch.cuda.get_device_name(device) if cuda else f"cpu, {torch.get_num_threads()} threads",
-        "torch": torch.__version__, "backend": backend.name, "dtype": str(dtype), "tokens": layout.seq_len,
-        "video_tokens": layout.video_len, "references": len(layout.kinds), "heads": heads, "head_dim": head_dim,
-        "text_len": text_len, "repeats": repeats, "memory": cuda,
-    }  # fmt: skip
+        "torch": torch.__version__,
+        "backend": backend.name,
+        "dtype": str(dtype),
+        "tokens": layout.seq_len,
+        "video_tokens": layout.video_len,
+        "references": len(layout.kinds),
+        "heads": heads,
+        "head_dim": head_dim,
+        "text_len": text_len,
+        "repeats": repeats,
+        "memory": cuda,
+    }
     for kind, calls in variants.items():
         plain = statistics.median(times[kind, "plain"])
         report[kind] = {

@@ -103,15 +103,17 @@ def read_cases(folder: Path) -> tuple[TransformerConfig, list[GoldenCase]]:
     cases = []
     for name, case in record["cases"].items():
         references = tuple(
-            BoundReference(kind=r["kind"], subject=r["subject"], phrase=r["phrase"],
-                           token_spans=tuple(tuple(span) for span in r["token_spans"]))
+            BoundReference(
+                kind=r["kind"],
+                subject=r["subject"],
+                phrase=r["phrase"],
+                token_spans=tuple(tuple(span) for span in r["token_spans"]),
+            )
             for r in case["references"]
-        )  # fmt: skip
+        )
         own = {key.split("/")[1]: value for key, value in tensors.items() if key.startswith(f"{name}/")}
         cases.append(
-            GoldenCase(
-                name=name, timestep=case["timestep"], references=references, grid=tuple(case["grid"]), tensors=own
-            )
+            GoldenCase(name=name, timestep=case["timestep"], references=references, grid=tuple(case["grid"]), tensors=own)
         )
     return config, cases
 
@@ -144,10 +146,15 @@ def transformer_checks(folder: Path, device: str, attention: Attention | None) -
             if key not in case.tensors:
                 continue
             out = model(
-                case.tensors["latent"].to(device), torch.tensor([case.timestep], device=device),
-                case.tensors["context"].to(device), case.tensors["reference_latents"][None].to(device),
-                case.layout(**switches), levels, attention=attention, ratio=ratio,
-            )  # fmt: skip
+                case.tensors["latent"].to(device),
+                torch.tensor([case.timestep], device=device),
+                case.tensors["context"].to(device),
+                case.tensors["reference_latents"][None].to(device),
+                case.layout(**switches),
+                levels,
+                attention=attention,
+                ratio=ratio,
+            )
             yield Check(name=f"{case.name}: {key}", deviation=deviation(out, case.tensors[key]), bar=BAR)
         yield from module_checks(model, case, levels, attention)
 
@@ -172,9 +179,7 @@ def module_checks(
         yield check("self-attention", block.self_attn(stored["self_attn_in"], layout, rope, plain), "self_attn_out")
     if "cross_attn_in" in stored:
         context = stored["cross_attn_context"]
-        cross = block.cross_attn(
-            stored["cross_attn_in"], context, layout, levels, plain, config.multilevel_ratio, "released"
-        )
+        cross = block.cross_attn(stored["cross_attn_in"], context, layout, levels, plain, config.multilevel_ratio, "released")
         yield check("cross-attention", cross, "cross_attn_out")
         layer = block.cross_attn
         q = layer.heads(layer.norm_q(layer.q(stored["cross_attn_in"])))[:, layout.video_len :]
@@ -215,9 +220,7 @@ def sampler_checks(folder: Path, device: str, attention: Attention | None) -> It
     levels = text_levels(case.references, model.config.text_len)[None].to(device)
     references = stored["reference_latents"][None].to(device)
     layout = case.layout()
-    positive = Condition(
-        context=stored["context"].to(device), reference_latents=references, layout=layout, levels=levels
-    )
+    positive = Condition(context=stored["context"].to(device), reference_latents=references, layout=layout, levels=levels)
     negative = Condition(
         context=stored["negative_context"].to(device), reference_latents=references, layout=layout, levels=levels
     )
@@ -237,9 +240,7 @@ def sampler_checks(folder: Path, device: str, attention: Attention | None) -> It
         def velocity_of(noisy: torch.Tensor, t: torch.Tensor) -> torch.Tensor:
             return model(noisy, t, positive.context, references, layout, levels, attention=attention)
 
-        loss = flow_matching_loss(
-            velocity_of, stored["train_x0"].to(device), stored["train_noise"].to(device), timestep
-        )
+        loss = flow_matching_loss(velocity_of, stored["train_x0"].to(device), stored["train_noise"].to(device), timestep)
         yield Check(name=f"training loss at t = {float(timestep):g}", deviation=deviation(loss, stored[key]), bar=BAR)
 
 
@@ -257,9 +258,11 @@ def text_encoder_checks(folder: Path, device: str, attention: Attention | None) 
     check_keys("umt5_encoder.safetensors", state, model.state_dict())
     model.load_state_dict(state)
     mask = stored["attention_mask"]
-    out = model.to(device).train(False)(
-        input_ids=stored["input_ids"].to(device), attention_mask=mask.to(device)
-    ).last_hidden_state.cpu()
+    out = (
+        model.to(device)
+        .train(False)(input_ids=stored["input_ids"].to(device), attention_mask=mask.to(device))
+        .last_hidden_state.cpu()
+    )
     known = mask.bool()
     yield Check(name="UMT5 encoder", deviation=deviation(out[known], stored["hidden_states"][known]), bar=BAR)
 

@@ -69,9 +69,7 @@ def puppet_cases(count: int, seed: int) -> Iterator[PuppetCase]:
         noise = int(rng.integers(1 << 31))
         yield PuppetCase(index=index, half="plain" if plain else "described", clip=clip, sample=sample, seed=noise)
         if plain:
-            yield shuffled_case(
-                PuppetCase(index=index, half="plain", clip=clip, sample=sample, seed=noise)
-            )
+            yield shuffled_case(PuppetCase(index=index, half="plain", clip=clip, sample=sample, seed=noise))
 
 
 def shuffled_case(case: PuppetCase) -> PuppetCase:
@@ -109,9 +107,12 @@ def evaluate_puppets(
     out = Path(out)
     out.mkdir(parents=True, exist_ok=True)
     settings = {
-        "pipeline": str(Path(pipeline_folder).resolve()), "count": count, "seed": seed, "changes": changes or {},
+        "pipeline": str(Path(pipeline_folder).resolve()),
+        "count": count,
+        "seed": seed,
+        "changes": changes or {},
         "sha256": _digests(Path(pipeline_folder)),
-    }  # fmt: skip
+    }
     _check_settings(out / "settings.json", settings)
     results = _read_results(out / "results.jsonl")
     cases = list(puppet_cases(count, seed))
@@ -184,9 +185,7 @@ def generate_frames(pipeline: LumosXPipeline, sample: Sample, config: Generation
 def case_result(case: PuppetCase, score: ClipScore) -> CaseResult:
     """The score of a case as plain data."""
     outcomes = tuple((a.subject, a.kind, a.outcome) for a in score.attributes)
-    return CaseResult(
-        name=case.name, half=case.half, prompt=case.sample.prompt, identities=score.identities, outcomes=outcomes
-    )
+    return CaseResult(name=case.name, half=case.half, prompt=case.sample.prompt, identities=score.identities, outcomes=outcomes)
 
 
 def _digests(folder: Path) -> dict[str, str]:

@@ -56,9 +56,7 @@ def sage_attention() -> AttentionBackend:
     def plain(q: torch.Tensor, k: torch.Tensor, v: torch.Tensor) -> torch.Tensor:
         return library.sageattn(q, k, v, tensor_layout="NHD", is_causal=False)
 
-    def varlen(
-        q: torch.Tensor, k: torch.Tensor, v: torch.Tensor, cumulative: torch.Tensor, longest: int
-    ) -> torch.Tensor:
+    def varlen(q: torch.Tensor, k: torch.Tensor, v: torch.Tensor, cumulative: torch.Tensor, longest: int) -> torch.Tensor:
         return library.sageattn_varlen(q, k, v, cumulative, cumulative, longest, longest, is_causal=False)
 
     return AttentionBackend("sage", plain, varlen)
@@ -71,9 +69,7 @@ def flash_attention() -> AttentionBackend:
     def plain(q: torch.Tensor, k: torch.Tensor, v: torch.Tensor) -> torch.Tensor:
         return library.flash_attn_func(q, k, v)
 
-    def varlen(
-        q: torch.Tensor, k: torch.Tensor, v: torch.Tensor, cumulative: torch.Tensor, longest: int
-    ) -> torch.Tensor:
+    def varlen(q: torch.Tensor, k: torch.Tensor, v: torch.Tensor, cumulative: torch.Tensor, longest: int) -> torch.Tensor:
         return library.flash_attn_varlen_func(q, k, v, cumulative, cumulative, longest, longest)
 
     return AttentionBackend("flash", plain, varlen)
@@ -105,9 +101,7 @@ def why_unavailable(name: str, device: torch.device | str, dtype: torch.dtype, h
     return None
 
 
-def select_attention(
-    name: str, device: torch.device | str, dtype: torch.dtype, head_dim: int = 128
-) -> AttentionBackend:
+def select_attention(name: str, device: torch.device | str, dtype: torch.dtype, head_dim: int = 128) -> AttentionBackend:
     """The attention backend of that name for a model on `device` in `dtype`, with heads of `head_dim` channels.
 
     "auto" takes SageAttention where it runs, else torch, and says in the log which. Raises InputError for an unknown name

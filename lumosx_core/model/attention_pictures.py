@@ -52,8 +52,9 @@ def _draw_rows(everybody: tuple[Owner, ...], shares_THWG: torch.Tensor, frames: 
     size = (FRAME_WIDTH, max(1, round(FRAME_WIDTH * height / width)))
     picture = Image.new(
         "RGB",
-        (2 * MARGIN + LABELS + len(chosen) * (size[0] + 4), 3 * MARGIN + 24 + len(everybody) * (size[1] + 8)), PAPER,
-    )  # fmt: skip
+        (2 * MARGIN + LABELS + len(chosen) * (size[0] + 4), 3 * MARGIN + 24 + len(everybody) * (size[1] + 8)),
+        PAPER,
+    )
     draw = ImageDraw.Draw(picture)
     draw.text((MARGIN, MARGIN - 8), "Where the frames looked at each one's references", fill=INK, font=font(20))
     for row, owner in enumerate(everybody):

@@ -69,9 +69,7 @@ def _read_pickle(path: Path) -> Mapping:
             "get the weights as .safetensors"
         ) from error
     except (RuntimeError, OSError, EOFError, ValueError) as error:
-        raise InputError(
-            f"{path} cannot be read as a PyTorch checkpoint ({error}); copy or download it again"
-        ) from error
+        raise InputError(f"{path} cannot be read as a PyTorch checkpoint ({error}); copy or download it again") from error
     if not isinstance(tree, Mapping):
         raise InputError(f"{path} holds a {type(tree).__name__}, expected a dictionary of tensors")
     return tree
@@ -109,9 +107,7 @@ def _choose_entry(tree: Mapping, entry: str, path: Path) -> StateDict:
             return _choose_entry(tree[wanted], entry, path)
     if nested:
         if entry not in nested:
-            raise InputError(
-                f"{path} holds the entries {', '.join(map(str, nested))}, not {entry!r}; choose one of them"
-            )
+            raise InputError(f"{path} holds the entries {', '.join(map(str, nested))}, not {entry!r}; choose one of them")
         return _choose_entry(tree[entry], entry, path)
     return {str(key): value for key, value in tree.items() if isinstance(value, torch.Tensor)}
 

@@ -60,9 +60,7 @@ class TransformerConfig:
         try:
             return TransformerConfig(**json.loads(text))
         except (TypeError, json.JSONDecodeError) as error:
-            raise InputError(
-                f"transformer config: {error}; expected the JSON that TransformerConfig.to_json writes"
-            ) from error
+            raise InputError(f"transformer config: {error}; expected the JSON that TransformerConfig.to_json writes") from error
 
 
 PRESETS: dict[str, TransformerConfig] = {

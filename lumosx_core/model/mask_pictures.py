@@ -75,9 +75,7 @@ def _draw_self_attention(references: ReferenceSet, layout: TokenLayout) -> Image
     return picture
 
 
-def _draw_levels(
-    references: ReferenceSet, bound: BoundPrompt, levels_RS: torch.Tensor, tokenizer: Tokenizer
-) -> Image.Image:
+def _draw_levels(references: ReferenceSet, bound: BoundPrompt, levels_RS: torch.Tensor, tokenizer: Tokenizer) -> Image.Image:
     """One row per reference, one column per token of the prompt."""
     words = [bound.prompt[start:stop].strip() for _, start, stop in tokenizer.pieces(bound.prompt)]
     labels = _row_labels(references)

@@ -98,18 +98,14 @@ def relational_cross_attention(
         return attention(q_BLnd, k_BSnd, v_BSnd)
     batch, _, heads, width = q_BLnd.shape
     p, text = layout.tokens_per_frame, k_BSnd.shape[1]
-    images = max(
-        1, (3 * layout.seq_len * width) // (p * text)
-    )  # of which the bias [B, n, images * P, S] is small enough
+    images = max(1, (3 * layout.seq_len * width) // (p * text))  # of which the bias [B, n, images * P, S] is small enough
     parts = [attention(q_BLnd[:, :video], k_BSnd, v_BSnd)]
     keys, values = k_BSnd.transpose(1, 2), v_BSnd.transpose(1, 2)
     count = len(layout.kinds)
     for first in range(0, count, images):
         last = min(first + images, count)
         rows = q_BLnd[:, video + first * p : video + last * p]
-        bias = multilevel_bias(
-            rows, k_BSnd, levels_BRS[:, first:last], layout, ratio=ratio, pool=pool, pool_layout=pool_layout
-        )
+        bias = multilevel_bias(rows, k_BSnd, levels_BRS[:, first:last], layout, ratio=ratio, pool=pool, pool_layout=pool_layout)
         out = F.scaled_dot_product_attention(rows.transpose(1, 2), keys, values, attn_mask=bias)
         parts.append(out.transpose(1, 2))
     return torch.cat(parts, 1)

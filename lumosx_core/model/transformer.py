@@ -185,9 +185,7 @@ class LumosXTransformer(nn.Module):
         self.text_embedding = nn.Sequential(
             Linear(config.text_dim, config.dim), nn.GELU(approximate="tanh"), Linear(config.dim, config.dim)
         )
-        self.time_embedding = nn.Sequential(
-            Linear(config.freq_dim, config.dim), nn.SiLU(), Linear(config.dim, config.dim)
-        )
+        self.time_embedding = nn.Sequential(Linear(config.freq_dim, config.dim), nn.SiLU(), Linear(config.dim, config.dim))
         self.time_projection = nn.Sequential(nn.SiLU(), Linear(config.dim, 6 * config.dim))
         self.blocks = nn.ModuleList(Block(config) for _ in range(config.num_layers))
         self.head = Head(config)
@@ -244,9 +242,17 @@ class LumosXTransformer(nn.Module):
         for index, block in enumerate(self.blocks):
             last = index == len(self.blocks) - 1
             arguments = (
-                x, time_B6D, context_BSD, layout, rope, levels, attention or sdpa_attention,
-                config.multilevel_ratio if ratio is None else ratio, pool_layout, last,
-            )  # fmt: skip
+                x,
+                time_B6D,
+                context_BSD,
+                layout,
+                rope,
+                levels,
+                attention or sdpa_attention,
+                config.multilevel_ratio if ratio is None else ratio,
+                pool_layout,
+                last,
+            )
             recompute = self.gradient_checkpointing and torch.is_grad_enabled()
             x = checkpoint(block, *arguments, use_reentrant=False) if recompute else block(*arguments)
         patches = self.head(x, time.float()[:, None])

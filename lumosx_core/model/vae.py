@@ -25,9 +25,7 @@ def save_vae(path: str | Path, vae: "AutoencoderKLWan", *, dtype: torch.dtype = 
     return write_safetensors(path, state, {"format": FORMAT, "config": json.dumps(config)})
 
 
-def load_vae(
-    path: str | Path, *, dtype: torch.dtype = torch.float32, device: str | torch.device = "cpu"
-) -> "AutoencoderKLWan":
+def load_vae(path: str | Path, *, dtype: torch.dtype = torch.float32, device: str | torch.device = "cpu") -> "AutoencoderKLWan":
     """A VAE in evaluation mode from our own file, from `wan_2.1_vae.safetensors`, or from `vae.pth` (original Wan keys,
     plain or nested under `model_state`). Nothing is downloaded. Raises InputError if the file is no Wan VAE.
     """
@@ -51,16 +49,12 @@ def _from_original(path: str | Path, state: StateDict) -> tuple[dict[str, Any], 
 
     first = state.get("encoder.conv1.weight")
     if first is None or "decoder.head.2.weight" not in state:
-        raise InputError(
-            f"{path} is no Wan2.1 VAE: expected keys such as encoder.conv1.weight; got {len(state)} others"
-        )
+        raise InputError(f"{path} is no Wan2.1 VAE: expected keys such as encoder.conv1.weight; got {len(state)} others")
     return {"base_dim": first.shape[0]}, convert_wan_vae_to_diffusers(dict(state))
 
 
 def _statistics(vae: "AutoencoderKLWan", like: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-    mean, std = (
-        torch.tensor(values).view(1, -1, 1, 1, 1) for values in (vae.config.latents_mean, vae.config.latents_std)
-    )
+    mean, std = (torch.tensor(values).view(1, -1, 1, 1, 1) for values in (vae.config.latents_mean, vae.config.latents_std))
     return mean.to(like.device, like.dtype), std.to(like.device, like.dtype)
 
 
@@ -72,9 +66,7 @@ def encode_video(vae: "AutoencoderKLWan", video: torch.Tensor) -> torch.Tensor:
     """
     frames, height, width = video.shape[2:]
     if frames % 4 != 1 or height % 8 or width % 8:
-        raise InputError(
-            f"video of {frames} frames, {width} x {height} pixels; expected 4n + 1 frames, sides in steps of 8"
-        )
+        raise InputError(f"video of {frames} frames, {width} x {height} pixels; expected 4n + 1 frames, sides in steps of 8")
     return normalize_latents(vae, vae.encode(video.to(vae.device, vae.dtype)).latent_dist.mode())
 
 

@@ -45,9 +45,11 @@ class Caption:
 
 
 def _article(phrase: str) -> str:
-    return phrase if phrase.startswith("glasses") or phrase.split()[-1] == "glasses" else (
-        f"an {phrase}" if phrase[0] in "aeiou" else f"a {phrase}"
-    )  # fmt: skip
+    return (
+        phrase
+        if phrase.startswith("glasses") or phrase.split()[-1] == "glasses"
+        else (f"an {phrase}" if phrase[0] in "aeiou" else f"a {phrase}")
+    )
 
 
 def _listing(things: list[str]) -> str:

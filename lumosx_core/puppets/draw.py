@@ -246,8 +246,9 @@ def glasses(p: Painter, attribute: AttributeSpec, turn: float) -> None:
     tint = tuple(float(c) for c in 0.55 * colour + 0.45 * 255)
     p.fill(box(u, p.v, -9.6, HEAD_V - 1.0, 9.6, HEAD_V + 0.4), PALETTE[attribute.colour], label, outline=False)
     for side in (-1, 1):
-        p.fill(box(u, p.v, side * 4.4 - 3.9, HEAD_V - 3.2, side * 4.4 + 3.9, HEAD_V + 3.6, 1.6),
-               PALETTE[attribute.colour], label)  # fmt: skip
+        p.fill(
+            box(u, p.v, side * 4.4 - 3.9, HEAD_V - 3.2, side * 4.4 + 3.9, HEAD_V + 3.6, 1.6), PALETTE[attribute.colour], label
+        )
         p.fill(box(u, p.v, side * 4.4 - 2.5, HEAD_V - 1.9, side * 4.4 + 2.5, HEAD_V + 2.3, 1.0), tint, label, False)
 
 

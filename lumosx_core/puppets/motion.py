@@ -51,9 +51,14 @@ def pose_at(place: Placement, frame: int) -> Pose:
         start = place.foot_x - 2.5 * place.direction
         step = math.sin(cycle)
         return replace(
-            pose, foot_x=start + 0.3 * place.direction * frame, turn=0.8 * place.direction, stride=step,
-            left_arm=0.3 + 0.3 * step, right_arm=0.3 - 0.3 * step, bob=UNITS_PER_PIXEL * round(abs(step)),
-        )  # fmt: skip
+            pose,
+            foot_x=start + 0.3 * place.direction * frame,
+            turn=0.8 * place.direction,
+            stride=step,
+            left_arm=0.3 + 0.3 * step,
+            right_arm=0.3 - 0.3 * step,
+            bob=UNITS_PER_PIXEL * round(abs(step)),
+        )
     if place.action == "wave":
         lift = 2.2 + 0.45 * math.sin(cycle)
         return replace(pose, right_arm=lift) if place.direction > 0 else replace(pose, left_arm=lift)

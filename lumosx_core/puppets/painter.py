@@ -20,9 +20,7 @@ class Painter:
     topmost shape there. `window` says which rows and columns of a larger frame the canvas covers.
     """
 
-    def __init__(
-        self, u_HW: np.ndarray, v_HW: np.ndarray, window: tuple[slice, slice] = (slice(None), slice(None))
-    ) -> None:
+    def __init__(self, u_HW: np.ndarray, v_HW: np.ndarray, window: tuple[slice, slice] = (slice(None), slice(None))) -> None:
         self.window = window
         self.u, self.v = u_HW, v_HW
         self.rgb = np.zeros((*u_HW.shape, 3), np.float32)
@@ -64,9 +62,7 @@ def capsule(u: np.ndarray, v: np.ndarray, u0: float, v0: float, u1: float, v1: f
     return np.hypot(u - u0 - along * du, v - v0 - along * dv) - radius
 
 
-def trapezoid(
-    u: np.ndarray, v: np.ndarray, v0: float, v1: float, half0: float, half1: float, cu: float = 0.0
-) -> np.ndarray:
+def trapezoid(u: np.ndarray, v: np.ndarray, v0: float, v1: float, half0: float, half1: float, cu: float = 0.0) -> np.ndarray:
     """Signed distance (approximate) to an upright trapezoid centred on u = cu: half width half0 at v0, half1 at v1."""
     half = half0 + (half1 - half0) * np.clip((v - v0) / (v1 - v0), 0.0, 1.0)
     return np.maximum(np.abs(u - cu) - half, np.maximum(v0 - v, v - v1))

@@ -34,9 +34,7 @@ def write_embedded_samples(folder: Path) -> list[Path]:
     return written
 
 
-def write_puppet_sample(
-    folder: Path, clip: ClipSpec, rng: np.random.Generator, *, background: bool = False
-) -> Path:
+def write_puppet_sample(folder: Path, clip: ClipSpec, rng: np.random.Generator, *, background: bool = False) -> Path:
     """Write prompt and reference pictures of a clip as a sample folder, with its people in `.truth.json`."""
     sample = puppet_sample(rng, clip, background=background)
     write_sample(folder, sample)

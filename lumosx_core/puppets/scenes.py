@@ -89,13 +89,25 @@ def paint_scene(scene: str, seed: int) -> np.ndarray:
         p.fill(box(x, y, -1, top, SCENE_WIDTH + 1, bottom), colour, 1, outline=False)
 
     sky = {
-        "park": (156, 208, 244), "beach": (140, 214, 250), "street": (190, 206, 222), "room": (236, 214, 178),
-        "desert": (250, 206, 140), "snow": (206, 224, 240), "night": (34, 38, 84), "stage": (112, 30, 48),
-    }[scene]  # fmt: skip
+        "park": (156, 208, 244),
+        "beach": (140, 214, 250),
+        "street": (190, 206, 222),
+        "room": (236, 214, 178),
+        "desert": (250, 206, 140),
+        "snow": (206, 224, 240),
+        "night": (34, 38, 84),
+        "stage": (112, 30, 48),
+    }[scene]
     ground = {
-        "park": (112, 186, 96), "beach": (240, 216, 150), "street": (124, 126, 134), "room": (166, 112, 70),
-        "desert": (224, 164, 92), "snow": (246, 250, 254), "night": (52, 74, 92), "stage": (152, 98, 54),
-    }[scene]  # fmt: skip
+        "park": (112, 186, 96),
+        "beach": (240, 216, 150),
+        "street": (124, 126, 134),
+        "room": (166, 112, 70),
+        "desert": (224, 164, 92),
+        "snow": (246, 250, 254),
+        "night": (52, 74, 92),
+        "stage": (152, 98, 54),
+    }[scene]
     everywhere(-1, HORIZON, shade(*sky))
     DETAILS[scene](p, rng)
     everywhere(HORIZON, SCENE_TOP + SCENE_HEIGHT + 1, shade(*ground))
@@ -138,9 +150,7 @@ def _street(p: Painter, rng: np.random.Generator) -> None:
         top = rng.uniform(6, 20)
         colour = tuple(int(c) for c in rng.choice([(176, 104, 84), (150, 146, 158), (198, 168, 120), (112, 128, 152)]))
         p.fill(box(p.u, p.v, cu - 10, top, cu + 10, HORIZON + 1), colour, 1, outline=False)
-        windows = np.maximum(
-            np.abs(np.mod(p.u - cu + 3, 6.0) - 3.0) - 1.6, np.abs(np.mod(p.v - top - 3, 8.0) - 3.0) - 2
-        )
+        windows = np.maximum(np.abs(np.mod(p.u - cu + 3, 6.0) - 3.0) - 1.6, np.abs(np.mod(p.v - top - 3, 8.0) - 3.0) - 2)
         inside = box(p.u, p.v, cu - 8.8, top + 2, cu + 8.8, HORIZON - 3)
         p.fill(np.maximum(windows, inside), (250, 230, 150), 1, outline=False)
 
@@ -158,8 +168,13 @@ def _desert(p: Painter, rng: np.random.Generator) -> None:
     for cu in _spread(rng, 3):
         p.fill(ellipse(p.u, p.v, cu, HORIZON + 4, 26, 12), (206, 142, 80), 1, outline=False)
     for cu in _spread(rng, 3):
-        for part in ((cu, 24, cu, 46, 2.2), (cu - 6, 30, cu - 6, 34, 1.6), (cu - 6, 35, cu, 36, 1.6),
-                     (cu + 6, 27, cu + 6, 32, 1.6), (cu + 6, 33, cu, 34, 1.6)):  # fmt: skip
+        for part in (
+            (cu, 24, cu, 46, 2.2),
+            (cu - 6, 30, cu - 6, 34, 1.6),
+            (cu - 6, 35, cu, 36, 1.6),
+            (cu + 6, 27, cu + 6, 32, 1.6),
+            (cu + 6, 33, cu, 34, 1.6),
+        ):
             p.fill(capsule(p.u, p.v, *part), (76, 140, 84), 1, outline=False)
 
 

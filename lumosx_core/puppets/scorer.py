@@ -65,9 +65,7 @@ class ClipScore:
         return float(np.mean(hits)) if hits else float("nan")
 
 
-def score_clip(
-    frames: np.ndarray, puppets: tuple[PuppetSpec, ...], *, seed: int = 0, scored_frames: int = 5
-) -> ClipScore:
+def score_clip(frames: np.ndarray, puppets: tuple[PuppetSpec, ...], *, seed: int = 0, scored_frames: int = 5) -> ClipScore:
     """Score `frames` (uint8 [F, 80, 96, 3]) against the people who should be in it (1 to 3).
 
     seed: of the random distractors. scored_frames: how many frames, evenly spread, are looked at.
@@ -136,9 +134,7 @@ class _Matcher:
         mean = np.maximum(total, 0) / (3 * np.maximum(area, 1))
         return np.where(area >= 0.6 * m.sum(), mean, np.inf).astype(np.float32)
 
-    def near(
-        self, frame: int, rgb: np.ndarray, mask: np.ndarray, place: np.ndarray, reach: int, hidden: np.ndarray
-    ) -> float:
+    def near(self, frame: int, rgb: np.ndarray, mask: np.ndarray, place: np.ndarray, reach: int, hidden: np.ndarray) -> float:
         """The smallest such difference with the foot within `reach` pixels of `place` (x, y) in one frame, over pixels
         that are not `hidden` (bool [H, W]); infinite where under 30 % of the drawing can be seen."""
         rows, columns = np.nonzero(mask)
@@ -187,9 +183,7 @@ def _joint_places(heads: list[np.ndarray]) -> np.ndarray:
     columns = np.arange(width)
     for f in range(frames):
         by_column = [np.where(np.isfinite(b[f].min(0)), b[f].min(0), 9.0) for b in best]
-        total = sum(
-            cost.reshape([-1 if axis == n else 1 for axis in range(len(heads))]) for n, cost in enumerate(by_column)
-        )
+        total = sum(cost.reshape([-1 if axis == n else 1 for axis in range(len(heads))]) for n, cost in enumerate(by_column))
         for a, b in itertools.combinations(range(len(heads)), 2):
             near = np.abs(columns[:, None] - columns[None, :]) < APART
             total = total + 9.0 * near.reshape([width if axis in (a, b) else 1 for axis in range(len(heads))])
@@ -292,9 +286,7 @@ def _bare(puppet: PuppetSpec, kind: str) -> PuppetSpec:
     return replace(puppet, attributes=tuple(a for a in puppet.attributes if a.kind != kind))
 
 
-def _clearly_different(
-    puppet: PuppetSpec, part: Part, sample: Callable[[bool], PuppetSpec]
-) -> list[PuppetSpec]:
+def _clearly_different(puppet: PuppetSpec, part: Part, sample: Callable[[bool], PuppetSpec]) -> list[PuppetSpec]:
     """`DISTRACTORS` random variants of the puppet whose part a person would tell from its own at a glance: a red striped
     shirt and a red dotted one are too close for that, a red one and a blue one are not.
 
@@ -331,8 +323,9 @@ def _attribute_score(
         return _worn(puppets[n], sample_attribute(rng, own.kind, held_out=held_out))
 
     errors = [(_error(matcher, found, _worn(puppets[n], a), _worn_part(a.kind), CLOSE), "swapped") for a in others]
-    errors += [(_error(matcher, found, rival, part, CLOSE), "wrong")
-               for rival in _clearly_different(puppets[n], part, random_look)]  # fmt: skip
+    errors += [
+        (_error(matcher, found, rival, part, CLOSE), "wrong") for rival in _clearly_different(puppets[n], part, random_look)
+    ]
     # Without it there is nothing to slide, so what is below counts where the thing itself would be.
     errors.append((_error(matcher, found, _bare(puppets[n], own.kind), part, 2, outline=puppets[n]), "wrong"))
     for error, name in errors:

@@ -95,9 +95,11 @@ class AttributeSpec:
 
     def __post_init__(self) -> None:
         for name, value, allowed in (
-            ("kind", self.kind, ATTRIBUTE_KINDS), ("colour", self.colour, tuple(PALETTE)),
-            ("second", self.second, tuple(PALETTE)), ("pattern", self.pattern, PATTERNS),
-        ):  # fmt: skip
+            ("kind", self.kind, ATTRIBUTE_KINDS),
+            ("colour", self.colour, tuple(PALETTE)),
+            ("second", self.second, tuple(PALETTE)),
+            ("pattern", self.pattern, PATTERNS),
+        ):
             if value not in allowed:
                 raise InputError(f"puppet attribute: {name} is {value!r}, expected one of {', '.join(allowed)}")
 
@@ -178,9 +180,7 @@ def sample_attribute(
         else:
             pattern = PATTERNS[int(rng.choice(len(PATTERNS), p=pattern_shares))]
         style = int(rng.integers(len(HAT_STYLES))) if kind == "hat" else 0
-        attribute = AttributeSpec(
-            kind=kind, colour=colours[first], second=colours[second], pattern=pattern, style=style
-        )
+        attribute = AttributeSpec(kind=kind, colour=colours[first], second=colours[second], pattern=pattern, style=style)
         if is_held_out(attribute) == held_out:
             return attribute
 

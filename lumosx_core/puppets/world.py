@@ -100,9 +100,7 @@ class ClipSpec:
                 }
             )
         except (KeyError, TypeError) as error:
-            raise InputError(
-                f"puppet clip record: {error}; expected the fields that ClipSpec.to_dict writes"
-            ) from error
+            raise InputError(f"puppet clip record: {error}; expected the fields that ClipSpec.to_dict writes") from error
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -220,9 +218,11 @@ def render_clip(clip: ClipSpec) -> RenderedClip:
     heads = (label == LABEL_HEAD) | (label == LABEL_HAIR)
     boxes = [[_bounding_box(heads[f] & (owner[f] == n)) for n in range(len(clip.puppets))] for f in range(clip.frames)]
     return RenderedClip(
-        frames=_enlarged(frames), owner=_enlarged(owner), label=_enlarged(label),
+        frames=_enlarged(frames),
+        owner=_enlarged(owner),
+        label=_enlarged(label),
         face_boxes=BLOCK * np.asarray(boxes, np.float32),
-    )  # fmt: skip
+    )
 
 
 def _left_column(offset: float) -> int:
@@ -339,9 +339,7 @@ def reference_set(rng: np.random.Generator, clip: ClipSpec, *, background: bool 
         SceneReference(phrase=phrase, image=object_picture(rng, thing))
         for thing, phrase in zip(clip.objects, clip.caption.object_phrases, strict=True)
     )
-    scene = (
-        SceneReference(phrase=clip.caption.scene_phrase, image=background_picture(rng, clip)) if background else None
-    )
+    scene = SceneReference(phrase=clip.caption.scene_phrase, image=background_picture(rng, clip)) if background else None
     return ReferenceSet(subjects=subjects, objects=objects, background=scene)
 
 

@@ -65,11 +65,13 @@ class GenerationConfig:
             near = max(1, round((self.frames - 1) / 4) * 4 + 1)
             raise InputError(f"frames is {self.frames}, expected 4n + 1, for example {near}")
         if self.steps < 1 or self.shift <= 0 or self.fps < 1:
-            raise InputError(
-                f"steps {self.steps}, shift {self.shift}, fps {self.fps}: expected 1 or more, above 0, 1 or more"
-            )
-        for name, allowed in (("negative_spans", ("positive", "none")), ("negative_references", ("kept", "blank")),
-                              ("pool_layout", ("released", "aligned")), ("on_problem", ("error", "warn"))):  # fmt: skip
+            raise InputError(f"steps {self.steps}, shift {self.shift}, fps {self.fps}: expected 1 or more, above 0, 1 or more")
+        for name, allowed in (
+            ("negative_spans", ("positive", "none")),
+            ("negative_references", ("kept", "blank")),
+            ("pool_layout", ("released", "aligned")),
+            ("on_problem", ("error", "warn")),
+        ):
             if getattr(self, name) not in allowed:
                 raise InputError(f"{name} is {getattr(self, name)!r}, expected {' or '.join(allowed)}")
         solver_named(self.solver)
@@ -78,10 +80,16 @@ class GenerationConfig:
 def default_config(defaults: PipelineDefaults) -> GenerationConfig:
     """The configuration of a pipeline's own defaults."""
     return GenerationConfig(
-        width=defaults.width, height=defaults.height, frames=defaults.frames, steps=defaults.steps, cfg=defaults.cfg,
-        shift=defaults.shift, fps=defaults.fps, negative_prompt=defaults.negative_prompt,
+        width=defaults.width,
+        height=defaults.height,
+        frames=defaults.frames,
+        steps=defaults.steps,
+        cfg=defaults.cfg,
+        shift=defaults.shift,
+        fps=defaults.fps,
+        negative_prompt=defaults.negative_prompt,
         negative_references=defaults.negative_references,
-    )  # fmt: skip
+    )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -127,29 +135,26 @@ def generate(
     for seed in seeds:
         latent = denoise(pipeline, prepared, config, seed, progress)
         frames = decode(pipeline, latent, progress)
-        written.append(
-            write(pipeline, sample, prepared, config, frames, out, name=f"{name}_{seed}", seed=seed, png=png)
-        )
+        written.append(write(pipeline, sample, prepared, config, frames, out, name=f"{name}_{seed}", seed=seed, png=png))
     return written
 
 
 def attention_of(pipeline: LumosXPipeline, config: GenerationConfig) -> AttentionBackend:
     """The attention backend that the configuration asks for. Raises InputError if it cannot run here."""
     model = pipeline.transformer
-    return select_attention(
-        config.attention, pipeline.device, model.patch_embedding.weight.dtype, model.config.head_dim
-    )
+    return select_attention(config.attention, pipeline.device, model.patch_embedding.weight.dtype, model.config.head_dim)
 
 
-def prepare(
-    pipeline: LumosXPipeline, sample: Sample, config: GenerationConfig, progress: Progress | None = None
-) -> Prepared:
+def prepare(pipeline: LumosXPipeline, sample: Sample, config: GenerationConfig, progress: Progress | None = None) -> Prepared:
     """Bind the prompt, encode the references and both prompts, lay out the tokens."""
     model, text_len = pipeline.transformer, pipeline.transformer.config.text_len
     bound = bind_prompt(
-        sample.prompt, sample.references, pipeline.text_encoder.tokenizer, text_len=text_len,
+        sample.prompt,
+        sample.references,
+        pipeline.text_encoder.tokenizer,
+        text_len=text_len,
         on_problem="warn" if config.on_problem == "warn" else "error",
-    )  # fmt: skip
+    )
     grid = ((config.frames + 3) // 4, config.height // 16, config.width // 16)
     layout = TokenLayout.for_references(
         grid,
@@ -194,9 +199,15 @@ def denoise(
     shape = (1, channels, prepared.condition.layout.frames, config.height // 8, config.width // 8)
     noise = torch.randn(shape, generator=torch.Generator().manual_seed(seed)).to(pipeline.device)
     velocity = guided_velocity(
-        pipeline.transformer, prepared.condition, prepared.negative, scale=config.cfg, batched=config.cfg_batched,
-        attention=attention_of(pipeline, config), ratio=config.ratio, pool_layout=config.pool_layout,
-    )  # fmt: skip
+        pipeline.transformer,
+        prepared.condition,
+        prepared.negative,
+        scale=config.cfg,
+        batched=config.cfg_batched,
+        attention=attention_of(pipeline, config),
+        ratio=config.ratio,
+        pool_layout=config.pool_layout,
+    )
 
     def callback(step: int, steps: int, clean: torch.Tensor) -> None:  # noqa: ARG001 - the solvers' signature
         if progress is not None:
@@ -265,7 +276,5 @@ def writable_folder(folder: str | Path) -> Path:
         if folder.is_dir():
             probe.unlink(missing_ok=True)
     if free < 32 * 2**20:
-        raise InputError(
-            f"only {free // 2**20} MiB are free where {folder} is; free some space or choose another folder"
-        )
+        raise InputError(f"only {free // 2**20} MiB are free where {folder} is; free some space or choose another folder")
     return folder

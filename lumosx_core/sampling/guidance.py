@@ -47,19 +47,23 @@ def guided_velocity(
     def run(x: torch.Tensor, timestep: int, conditions: list[Condition]) -> torch.Tensor:
         count = len(conditions)
         width = max(c.context.shape[1] for c in conditions)
-        context = torch.cat(
-            [torch.nn.functional.pad(c.context, (0, 0, 0, width - c.context.shape[1])) for c in conditions]
-        )
+        context = torch.cat([torch.nn.functional.pad(c.context, (0, 0, 0, width - c.context.shape[1])) for c in conditions])
         levels = None
         if any(c.levels is not None for c in conditions):
             like = next(c.levels for c in conditions if c.levels is not None)
             levels = torch.cat([torch.zeros_like(like) if c.levels is None else c.levels for c in conditions])
         references = [c.reference_latents for c in conditions if c.reference_latents is not None]
         return model(
-            x.expand(count, *x.shape[1:]), torch.full((count,), timestep, device=x.device), context,
-            torch.cat(references) if references else None, conditions[0].layout, levels,
-            attention=attention, ratio=ratio, pool_layout=pool_layout,
-        ).float()  # fmt: skip
+            x.expand(count, *x.shape[1:]),
+            torch.full((count,), timestep, device=x.device),
+            context,
+            torch.cat(references) if references else None,
+            conditions[0].layout,
+            levels,
+            attention=attention,
+            ratio=ratio,
+            pool_layout=pool_layout,
+        ).float()
 
     @torch.no_grad()
     def velocity(x: torch.Tensor, sigma: float, timestep: int) -> torch.Tensor:  # noqa: ARG001 - the solvers' signature

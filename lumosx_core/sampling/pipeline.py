@@ -70,8 +70,9 @@ def check_device(device: str) -> None:
     try:
         torch.empty(0, device=device)
     except (RuntimeError, AssertionError) as error:
-        raise InputError(f"device {device!r} cannot be used ({str(error).splitlines()[0]}); `lumosx doctor` lists those "
-                         "that can") from error  # fmt: skip
+        raise InputError(
+            f"device {device!r} cannot be used ({str(error).splitlines()[0]}); `lumosx doctor` lists those that can"
+        ) from error
 
 
 def weights_type(name: str) -> torch.dtype:

@@ -19,16 +19,19 @@ Velocity = Callable[[torch.Tensor, float, int], torch.Tensor]
 Callback = Callable[[int, int, torch.Tensor], None]
 
 
-def dpmpp_2m(
-    velocity: Velocity, x: torch.Tensor, sigmas: torch.Tensor, callback: Callback | None = None
-) -> torch.Tensor:
+def dpmpp_2m(velocity: Velocity, x: torch.Tensor, sigmas: torch.Tensor, callback: Callback | None = None) -> torch.Tensor:
     """DPM-Solver++ (2M), midpoint, data prediction; first and last step of order 1: the published solver."""
     from diffusers import DPMSolverMultistepScheduler
 
     scheduler = DPMSolverMultistepScheduler(
-        prediction_type="flow_prediction", use_flow_sigmas=True, algorithm_type="dpmsolver++", solver_order=2,
-        solver_type="midpoint", lower_order_final=True, final_sigmas_type="zero",
-    )  # fmt: skip
+        prediction_type="flow_prediction",
+        use_flow_sigmas=True,
+        algorithm_type="dpmsolver++",
+        solver_order=2,
+        solver_type="midpoint",
+        lower_order_final=True,
+        final_sigmas_type="zero",
+    )
     return _run_scheduler(scheduler, velocity, x, sigmas, callback)
 
 

@@ -16,9 +16,7 @@ from lumosx_core.model.token_layout import TokenLayout
 NOBODY = -1  # a token whose picture is not known, or that comes from none
 
 
-def matrix_attention(
-    q_BLnd: torch.Tensor, k_BSnd: torch.Tensor, v_BSnd: torch.Tensor
-) -> tuple[torch.Tensor, torch.Tensor]:
+def matrix_attention(q_BLnd: torch.Tensor, k_BSnd: torch.Tensor, v_BSnd: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
     """Unmasked attention by two matrix products: (output [B, L, n, d], weights [B, n, L, S] in float32).
 
     Same values as torch's fused function. On a CPU with sequences of a few hundred tokens training is a quarter faster with

@@ -73,9 +73,12 @@ class LatentDataset:
                 key = (tuple(sample["kinds"]), tuple(sample["subjects"]), video.shape[2])
                 self.buckets.setdefault(key, []).append(
                     {
-                        "video": video[row], "reference": reference[rows], "context": context[row],
-                        "levels": levels[rows], "owners": owners[row],
-                    }  # fmt: skip
+                        "video": video[row],
+                        "reference": reference[rows],
+                        "context": context[row],
+                        "levels": levels[rows],
+                        "owners": owners[row],
+                    }
                 )
 
     def batch(

@@ -74,24 +74,55 @@ class NanoRecipe:
     # step away, of the second two, so that who wears what is found soon; and a step is cheap.
     pictures: TrainingConfig = field(
         default_factory=lambda: TrainingConfig(
-            steps=4200, batch=16, optimizer="muon", learning_rate=1.5e-3, warmup_steps=100, decay_share=0.1, ema_decay=0.998,
-            timestep_shift=2.5, text_dropout=0.05, reference_dropout=0.1, precision="bf16", save_every=200, seed=21,
+            steps=4200,
+            batch=16,
+            optimizer="muon",
+            learning_rate=1.5e-3,
+            warmup_steps=100,
+            decay_share=0.1,
+            ema_decay=0.998,
+            timestep_shift=2.5,
+            text_dropout=0.05,
+            reference_dropout=0.1,
+            precision="bf16",
+            save_every=200,
+            seed=21,
             grounding=0.2,
         )
-    )  # fmt: skip
+    )
     training: TrainingConfig = field(
         default_factory=lambda: TrainingConfig(
-            steps=7500, batch=12, optimizer="muon", learning_rate=1.5e-3, warmup_steps=100, decay_share=0.6, ema_decay=0.998,
-            timestep_shift=1.5, text_dropout=0.05, reference_dropout=0.1, precision="bf16", save_every=200, seed=32,
-            subject_weight=3.0, grounding=0.1,
+            steps=7500,
+            batch=12,
+            optimizer="muon",
+            learning_rate=1.5e-3,
+            warmup_steps=100,
+            decay_share=0.6,
+            ema_decay=0.998,
+            timestep_shift=1.5,
+            text_dropout=0.05,
+            reference_dropout=0.1,
+            precision="bf16",
+            save_every=200,
+            seed=32,
+            subject_weight=3.0,
+            grounding=0.1,
         )
-    )  # fmt: skip
+    )
     defaults: PipelineDefaults = field(
         default_factory=lambda: PipelineDefaults(
-            width=WIDTH, height=HEIGHT, frames=17, fps=FPS, steps=16, cfg=3.0, shift=3.0, negative_prompt="",
-            negative_references="blank", enlarge=6,
+            width=WIDTH,
+            height=HEIGHT,
+            frames=17,
+            fps=FPS,
+            steps=16,
+            cfg=3.0,
+            shift=3.0,
+            negative_prompt="",
+            negative_references="blank",
+            enlarge=6,
         )
-    )  # fmt: skip
+    )
 
 
 # Seconds on a CPU: for tests and for trying a change of the recipe. Its pictures mean nothing.
@@ -179,17 +210,25 @@ class _Run:
         recipe, folder = self.recipe, self.out / "clips"
         pictures = [
             ShardPlan(
-                folder=folder, index=n, seed=recipe.seed, count=recipe.pictures_per_shard, frames=1,
+                folder=folder,
+                index=n,
+                seed=recipe.seed,
+                count=recipe.pictures_per_shard,
+                frames=1,
                 pattern_shares=recipe.pattern_shares,
-            )  # fmt: skip
+            )
             for n in range(recipe.picture_shards)
         ]
         lengths = [recipe.frames[n % len(recipe.frames)] for n in range(recipe.clip_shards)]
         return pictures + [
             ShardPlan(
-                folder=folder, index=n, seed=recipe.seed, count=recipe.clips_per_shard, frames=length,
+                folder=folder,
+                index=n,
+                seed=recipe.seed,
+                count=recipe.clips_per_shard,
+                frames=length,
                 pattern_shares=recipe.pattern_shares,
-            )  # fmt: skip
+            )
             for n, length in enumerate(lengths)
         ]
 

@@ -53,7 +53,7 @@ class ShardPlan:
 
     @property
     def kind(self) -> str:
-        """"pictures" or "clips"."""
+        """ "pictures" or "clips"."""
         return "pictures" if self.frames == 1 else "clips"
 
 
@@ -65,13 +65,15 @@ def render_shard(plan: ShardPlan) -> Path:
     shares = np.array([row[0] for row in STRUCTURES])
     frames, pictures, owners, records = [], [], [], []
     for _ in range(plan.count):
-        _, people, attributes, objects, background = STRUCTURES[
-            int(rng.choice(len(STRUCTURES), p=shares / shares.sum()))
-        ]
+        _, people, attributes, objects, background = STRUCTURES[int(rng.choice(len(STRUCTURES), p=shares / shares.sum()))]
         clip = sample_clip(
-            rng, people=people, attributes=attributes, objects=objects, frames=plan.frames,
+            rng,
+            people=people,
+            attributes=attributes,
+            objects=objects,
+            frames=plan.frames,
             pattern_shares=plan.pattern_shares,
-        )  # fmt: skip
+        )
         references = reference_set(rng, clip, background=background).references()
         rendered = render_clip(clip)
         frames.append(rendered.frames)

@@ -88,9 +88,7 @@ def _phrases_only(references: list[dict]) -> ReferenceSet:
             subjects[r["subject"]] = {"name": r["phrase"], "attributes": []}
         else:
             subjects[r["subject"]]["attributes"].append(Attribute(phrase=r["phrase"], image=blank))
-    people = tuple(
-        Subject(name=s["name"], face=blank, attributes=tuple(s["attributes"])) for _, s in sorted(subjects.items())
-    )
+    people = tuple(Subject(name=s["name"], face=blank, attributes=tuple(s["attributes"])) for _, s in sorted(subjects.items()))
     return ReferenceSet(subjects=people, objects=tuple(objects), background=background)
 
 
@@ -138,9 +136,12 @@ def encode_shard(plan: EncodingPlan) -> Path:
     contexts = torch.cat([text.encode(prompts[k : k + 25], text_len) for k in range(0, len(prompts), 25)])
     empty = text.encode([""], text_len)[0, :1].tolist()
     tensors = {
-        "video": video.half(), "reference": still[:, :, 0].half().contiguous(),
-        "context": contexts.half(), "levels": torch.cat(levels).half(), "owners": torch.from_numpy(data.owners),
-    }  # fmt: skip
+        "video": video.half(),
+        "reference": still[:, :, 0].half().contiguous(),
+        "context": contexts.half(),
+        "levels": torch.cat(levels).half(),
+        "owners": torch.from_numpy(data.owners),
+    }
     with whole_file(plan.target) as unfinished:
         save_file(tensors, unfinished, metadata={"samples": json.dumps(samples), "empty_context": json.dumps(empty)})
     return plan.target

@@ -46,9 +46,7 @@ def sample_captions(count: int, seed: int) -> list[ClipSpec]:
     """Random clips of every structure (1-3 people, 0-3 attributes, 0-1 objects); only their captions are of interest."""
     rng = np.random.default_rng((seed, 77))
     return [
-        sample_clip(
-            rng, people=int(rng.integers(1, 4)), attributes=int(rng.integers(0, 4)), objects=int(rng.integers(0, 2))
-        )
+        sample_clip(rng, people=int(rng.integers(1, 4)), attributes=int(rng.integers(0, 4)), objects=int(rng.integers(0, 2)))
         for _ in range(count)
     ]
 
@@ -77,10 +75,17 @@ def build_encoder(recipe: TextRecipe, vocabulary: int) -> UMT5EncoderModel:
     """An untrained UMT5 encoder of the recipe's size."""
     torch.manual_seed(recipe.seed)
     config = UMT5Config(
-        vocab_size=vocabulary, d_model=recipe.dim, d_kv=recipe.dim // recipe.heads, d_ff=recipe.ffn_dim,
-        num_layers=recipe.layers, num_heads=recipe.heads, dropout_rate=0.0, feed_forward_proj="gated-gelu",
-        pad_token_id=PAD, eos_token_id=END,
-    )  # fmt: skip
+        vocab_size=vocabulary,
+        d_model=recipe.dim,
+        d_kv=recipe.dim // recipe.heads,
+        d_ff=recipe.ffn_dim,
+        num_layers=recipe.layers,
+        num_heads=recipe.heads,
+        dropout_rate=0.0,
+        feed_forward_proj="gated-gelu",
+        pad_token_id=PAD,
+        eos_token_id=END,
+    )
     return UMT5EncoderModel(config)
 
 

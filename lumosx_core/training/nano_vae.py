@@ -194,9 +194,7 @@ def to_unit_range(frames_BFHW3: np.ndarray) -> torch.Tensor:
     return torch.from_numpy(np.ascontiguousarray(frames_BFHW3)).permute(0, 4, 1, 2, 3).float() / 127.5 - 1.0
 
 
-def train_vae(
-    recipe: VaeRecipe, shards: list[Path], state: Path, log: Callable[[str], None]
-) -> AutoencoderKLWan:
+def train_vae(recipe: VaeRecipe, shards: list[Path], state: Path, log: Callable[[str], None]) -> AutoencoderKLWan:
     """Train both phases.
 
     shards: of clips (`nano_data`). state: file that is written every `SAVE_EVERY` steps and taken up if it is there. log:

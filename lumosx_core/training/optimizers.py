@@ -32,8 +32,6 @@ def make_optimizers(model: LumosXTransformer, config: TrainingConfig) -> list[to
     optimizers: list[torch.optim.Optimizer] = [torch.optim.AdamW(groups, lr=config.learning_rate, betas=config.betas)]
     if inside:
         optimizers.append(
-            torch.optim.Muon(
-                inside, lr=config.learning_rate, weight_decay=config.weight_decay, adjust_lr_fn="match_rms_adamw"
-            )
+            torch.optim.Muon(inside, lr=config.learning_rate, weight_decay=config.weight_decay, adjust_lr_fn="match_rms_adamw")
         )
     return optimizers

@@ -37,15 +37,23 @@ def load_state(path: Path, model_config: str | None) -> dict | None:
 
 
 def save_stage(
-    path: Path, recipe: Any, position: list[int], model: torch.nn.Module, optimizer: torch.optim.Optimizer,
+    path: Path,
+    recipe: Any,
+    position: list[int],
+    model: torch.nn.Module,
+    optimizer: torch.optim.Optimizer,
     rng: np.random.Generator,
 ) -> None:
     """Write how far a stage of the nano recipe is: its recipe (a dataclass), the position in its loops, and what the next
     step needs, random numbers included (those of `rng` and torch's own)."""
     state = {
-        "recipe": asdict(recipe), "position": position, "model": model.state_dict(), "optimizer": optimizer.state_dict(),
-        "numpy": json.dumps(rng.bit_generator.state), "torch": torch.get_rng_state(),
-    }  # fmt: skip
+        "recipe": asdict(recipe),
+        "position": position,
+        "model": model.state_dict(),
+        "optimizer": optimizer.state_dict(),
+        "numpy": json.dumps(rng.bit_generator.state),
+        "torch": torch.get_rng_state(),
+    }
     with whole_file(path, "the training state") as partial:
         torch.save(state, partial)
 

@@ -60,9 +60,13 @@ def train(
     for step in range(first, config.steps):
         started = time.monotonic()
         batch = data.batch(
-            config.batch, config.seed, step, text_dropout=config.text_dropout, reference_dropout=config.reference_dropout,
+            config.batch,
+            config.seed,
+            step,
+            text_dropout=config.text_dropout,
+            reference_dropout=config.reference_dropout,
             frames=config.frames,
-        )  # fmt: skip
+        )
         generator = torch.Generator().manual_seed(hash((config.seed, step)) % 2**63)  # the same numbers after a resume
         timestep = sample_timesteps(config.batch, generator, config.timestep_shift).to(device)
         noise = torch.randn(batch.video.shape, generator=generator).to(device)
@@ -94,9 +98,14 @@ def train(
 
         if (step + 1) % config.save_every == 0 or step + 1 == config.steps:
             save_state(
-                folder / "state.pt", step=step + 1, config=config, model=model.state_dict(), ema=ema,
-                optimizers=[optimizer.state_dict() for optimizer in optimizers], model_config=model_config.to_json(),
-            )  # fmt: skip
+                folder / "state.pt",
+                step=step + 1,
+                config=config,
+                model=model.state_dict(),
+                ema=ema,
+                optimizers=[optimizer.state_dict() for optimizer in optimizers],
+                model_config=model_config.to_json(),
+            )
             data.refresh()
         if on_step is not None:
             figures = {"loss": loss.item(), "norm": norm.item(), "rate": config.rate_at(step)}

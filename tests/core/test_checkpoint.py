@@ -45,7 +45,8 @@ def test_our_file_carries_its_sizes(model: LumosXTransformer, stored: Path) -> N
 @pytest.mark.parametrize(
     ("storage", "dtype", "relative", "smallest"),  # half a unit in the last place, of normal and of the smallest numbers
     [
-        ("bf16", torch.bfloat16, 2**-8, 0.0), ("fp16", torch.float16, 2**-11, 2**-25),
+        ("bf16", torch.bfloat16, 2**-8, 0.0),
+        ("fp16", torch.float16, 2**-11, 2**-25),
         ("fp8_e4m3fn", torch.float8_e4m3fn, 2**-4, 2**-10),
     ],
 )
@@ -146,9 +147,10 @@ def test_keys_must_fit_exactly(stored: Path) -> None:
         tensors["patch_embedding.bias"] = torch.zeros(5)
 
     for change, words in (
-        (missing, "2 missing: "), (extra, "1 not of this model: img_emb.proj.0.bias"),
+        (missing, "2 missing: "),
+        (extra, "1 not of this model: img_emb.proj.0.bias"),
         (wrong, "1 of the wrong shape: patch_embedding.bias (5,) instead of (32,)"),
-    ):  # fmt: skip
+    ):
         with pytest.raises(InputError) as raised:
             load_transformer(change_keys(stored, change))
         assert words in str(raised.value)
@@ -176,9 +178,11 @@ def test_damaged_and_absent_files(stored: Path, tmp_path: Path) -> None:
     cut = tmp_path / "cut.safetensors"
     cut.write_bytes(stored.read_bytes()[:-100])
     for path, words in (
-        (cut, "is not a whole safetensors file"), (tmp_path / "none.safetensors", "there is no file"),
-        (tmp_path / "none.pt", "there is no file"), (tmp_path, "without a .metadata file"),
-    ):  # fmt: skip
+        (cut, "is not a whole safetensors file"),
+        (tmp_path / "none.safetensors", "there is no file"),
+        (tmp_path / "none.pt", "there is no file"),
+        (tmp_path, "without a .metadata file"),
+    ):
         with pytest.raises(InputError, match=words):
             load_transformer(path)
     (tmp_path / "text.pt").write_text("hello")

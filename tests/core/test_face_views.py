@@ -35,15 +35,25 @@ def sample_folder(root: Path, pictures: dict[str, tuple[int, int, int]]) -> Path
 
 def person_with_views(name: str = "man", **more: Any) -> Subject:
     """A face in three pictures (red, green, blue) and a hat."""
-    return Subject(name=name, face=picture(RED), more_views=(picture(GREEN), picture(BLUE)), attributes=(
-        Attribute(phrase="hat", image=picture()),), **more)
+    return Subject(
+        name=name,
+        face=picture(RED),
+        more_views=(picture(GREEN), picture(BLUE)),
+        attributes=(Attribute(phrase="hat", image=picture()),),
+        **more,
+    )
 
 
 def test_further_views_of_a_face_are_references_of_the_same_words() -> None:
     references = ReferenceSet(subjects=(person_with_views(tag="bob", occurrence=2), Subject(name="woman", face=picture())))
     flat = references.references()
     assert [(ref.kind, ref.subject, ref.phrase) for ref in flat] == [
-        ("face", 0, "man"), ("face", 0, "man"), ("face", 0, "man"), ("attribute", 0, "hat"), ("face", 1, "woman")]
+        ("face", 0, "man"),
+        ("face", 0, "man"),
+        ("face", 0, "man"),
+        ("attribute", 0, "hat"),
+        ("face", 1, "woman"),
+    ]
     assert [ref.image.getpixel((0, 0)) for ref in flat[:3]] == [RED, GREEN, BLUE]
     assert [(ref.tag, ref.occurrence) for ref in flat[:3]] == [("bob", 2)] * 3
     with pytest.raises(InputError, match="2 further views but no face"):
@@ -52,12 +62,15 @@ def test_further_views_of_a_face_are_references_of_the_same_words() -> None:
         Subject(name="man", face=picture(), more_views=("x.png",))  # type: ignore[arg-type]
 
 
-@pytest.mark.parametrize(("name", "files"), [
-    ("man", ["face_man.png", "face_man~2.png", "face_man~3.png"]),
-    ("man~2", ["face_man~2.png", "face_man~2~2.png", "face_man~2~3.png"]),
-    ("a/b", ["face_a%2Fb.png", "face_a%2Fb~2.png", "face_a%2Fb~3.png"]),
-    ("z" * 300, [f"face_{'z' * 200}{end}.png" for end in ("", "~2", "~3")]),
-])
+@pytest.mark.parametrize(
+    ("name", "files"),
+    [
+        ("man", ["face_man.png", "face_man~2.png", "face_man~3.png"]),
+        ("man~2", ["face_man~2.png", "face_man~2~2.png", "face_man~2~3.png"]),
+        ("a/b", ["face_a%2Fb.png", "face_a%2Fb~2.png", "face_a%2Fb~3.png"]),
+        ("z" * 300, [f"face_{'z' * 200}{end}.png" for end in ("", "~2", "~3")]),
+    ],
+)
 def test_further_views_survive_the_round_trip(tmp_path: Path, name: str, files: list[str]) -> None:
     sample = Sample(prompt="x", references=ReferenceSet(subjects=(person_with_views(name),)))
     folder = write_sample(tmp_path / "sample", sample)
@@ -89,10 +102,13 @@ class WordTokenizer:
         return [token for token, _, _ in self.pieces(text)]
 
 
-@pytest.mark.parametrize(("prompt", "own", "other"), [
-    ("a man and a man in a hat", [(1, 2)], [(4, 5)]),
-    ("a man and @1 in a hat", [(3, 4)], [(1, 2)]),  # the tag is the subject's, whatever the number of views
-])
+@pytest.mark.parametrize(
+    ("prompt", "own", "other"),
+    [
+        ("a man and a man in a hat", [(1, 2)], [(4, 5)]),
+        ("a man and @1 in a hat", [(3, 4)], [(1, 2)]),  # the tag is the subject's, whatever the number of views
+    ],
+)
 def test_a_face_of_several_views_owns_its_words_once(prompt: str, own: list, other: list) -> None:
     references = ReferenceSet(subjects=(person_with_views(), Subject(name="man", face=picture())))
     bound = bind_prompt(prompt, references, WordTokenizer())

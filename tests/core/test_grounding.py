@@ -95,8 +95,9 @@ def test_balanced_latents_keep_the_pictures_and_are_ordered(tmp_path: Path) -> N
     shard = tmp_path / "clips-0000.safetensors"
     save_file(
         {"frames": torch.from_numpy(frames), "references": torch.from_numpy(frames[:, 4].copy()), "owners": torch.zeros(1)},
-        shard, metadata={"clips": "[]"},
-    )  # fmt: skip
+        shard,
+        metadata={"clips": "[]"},
+    )
     video = to_unit_range(frames[:2])
     with torch.no_grad():
         before = vae.decode(vae.encode(video).latent_dist.mode()).sample

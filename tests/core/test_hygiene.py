@@ -45,15 +45,38 @@ def archive() -> set[str]:
 
 
 def test_the_archive_has_what_the_host_needs_and_no_more(archive: set[str]) -> None:
-    needed = {"__init__.py", "pyproject.toml", "requirements.txt", "README.md", "LICENSE", "nodes/__init__.py",
-              "lumosx_core/assets/nano/transformer.safetensors", "lumosx_core/training/train.py",
-              "web/docs/LumosXNano.md", "web/docs/LumosXNano/zh.md", "locales/en/nodeDefs.json", "locales/zh/nodeDefs.json",
-              "workflows/LumosX nano - two people.json",
-              "subgraphs/LumosX two people.json"}  # fmt: skip
+    needed = {
+        "__init__.py",
+        "pyproject.toml",
+        "requirements.txt",
+        "README.md",
+        "LICENSE",
+        "nodes/__init__.py",
+        "lumosx_core/assets/nano/transformer.safetensors",
+        "lumosx_core/training/train.py",
+        "web/docs/LumosXNano.md",
+        "web/docs/LumosXNano/zh.md",
+        "locales/en/nodeDefs.json",
+        "locales/zh/nodeDefs.json",
+        "workflows/LumosX nano - two people.json",
+        "subgraphs/LumosX two people.json",
+    }
     assert needed <= archive, needed - archive
     tops = {path.split("/")[0] for path in archive}
-    assert tops <= {"__init__.py", "nodes", "lumosx_core", "workflows", "subgraphs", "web", "locales", "requirements.txt",
-                    "README.md", "pyproject.toml", "LICENSE", ".comfyignore"}  # fmt: skip
+    assert tops <= {
+        "__init__.py",
+        "nodes",
+        "lumosx_core",
+        "workflows",
+        "subgraphs",
+        "web",
+        "locales",
+        "requirements.txt",
+        "README.md",
+        "pyproject.toml",
+        "LICENSE",
+        ".comfyignore",
+    }
 
 
 def test_names_are_ones_that_every_system_and_comfy_cli_can_store(archive: set[str]) -> None:

@@ -33,8 +33,9 @@ def test_shuffled_cases_exchange_the_attributes_alone() -> None:
         (plain.sample.references.subjects, shuffled.sample.references.subjects),
     ):
         assert after == (
-            replace(before[0], attributes=before[1].attributes), replace(before[1], attributes=before[0].attributes)
-        )  # fmt: skip
+            replace(before[0], attributes=before[1].attributes),
+            replace(before[1], attributes=before[0].attributes),
+        )
         assert after != before
 
 
@@ -43,10 +44,12 @@ def test_rates_are_shares_of_attributes_and_people() -> None:
         rows = tuple((n // 2, "hat", outcome) for n, outcome in enumerate(outcomes))
         return CaseResult(name=half, half=half, prompt="", identities=identities, outcomes=rows)
 
-    report = summarize([
-        result("described", ("bound", "bound", "bound", "wrong"), (True, True)),
-        result("plain", ("bound", "swapped", "swapped", "wrong"), (True, False)),
-    ])  # fmt: skip
+    report = summarize(
+        [
+            result("described", ("bound", "bound", "bound", "wrong"), (True, True)),
+            result("plain", ("bound", "swapped", "swapped", "wrong"), (True, False)),
+        ]
+    )
     assert "shuffled" not in report
     assert report["plain"] == {"cases": 1, "attributes": 4, "binding": 0.25, "swap": 0.5, "wrong": 0.25, "identity": 0.5}
     both = report["described and plain"]

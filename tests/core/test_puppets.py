@@ -134,9 +134,7 @@ def test_reference_pictures_are_not_cut_from_the_frames() -> None:
     frames = render_clip(clip).frames.astype(int)
     for reference in reference_set(np.random.default_rng(0), clip).references():
         picture = np.asarray(prepare_reference_image(reference.image, WIDTH, HEIGHT)).astype(int)[20:60, 28:68]
-        best = min(
-            np.abs(frames[0, y : y + 40, x : x + 40] - picture).mean() for y in range(0, 41, 2) for x in range(0, 57, 2)
-        )
+        best = min(np.abs(frames[0, y : y + 40, x : x + 40] - picture).mean() for y in range(0, 41, 2) for x in range(0, 57, 2))
         assert best > 8, reference.phrase
 
 
@@ -164,7 +162,8 @@ def test_embedded_samples_read_back_with_their_truth(tmp_path) -> None:
 @pytest.mark.parametrize(
     ("options", "words"),
     [
-        ({"people": 4}, "4 people, expected 1 to 3"), ({"frames": 8}, r"8 frames, expected 4n \+ 1"),
+        ({"people": 4}, "4 people, expected 1 to 3"),
+        ({"frames": 8}, r"8 frames, expected 4n \+ 1"),
         ({"objects": 3}, "3 objects, expected 0 to 2"),
         ({"pattern_shares": (0.5, 0.5)}, "expected 4 numbers that sum to 1"),
     ],

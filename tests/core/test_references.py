@@ -55,23 +55,43 @@ def phrases(sample: Sample) -> list[tuple[str, int | None, str]]:
 
 
 def test_model_order_and_order_inside_a_folder(tmp_path: Path) -> None:
-    sample = read_sample(sample_folder(
-        tmp_path, "subjects/10/face_boy.png", "subjects/2/scarf 10.jpg", "subjects/2/scarf 9.webp",
-        "subjects/2/face_man.jpeg", "subjects/2/Hat.png", "objects/cup.png", "objects/Ball.png", "background/park.png"))
+    sample = read_sample(
+        sample_folder(
+            tmp_path,
+            "subjects/10/face_boy.png",
+            "subjects/2/scarf 10.jpg",
+            "subjects/2/scarf 9.webp",
+            "subjects/2/face_man.jpeg",
+            "subjects/2/Hat.png",
+            "objects/cup.png",
+            "objects/Ball.png",
+            "background/park.png",
+        )
+    )
     assert sample.sample_id == "clip_7" and sample.prompt == "a man in a hat"
     assert phrases(sample) == [
-        ("background", None, "park"), ("object", None, "Ball"), ("object", None, "cup"), ("face", 0, "man"),
-        ("attribute", 0, "Hat"), ("attribute", 0, "scarf 9"), ("attribute", 0, "scarf 10"), ("face", 1, "boy")]
+        ("background", None, "park"),
+        ("object", None, "Ball"),
+        ("object", None, "cup"),
+        ("face", 0, "man"),
+        ("attribute", 0, "Hat"),
+        ("attribute", 0, "scarf 9"),
+        ("attribute", 0, "scarf 10"),
+        ("face", 1, "boy"),
+    ]
 
 
-@pytest.mark.parametrize(("caption", "sample_id", "prompt"), [
-    ("a man", None, "a man"),
-    ("id-1;a man; a hat", "id-1", "a man; a hat"),
-    ("a man; a hat", None, "a man; a hat"),
-    (";a;b", None, "a;b"),
-    ("\ufeff7;a man\r\n", "7", "a man"),
-    ("x;\na man\n", "x", "a man"),
-])
+@pytest.mark.parametrize(
+    ("caption", "sample_id", "prompt"),
+    [
+        ("a man", None, "a man"),
+        ("id-1;a man; a hat", "id-1", "a man; a hat"),
+        ("a man; a hat", None, "a man; a hat"),
+        (";a;b", None, "a;b"),
+        ("\ufeff7;a man\r\n", "7", "a man"),
+        ("x;\na man\n", "x", "a man"),
+    ],
+)
 def test_caption_forms(tmp_path: Path, caption: str, sample_id: str | None, prompt: str) -> None:
     (tmp_path / "caption.txt").write_bytes(caption.encode())
     sample = read_sample(tmp_path)
@@ -107,8 +127,9 @@ def broken_folders() -> list[tuple[str, str, tuple[str, ...], str | None]]:
     ]
 
 
-@pytest.mark.parametrize(("message", "names", "caption"), [case[1:] for case in broken_folders()],
-                         ids=[case[0] for case in broken_folders()])
+@pytest.mark.parametrize(
+    ("message", "names", "caption"), [case[1:] for case in broken_folders()], ids=[case[0] for case in broken_folders()]
+)
 def test_folders_that_are_refused(tmp_path: Path, message: str, names: tuple[str, ...], caption: str | None) -> None:
     with pytest.raises(InputError, match=message):
         read_sample(sample_folder(tmp_path, *names, caption=caption))
@@ -128,21 +149,31 @@ def test_empty_subject_folder_missing_folder_and_wrong_encoding(tmp_path: Path) 
 
 def png_header(width: int, height: int) -> bytes:
     """A PNG whose header promises a size and whose pixels are missing."""
+
     def chunk(kind: bytes, data: bytes) -> bytes:
         return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
-    return (b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0))
-            + chunk(b"IDAT", zlib.compress(b"")) + chunk(b"IEND", b""))
+
+    return (
+        b"\x89PNG\r\n\x1a\n"
+        + chunk(b"IHDR", struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0))
+        + chunk(b"IDAT", zlib.compress(b""))
+        + chunk(b"IEND", b"")
+    )
 
 
-@pytest.mark.parametrize(("content", "message"), [
-    (b"", "empty file"),
-    (b"no picture at all", "not a readable PNG"),
-    (b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n", "not a readable PNG"),
-    (png_header(0, 5), "no pixels|not a readable|broken"),
-    (png_header(20000, 10), r"20000x10 pixels; at most 16384"),
-    (png_header(20000, 20000), "too large"),
-    (png_header(64, 64), "broken or cut off"),
-], ids=["empty", "text", "eps", "zero-sized", "20000 wide", "20000 square", "cut off"])
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (b"", "empty file"),
+        (b"no picture at all", "not a readable PNG"),
+        (b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n", "not a readable PNG"),
+        (png_header(0, 5), "no pixels|not a readable|broken"),
+        (png_header(20000, 10), r"20000x10 pixels; at most 16384"),
+        (png_header(20000, 20000), "too large"),
+        (png_header(64, 64), "broken or cut off"),
+    ],
+    ids=["empty", "text", "eps", "zero-sized", "20000 wide", "20000 square", "cut off"],
+)
 def test_pictures_that_are_refused(tmp_path: Path, content: bytes, message: str) -> None:
     path = tmp_path / "objects" / "cup.png"
     path.parent.mkdir()
@@ -178,8 +209,13 @@ def test_dataclasses_check_themselves() -> None:
         (lambda: Attribute(phrase="hat", image=picture(), tag="12"), "bare numbers mean subjects"),
         (lambda: Attribute(phrase="hat", image=picture(), occurrence=0), "occurrence 0"),
         (lambda: Attribute(phrase="hat", image=picture(), occurrence=True), "occurrence True"),
-        (lambda: ReferenceSet(subjects=(Subject(name="man", face=picture(), tag="Bob"),),
-                              objects=(SceneReference(phrase="cup", image=picture(), tag="bob"),)), "'bob' stands twice"),
+        (
+            lambda: ReferenceSet(
+                subjects=(Subject(name="man", face=picture(), tag="Bob"),),
+                objects=(SceneReference(phrase="cup", image=picture(), tag="bob"),),
+            ),
+            "'bob' stands twice",
+        ),
         (lambda: Sample(prompt=" ", references=ReferenceSet()), "prompt is empty"),
         (lambda: Sample(prompt="x", references=ReferenceSet(), sample_id="a;b"), "sample id"),
         (lambda: Attribute(phrase="hat\udcff", image=picture()), "not text"),
@@ -195,18 +231,31 @@ def full_sample() -> Sample:
         prompt="a man; and a man",
         references=ReferenceSet(
             subjects=(
-                Subject(name="man", face=picture(RED), tag="bob", occurrence=2, attributes=(
-                    Attribute(phrase="scarf", image=picture(GREEN), tag="s", occurrence=1),
-                    Attribute(phrase="face_paint", image=picture(BLUE)),
-                    Attribute(phrase="Hat", image=picture(RED)),
-                    Attribute(phrase="hat", image=picture((1, 2, 3, 128))))),
+                Subject(
+                    name="man",
+                    face=picture(RED),
+                    tag="bob",
+                    occurrence=2,
+                    attributes=(
+                        Attribute(phrase="scarf", image=picture(GREEN), tag="s", occurrence=1),
+                        Attribute(phrase="face_paint", image=picture(BLUE)),
+                        Attribute(phrase="Hat", image=picture(RED)),
+                        Attribute(phrase="hat", image=picture((1, 2, 3, 128))),
+                    ),
+                ),
                 Subject(name="who: a/b?", face=picture(BLUE)),
                 Subject(name="man", attributes=(Attribute(phrase="face", image=picture()),)),
                 Subject(name="", attributes=(Attribute(phrase="x" * 300, image=picture()),)),
-                Subject(name="y" * 300, face=picture())),
-            objects=(SceneReference(phrase="cup", image=picture(GREEN)), SceneReference(phrase="cup", image=picture()),
-                     SceneReference(phrase="a bag", image=picture(), tag="bag")),
-            background=SceneReference(phrase="..a street%20", image=picture(BLUE), occurrence=3)))
+                Subject(name="y" * 300, face=picture()),
+            ),
+            objects=(
+                SceneReference(phrase="cup", image=picture(GREEN)),
+                SceneReference(phrase="cup", image=picture()),
+                SceneReference(phrase="a bag", image=picture(), tag="bag"),
+            ),
+            background=SceneReference(phrase="..a street%20", image=picture(BLUE), occurrence=3),
+        ),
+    )
 
 
 def test_everything_survives_the_round_trip(tmp_path: Path) -> None:
@@ -214,18 +263,30 @@ def test_everything_survives_the_round_trip(tmp_path: Path) -> None:
     assert read_sample(folder) == full_sample()
     assert (folder / "subjects/1/face_man.png").is_file() and (folder / "subjects/1/%66ace_paint.png").is_file()
     notes = json.loads((folder / "relations.json").read_text())
-    assert notes["subjects/1"] == {"tag": "bob", "occurrence": 2, "order": [
-        "scarf.png", "%66ace_paint.png", "Hat.png", "hat~2.png"]}
+    assert notes["subjects/1"] == {
+        "tag": "bob",
+        "occurrence": 2,
+        "order": ["scarf.png", "%66ace_paint.png", "Hat.png", "hat~2.png"],
+    }
     assert notes["objects/cup~2.png"] == {"phrase": "cup"}
     assert [path.name for path in folder.parent.iterdir()] == ["sample"]
 
 
 def test_a_plain_sample_has_no_relations_file(tmp_path: Path) -> None:
-    sample = Sample(prompt="no id; here", references=ReferenceSet(subjects=(
-        Subject(name="man", face=picture(), attributes=(Attribute(phrase="hat", image=picture()),)),)))
+    sample = Sample(
+        prompt="no id; here",
+        references=ReferenceSet(
+            subjects=(Subject(name="man", face=picture(), attributes=(Attribute(phrase="hat", image=picture()),)),)
+        ),
+    )
     folder = write_sample(tmp_path / "sample", sample)
     assert sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*")) == [
-        "caption.txt", "subjects", "subjects/1", "subjects/1/face_man.png", "subjects/1/hat.png"]
+        "caption.txt",
+        "subjects",
+        "subjects/1",
+        "subjects/1/face_man.png",
+        "subjects/1/hat.png",
+    ]
     assert read_sample(folder) == sample
 
 
@@ -235,10 +296,21 @@ texts = st.text(st.characters(exclude_categories=("Cs",)), min_size=1, max_size=
 @settings(max_examples=40, deadline=None)
 @given(st.lists(texts, min_size=1, max_size=4, unique_by=str.strip), texts, texts)
 def test_any_phrases_and_prompt_round_trip(attributes: list[str], name: str, prompt: str) -> None:
-    sample = Sample(prompt=prompt, references=ReferenceSet(
-        subjects=(Subject(name=name, face=picture(), attributes=tuple(
-            Attribute(phrase=phrase, image=picture((number, 0, 0))) for number, phrase in enumerate(attributes))),),
-        background=SceneReference(phrase=name, image=picture())))
+    sample = Sample(
+        prompt=prompt,
+        references=ReferenceSet(
+            subjects=(
+                Subject(
+                    name=name,
+                    face=picture(),
+                    attributes=tuple(
+                        Attribute(phrase=phrase, image=picture((number, 0, 0))) for number, phrase in enumerate(attributes)
+                    ),
+                ),
+            ),
+            background=SceneReference(phrase=name, image=picture()),
+        ),
+    )
     with tempfile.TemporaryDirectory() as root:
         assert read_sample(write_sample(Path(root) / "sample", sample)) == sample
 
@@ -260,23 +332,27 @@ def test_file_names() -> None:
 
 def test_relations_file_may_be_written_by_hand(tmp_path: Path) -> None:
     folder = sample_folder(tmp_path, "subjects/1/face_man.png", "subjects/1/b.png", "subjects/1/a.png")
-    (folder / "relations.json").write_text('{"subjects/1": {"tag": "bob", "order": ["b.png"]}, '
-                                           '"subjects/1/a.png": {"phrase": "apron", "occurrence": 2}}')
+    (folder / "relations.json").write_text(
+        '{"subjects/1": {"tag": "bob", "order": ["b.png"]}, "subjects/1/a.png": {"phrase": "apron", "occurrence": 2}}'
+    )
     subject = read_sample(folder).references.subjects[0]
     assert subject.tag == "bob"
     assert [(item.phrase, item.occurrence) for item in subject.attributes] == [("b", None), ("apron", 2)]
 
 
-@pytest.mark.parametrize(("content", "message"), [
-    ("{", "as JSON"),
-    ("[]", "holds a list"),
-    ('{"subjects/9": {"tag": "x"}}', "names 'subjects/9', which is not in the folder"),
-    ('{"subjects/1": {"order": ["gone.png"]}}', "names 'subjects/1/gone.png'"),
-    ('{"subjects/1": {"colour": "x"}}', "expected an object with keys"),
-    ('{"subjects/1": {"occurrence": "2"}}', "expected a whole number"),
-    ('{"subjects/1": {"order": "hat.png"}}', "expected a list of file names"),
-    ('{"subjects/1": {"tag": "a b"}}', "tag 'a b'"),
-])
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ("{", "as JSON"),
+        ("[]", "holds a list"),
+        ('{"subjects/9": {"tag": "x"}}', "names 'subjects/9', which is not in the folder"),
+        ('{"subjects/1": {"order": ["gone.png"]}}', "names 'subjects/1/gone.png'"),
+        ('{"subjects/1": {"colour": "x"}}', "expected an object with keys"),
+        ('{"subjects/1": {"occurrence": "2"}}', "expected a whole number"),
+        ('{"subjects/1": {"order": "hat.png"}}', "expected a list of file names"),
+        ('{"subjects/1": {"tag": "a b"}}', "tag 'a b'"),
+    ],
+)
 def test_broken_relations_files(tmp_path: Path, content: str, message: str) -> None:
     folder = sample_folder(tmp_path, "subjects/1/face_man.png")
     (folder / "relations.json").write_text(content)
@@ -304,27 +380,31 @@ def test_writing_refuses_and_replaces(tmp_path: Path) -> None:
 def test_a_failed_write_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def full_disk(*_: object, **__: object) -> None:
         raise OSError(28, "No space left on device")
+
     monkeypatch.setattr(Image.Image, "save", full_disk)
     with pytest.raises(InputError, match="No space left"):
         write_sample(tmp_path / "sample", full_sample())
     assert list(tmp_path.iterdir()) == []
 
 
-@pytest.mark.parametrize(("size", "canvas", "box"), [
-    ((10, 10), (32, 16), (8, 0, 24, 16)),
-    ((10, 5), (16, 32), (0, 12, 16, 20)),
-    ((3, 2), (16, 16), (0, 3, 16, 13)),      # 16 x int(10.67), slack 6
-    ((2, 3), (16, 16), (3, 0, 13, 16)),
-    ((7, 7), (16, 9), (3, 0, 12, 9)),        # slack 7: floor of the half is 3
-    ((4, 4), (4, 4), (0, 0, 4, 4)),
-    ((1000, 1), (16, 16), (0, 7, 16, 8)),    # 0.016 px high: at least 1
-    ((100, 60), (50, 50), (0, 10, 50, 40)),
-])
+@pytest.mark.parametrize(
+    ("size", "canvas", "box"),
+    [
+        ((10, 10), (32, 16), (8, 0, 24, 16)),
+        ((10, 5), (16, 32), (0, 12, 16, 20)),
+        ((3, 2), (16, 16), (0, 3, 16, 13)),  # 16 x int(10.67), slack 6
+        ((2, 3), (16, 16), (3, 0, 13, 16)),
+        ((7, 7), (16, 9), (3, 0, 12, 9)),  # slack 7: floor of the half is 3
+        ((4, 4), (4, 4), (0, 0, 4, 4)),
+        ((1000, 1), (16, 16), (0, 7, 16, 8)),  # 0.016 px high: at least 1
+        ((100, 60), (50, 50), (0, 10, 50, 40)),
+    ],
+)
 def test_prepared_size_and_place(size: tuple[int, int], canvas: tuple[int, int], box: tuple[int, int, int, int]) -> None:
     prepared = prepare_reference_image(picture(RED, size), *canvas)
     assert prepared.mode == "RGB" and prepared.size == canvas
     inside = np.zeros(canvas[::-1], bool)
-    inside[box[1]:box[3], box[0]:box[2]] = True
+    inside[box[1] : box[3], box[0] : box[2]] = True
     pixels = np.asarray(prepared)
     assert (pixels[inside] == RED).all() and (pixels[~inside] == 255).all()
 

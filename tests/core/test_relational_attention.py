@@ -51,8 +51,10 @@ def stand_in_sage() -> types.ModuleType:
         assert cu_seqlens_q.dtype == torch.int32 and torch.equal(cu_seqlens_q, cu_seqlens_k)
         lengths = cu_seqlens_q.diff()
         assert int(lengths.max()) == max_seqlen_q == max_seqlen_k and int(cu_seqlens_q[-1]) == len(q)
-        parts = [sdpa_attention(*(x[a:b][None] for x in (q, k, v)))[0]
-                 for a, b in zip(cu_seqlens_q[:-1].tolist(), cu_seqlens_q[1:].tolist(), strict=True)]
+        parts = [
+            sdpa_attention(*(x[a:b][None] for x in (q, k, v)))[0]
+            for a, b in zip(cu_seqlens_q[:-1].tolist(), cu_seqlens_q[1:].tolist(), strict=True)
+        ]
         return torch.cat(parts)
 
     module.sageattn, module.sageattn_varlen = sageattn, sageattn_varlen
@@ -127,8 +129,14 @@ def test_self_attention_equals_the_dense_mask_in_both_backends(layout: TokenLayo
 
 
 @settings(max_examples=40, deadline=None)
-@given(layout=layouts(), batch=st.integers(1, 2), shared=st.booleans(), pool=st.sampled_from((2, 3, 8)),
-       ratio=st.sampled_from((0.1, 0.5, 2.0)), seed=st.integers(0, 2**31))  # fmt: skip
+@given(
+    layout=layouts(),
+    batch=st.integers(1, 2),
+    shared=st.booleans(),
+    pool=st.sampled_from((2, 3, 8)),
+    ratio=st.sampled_from((0.1, 0.5, 2.0)),
+    seed=st.integers(0, 2**31),
+)
 def test_cross_attention_equals_the_dense_bias(
     layout: TokenLayout, batch: int, shared: bool, pool: int, ratio: float, seed: int
 ) -> None:
@@ -171,9 +179,7 @@ def test_no_mask_and_no_references_are_plain_attention() -> None:
     assert torch.equal(relational_self_attention(q, k, v, unmasked, sdpa_attention), plain)
     text_only = TokenLayout(2, 2, 3)
     assert torch.equal(relational_self_attention(q, k, v, text_only, sdpa_attention), plain)
-    assert torch.equal(
-        relational_cross_attention(q, k, v, text_only, None, sdpa_attention, ratio=0.5, pool=8), plain
-    )
+    assert torch.equal(relational_cross_attention(q, k, v, text_only, None, sdpa_attention, ratio=0.5, pool=8), plain)
 
 
 class LargestTensor(TorchDispatchMode):

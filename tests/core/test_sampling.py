@@ -72,12 +72,13 @@ def test_solvers_agree_on_a_gaussian_flow(name: str) -> None:
         ({"width": 100}, "width is 100 pixels, expected a multiple of 16, for example 96"),
         ({"height": 0}, "height is 0 pixels, expected a multiple of 16, for example 16"),
         ({"frames": 16}, "frames is 16, expected 4n + 1, for example 17"),
-        ({"steps": 0}, "steps 0"), ({"shift": 0.0}, "shift 0.0"),
+        ({"steps": 0}, "steps 0"),
+        ({"shift": 0.0}, "shift 0.0"),
         ({"solver": "ddim"}, "unknown solver 'ddim'; expected one of dpmpp_2m, euler, unipc"),
         ({"pool_layout": "x"}, "pool_layout is 'x', expected released or aligned"),
         ({"negative_references": "x"}, "negative_references is 'x', expected kept or blank"),
     ],
-)  # fmt: skip
+)
 def test_wrong_settings_are_errors(change: dict, words: str) -> None:
     with pytest.raises(InputError) as raised:
         GenerationConfig(**{"width": 96, "height": 64, "frames": 17, **change})
@@ -88,11 +89,18 @@ def test_generate_writes_everything_and_seeds_reproduce(pipeline: LumosXPipeline
     sample = read_sample(SAMPLES_FOLDER / "two_people")
     stages = []
     config = short(pipeline)
-    written = generate(pipeline, sample, config, tmp_path / "a", seeds=(3, 4), name="v", png=True,
-                       progress=lambda *event: stages.append(event))  # fmt: skip
+    written = generate(
+        pipeline, sample, config, tmp_path / "a", seeds=(3, 4), name="v", png=True, progress=lambda *event: stages.append(event)
+    )
     assert sorted(p.name for p in (tmp_path / "a").iterdir()) == [
-        "v_3.mp4", "v_3_frames", "v_3_sheet.png", "v_4.mp4", "v_4_frames", "v_4_sheet.png", "v_relations.png",
-    ]  # fmt: skip
+        "v_3.mp4",
+        "v_3_frames",
+        "v_3_sheet.png",
+        "v_4.mp4",
+        "v_4_frames",
+        "v_4_sheet.png",
+        "v_relations.png",
+    ]
     frames = [np.stack([np.asarray(Image.open(p)) for p in sorted(w.png_folder.iterdir())]) for w in written]
     assert frames[0].shape == (5, 80, 96, 3) and not np.array_equal(frames[0], frames[1])
     assert ("seed 3", 2, 2) in stages and ("seed 4", 1, 2) in stages
@@ -129,8 +137,7 @@ def test_guidance_in_one_batch_equals_in_sequence(pipeline: LumosXPipeline, nega
 def test_blank_references_are_those_of_the_negative_pass_alone(pipeline: LumosXPipeline) -> None:
     sample = read_sample(SAMPLES_FOLDER / "two_people")
     kept, blank = (
-        prepare(pipeline, sample, replace(short(pipeline), cfg=3.0, negative_references=choice))
-        for choice in ("kept", "blank")
+        prepare(pipeline, sample, replace(short(pipeline), cfg=3.0, negative_references=choice)) for choice in ("kept", "blank")
     )
     assert kept.negative is not None and blank.negative is not None
     assert kept.negative.reference_latents is kept.condition.reference_latents

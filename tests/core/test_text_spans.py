@@ -39,10 +39,18 @@ class WordTokenizer:
         return [(self.ids.setdefault(match[0], len(self.ids)), *match.span()) for match in found]
 
 
-def subject(name: str, *attributes: str, face: bool = True, tag: str | None = None, occurrence: int | None = None,
-            attribute_occurrence: int | None = None, attribute_tag: str | None = None) -> Subject:
-    items = tuple(Attribute(phrase=phrase, image=PIXEL, occurrence=attribute_occurrence, tag=attribute_tag)
-                  for phrase in attributes)
+def subject(
+    name: str,
+    *attributes: str,
+    face: bool = True,
+    tag: str | None = None,
+    occurrence: int | None = None,
+    attribute_occurrence: int | None = None,
+    attribute_tag: str | None = None,
+) -> Subject:
+    items = tuple(
+        Attribute(phrase=phrase, image=PIXEL, occurrence=attribute_occurrence, tag=attribute_tag) for phrase in attributes
+    )
     return Subject(name=name, face=PIXEL if face else None, attributes=items, tag=tag, occurrence=occurrence)
 
 
@@ -50,8 +58,13 @@ def scene(phrase: str, tag: str | None = None, occurrence: int | None = None) ->
     return SceneReference(phrase=phrase, image=PIXEL, tag=tag, occurrence=occurrence)
 
 
-def bind(prompt: str, *subjects: Subject, objects: tuple[SceneReference, ...] = (),
-         background: SceneReference | None = None, **options: object) -> BoundPrompt:
+def bind(
+    prompt: str,
+    *subjects: Subject,
+    objects: tuple[SceneReference, ...] = (),
+    background: SceneReference | None = None,
+    **options: object,
+) -> BoundPrompt:
     references = ReferenceSet(subjects=subjects, objects=objects, background=background)
     return bind_prompt(prompt, references, WordTokenizer(), **options)
 
@@ -68,11 +81,15 @@ def spans(bound: BoundPrompt) -> list[tuple[tuple[int, int], ...]]:
 
 def test_the_published_rule_a_phrase_owns_every_place_of_its_ids() -> None:
     """The spans of the golden case `repeated_phrase_and_missing_phrase`."""
-    bound = bind("x y man a b scarf c d e man f g woman", subject("man", "scarf"), subject("woman", "not in prompt"),
-                 on_problem="warn")
+    bound = bind(
+        "x y man a b scarf c d e man f g woman", subject("man", "scarf"), subject("woman", "not in prompt"), on_problem="warn"
+    )
     assert [(ours.kind, ours.subject, ours.phrase, ours.token_spans) for ours in bound.references] == [
-        ("face", 0, "man", ((2, 3), (9, 10))), ("attribute", 0, "scarf", ((5, 6),)),
-        ("face", 1, "woman", ((12, 13),)), ("attribute", 1, "not in prompt", ())]
+        ("face", 0, "man", ((2, 3), (9, 10))),
+        ("attribute", 0, "scarf", ((5, 6),)),
+        ("face", 1, "woman", ((12, 13),)),
+        ("attribute", 1, "not in prompt", ()),
+    ]
     assert [problem.kind for problem in bound.problems] == ["not_found", "several"]
     assert bound.token_ids == (0, 1, 2, 3, 4, 5, 6, 7, 8, 2, 9, 10, 11)
 
@@ -85,13 +102,25 @@ def test_golden_records_are_bound_references() -> None:
 
 
 def test_all_kinds_in_model_order_with_characters() -> None:
-    bound = bind("In a park, a man in a white shirt, and a ball.", subject("man", "white shirt"),
-                 objects=(scene("ball"),), background=scene("park"))
+    bound = bind(
+        "In a park, a man in a white shirt, and a ball.",
+        subject("man", "white shirt"),
+        objects=(scene("ball"),),
+        background=scene("park"),
+    )
     assert [(ref.kind, ref.subject) for ref in bound.references] == [
-        ("background", None), ("object", None), ("face", 0), ("attribute", 0)]
+        ("background", None),
+        ("object", None),
+        ("face", 0),
+        ("attribute", 0),
+    ]
     assert spans(bound) == [((2, 3),), ((13, 14),), ((5, 6),), ((8, 10),)]
     assert [[bound.prompt[slice(*place)] for place in own] for own in bound.char_spans] == [
-        ["park"], ["ball"], ["man"], ["white shirt"]]
+        ["park"],
+        ["ball"],
+        ["man"],
+        ["white shirt"],
+    ]
     assert bound.problems == ()
 
 
@@ -106,7 +135,9 @@ def test_an_occurrence_overrules_the_order() -> None:
     bound = bind("a man and a man", subject("man", occurrence=2), subject("man"))
     assert spans(bound) == [((4, 5),), ((1, 2),)]
     assert spans(bind("a man, a man, a man", subject("man", occurrence=3), subject("man", occurrence=1))) == [
-        ((7, 8),), ((1, 2),)]
+        ((7, 8),),
+        ((1, 2),),
+    ]
 
 
 def test_one_owner_with_an_occurrence_owns_only_that() -> None:
@@ -175,8 +206,7 @@ def test_a_missing_phrase_is_told_with_the_nearest_ones_and_the_prompt() -> None
     assert "'a woman in a long red dress, walking'" in text
     bound = bind("a woman", subject("woman", "hat"), on_problem="warn")
     assert spans(bound) == [((1, 2),), ()]
-    assert [(problem.kind, problem.owner, problem.phrase) for problem in bound.problems] == [
-        ("not_found", "subject 1", "hat")]
+    assert [(problem.kind, problem.owner, problem.phrase) for problem in bound.problems] == [("not_found", "subject 1", "hat")]
 
 
 def test_all_problems_are_told_at_once() -> None:
@@ -217,8 +247,9 @@ def test_attribute_tags_by_tag_phrase_and_last_word() -> None:
 
 
 def test_scene_tags() -> None:
-    bound = bind("a ball in @room with @red_ball", objects=(scene("red ball"), scene("ball")),
-                 background=scene("kitchen", tag="room"))
+    bound = bind(
+        "a ball in @room with @red_ball", objects=(scene("red ball"), scene("ball")), background=scene("kitchen", tag="room")
+    )
     assert bound.prompt == "a ball in kitchen with red ball"
     assert spans(bound) == [((3, 4),), ((5, 7),), ((1, 2),)]
 
@@ -252,7 +283,9 @@ def test_unknown_and_unclear_tags() -> None:
 def test_a_name_without_a_face_keeps_its_place_but_has_no_record() -> None:
     bound = bind("a man in a hat and a man", subject("man", "hat", face=False), subject("man"))
     assert [(ref.kind, ref.subject, ref.token_spans) for ref in bound.references] == [
-        ("attribute", 0, ((4, 5),)), ("face", 1, ((7, 8),))]
+        ("attribute", 0, ((4, 5),)),
+        ("face", 1, ((7, 8),)),
+    ]
     assert words(bind("a hat", subject("", "hat", face=False))) == [["hat"]]
     assert bind("a hat", subject("man", "hat", face=False)).problems == ()
 
@@ -276,11 +309,13 @@ def test_prompt_and_phrases_are_cleaned_alike() -> None:
 
 
 @settings(max_examples=60, deadline=None)
-@given(st.lists(st.sampled_from(["man", "hat", "red", "a", ","]), min_size=1, max_size=14),
-       st.sampled_from(["man", "red hat", "hat", "a man", "hat hat"]))
+@given(
+    st.lists(st.sampled_from(["man", "hat", "red", "a", ","]), min_size=1, max_size=14),
+    st.sampled_from(["man", "red hat", "hat", "a man", "hat hat"]),
+)
 def test_one_owner_gets_every_contiguous_run(prompt: list[str], phrase: str) -> None:
     wanted = phrase.split()
-    runs = [(at, at + len(wanted)) for at in range(len(prompt)) if prompt[at:at + len(wanted)] == wanted]
+    runs = [(at, at + len(wanted)) for at in range(len(prompt)) if prompt[at : at + len(wanted)] == wanted]
     assert spans(bind(" ".join(prompt), objects=(scene(phrase),), on_problem="ignore")) == [tuple(runs)]
 
 
@@ -300,8 +335,9 @@ def sentencepiece_path(tmp_path_factory: pytest.TempPathFactory) -> Path:
     known = re.findall(r"\w+", "a the man woman in red blue shirt hat dress walks park and wearing person with ball coat")
     lines = [" ".join(rng.choice(known) for _ in range(12)) + rng.choice(".!'()") for _ in range(500)]
     model = io.BytesIO()
-    sentencepiece.SentencePieceTrainer.train(sentence_iterator=iter(lines), model_writer=model, vocab_size=90,
-                                             hard_vocab_limit=False, minloglevel=2)
+    sentencepiece.SentencePieceTrainer.train(
+        sentence_iterator=iter(lines), model_writer=model, vocab_size=90, hard_vocab_limit=False, minloglevel=2
+    )
     folder = tmp_path_factory.mktemp("tokenizer")
     (folder / "spiece.model").write_bytes(model.getvalue())
     return folder
@@ -319,10 +355,13 @@ def test_sentencepiece_pieces_are_the_ids_with_their_characters(sentencepiece_pa
 
 def test_binding_with_sentencepiece(sentencepiece_path: Path) -> None:
     tokenizer = SentencePieceTokenizer(sentencepiece_path / "spiece.model")
-    references = ReferenceSet(subjects=(subject("man", "red shirt"), subject("woman", "hat", tag="eve")),
-                              objects=(scene("\U0001f600"), scene("\U0001f680")))
-    bound = bind_prompt("man, \U0001f680 and \U0001f600 then man in a red shirt! @eve in a (hat)", references, tokenizer,
-                        on_problem="warn")
+    references = ReferenceSet(
+        subjects=(subject("man", "red shirt"), subject("woman", "hat", tag="eve")),
+        objects=(scene("\U0001f600"), scene("\U0001f680")),
+    )
+    bound = bind_prompt(
+        "man, \U0001f680 and \U0001f600 then man in a red shirt! @eve in a (hat)", references, tokenizer, on_problem="warn"
+    )
     owned = [[bound.prompt[slice(*place)] for place in places] for places in bound.char_spans]
     assert owned == [["\U0001f600"], ["\U0001f680"], ["man", "man"], ["red shirt"], ["woman"], ["hat"]]
     assert {problem.kind for problem in bound.problems} == {"several", "matched_by_letters"}

@@ -16,9 +16,12 @@ def test_rectangles_and_groups() -> None:
     assert (layout.tokens_per_frame, layout.video_len, layout.reference_len, layout.seq_len) == (3, 6, 15, 21)
     assert layout.reference_groups == ((0, 1), (1, 2), (2, 4), (4, 5))
     assert layout.self_attention_rectangles() == (
-        Rectangle(0, 6, 0, 21), Rectangle(6, 9, 6, 9), Rectangle(9, 12, 9, 12), Rectangle(12, 18, 12, 18),
+        Rectangle(0, 6, 0, 21),
+        Rectangle(6, 9, 6, 9),
+        Rectangle(9, 12, 9, 12),
+        Rectangle(12, 18, 12, 18),
         Rectangle(18, 21, 18, 21),
-    )  # fmt: skip
+    )
 
 
 def test_relational_positions_share_time_and_shift_space() -> None:
@@ -63,10 +66,12 @@ def test_words_beyond_the_text_length_are_an_error() -> None:
         ({"frames": 0}, "expected at least 1"),
         ({"width": 1025}, "exceed the 1024 positions"),
         ({"frames": 1024, "kinds": ("object",), "subjects": (None,)}, "use a shorter or smaller video"),
-        ({"width": 300, "kinds": ("face",) + ("attribute",) * 3, "subjects": (0,) * 4},
-         "subject 0: 4 images on a grid of 4 x 300 tokens need more than the 1024 positions"),
+        (
+            {"width": 300, "kinds": ("face",) + ("attribute",) * 3, "subjects": (0,) * 4},
+            "subject 0: 4 images on a grid of 4 x 300 tokens need more than the 1024 positions",
+        ),
     ],
-)  # fmt: skip
+)
 def test_impossible_layouts_are_errors(arguments: dict, words: str) -> None:
     with pytest.raises(InputError) as raised:
         TokenLayout(**{"frames": 2, "height": 4, "width": 6, **arguments})

@@ -132,9 +132,13 @@ def test_subjects_and_objects_weigh_more_than_the_scene() -> None:
     layout = TokenLayout(1, 1, 4, kinds=("background", "object", "face"), subjects=(None, None, 0))
     zeros = torch.zeros(1, 16, 1, 2, 8)
     batch = Batch(
-        video=zeros, references=zeros, context=zeros, levels=zeros, layout=layout,
+        video=zeros,
+        references=zeros,
+        context=zeros,
+        levels=zeros,
+        layout=layout,
         owners=torch.tensor([2, 1, 0, NOBODY], dtype=torch.int8).view(1, 1, 1, 4),
-    )  # fmt: skip
+    )
     row = torch.tensor([3, 3, 3, 3, 1, 1, 1, 1]) / 2  # a token is two latent cells wide and high
     assert torch.equal(subject_weights(batch, 3.0), row.expand(1, 1, 1, 2, 8))
     assert torch.equal(subject_weights(batch, 1.0), torch.ones(1, 1, 1, 2, 8))
@@ -159,9 +163,14 @@ def test_rate_warms_up_holds_and_decays() -> None:
 
 @pytest.mark.parametrize(
     ("change", "words"),
-    [({"steps": 0}, "steps is 0"), ({"precision": "fp8"}, "precision is 'fp8'"), ({"ema_decay": 1.0}, "ema_decay is 1.0"),
-     ({"optimizer": "sgd"}, "optimizer is 'sgd'"), ({"subject_weight": 0.0}, "subject_weight is 0.0"),
-     ({"reference_dropout": -0.1}, "reference_dropout is -0.1")],
+    [
+        ({"steps": 0}, "steps is 0"),
+        ({"precision": "fp8"}, "precision is 'fp8'"),
+        ({"ema_decay": 1.0}, "ema_decay is 1.0"),
+        ({"optimizer": "sgd"}, "optimizer is 'sgd'"),
+        ({"subject_weight": 0.0}, "subject_weight is 0.0"),
+        ({"reference_dropout": -0.1}, "reference_dropout is -0.1"),
+    ],
 )
 def test_wrong_numbers_are_errors(change: dict, words: str) -> None:
     with pytest.raises(InputError, match=words):
@@ -278,8 +287,15 @@ def test_the_nano_recipe_at_debug_size(tmp_path: Path) -> None:
     pipeline = load_pipeline(folder)
     assert pipeline.transformer.config.dim == MODEL.dim and pipeline.defaults.enlarge == 6
     assert [line.split(":")[0] for line in lines if "done in" in line] == [
-        "clips", "vae", "refine", "text", "latents", "pictures", "transformer", "export",
-    ]  # fmt: skip
+        "clips",
+        "vae",
+        "refine",
+        "text",
+        "latents",
+        "pictures",
+        "transformer",
+        "export",
+    ]
     before = {p: p.stat().st_mtime_ns for p in (tmp_path / "run").rglob("*.safetensors") if "pipeline" not in p.parts}
     train_nano(tmp_path / "run", DEBUG_RECIPE, workers=1)
     assert before == {p: p.stat().st_mtime_ns for p in before}  # nothing is done twice

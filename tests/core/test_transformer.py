@@ -88,10 +88,12 @@ def test_tensors_that_do_not_belong_together_are_errors(model: LumosXTransformer
 @pytest.mark.parametrize(
     ("change", "words"),
     [
-        ({"dim": 33}, "dim 33 over 2 heads"), ({"num_layers": 0}, "num_layers is 0"), ({"freq_dim": 15}, "freq_dim is 15"),
+        ({"dim": 33}, "dim 33 over 2 heads"),
+        ({"num_layers": 0}, "num_layers is 0"),
+        ({"freq_dim": 15}, "freq_dim is 15"),
         ({"patch_size": (1, 1, 1)}, "patch_size is (1, 1, 1)"),
     ],
-)  # fmt: skip
+)
 def test_impossible_sizes_are_errors(change: dict, words: str) -> None:
     fields = {"dim": 32, "num_heads": 2, "num_layers": 2, "ffn_dim": 64}
     with pytest.raises(InputError) as raised:

@@ -38,23 +38,31 @@ def test_what_is_in_the_file(tmp_path: Path) -> None:
     path = write_video(tmp_path / "x.mp4", bars(), Fraction(30000, 1001), {"prompt": "a man"})
     with av.open(str(path)) as container:
         stream = container.streams.video[0]
-        assert (stream.codec_context.name, stream.pix_fmt, stream.average_rate) == (
-            "h264", "yuv420p", Fraction(30000, 1001))
+        assert (stream.codec_context.name, stream.pix_fmt, stream.average_rate) == ("h264", "yuv420p", Fraction(30000, 1001))
         assert container.metadata["description"] == "a man"
     content = path.read_bytes()
     assert content.find(b"moov") < content.find(b"mdat")  # faststart
 
 
 def test_metadata_comes_back(tmp_path: Path) -> None:
-    metadata = {"prompt": "\u00e9 \U0001f600; a=b\n# \\ \"x\"", "seed": 2**60, "relations": [{"spans": [[1, 2]], "x": None}],
-                "long": "y" * 100_000, "fps": 0.1}
+    metadata = {
+        "prompt": '\u00e9 \U0001f600; a=b\n# \\ "x"',
+        "seed": 2**60,
+        "relations": [{"spans": [[1, 2]], "x": None}],
+        "long": "y" * 100_000,
+        "fps": 0.1,
+    }
     assert read_video_metadata(write_video(tmp_path / "x.mp4", bars(1), 8, metadata)) == metadata
     assert read_video_metadata(write_video(tmp_path / "x.mp4", bars(1), 8)) == {}
 
 
 @settings(max_examples=15, deadline=None)
-@given(st.dictionaries(st.text(st.characters(exclude_categories=("Cs",)), max_size=5),
-                       st.text(st.characters(exclude_categories=("Cs",)), max_size=20) | st.integers() | st.booleans()))
+@given(
+    st.dictionaries(
+        st.text(st.characters(exclude_categories=("Cs",)), max_size=5),
+        st.text(st.characters(exclude_categories=("Cs",)), max_size=20) | st.integers() | st.booleans(),
+    )
+)
 def test_any_metadata_comes_back(tmp_path_factory: pytest.TempPathFactory, metadata: dict[str, object]) -> None:
     path = tmp_path_factory.mktemp("video") / "x.mp4"
     assert read_video_metadata(write_video(path, bars(1), 8, metadata)) == metadata
@@ -67,19 +75,23 @@ def test_enlarged_pixels_are_squares(tmp_path: Path) -> None:
     assert np.abs(shown[0, 8::16, 8::16].astype(int) - frames[0]).max() <= 4
 
 
-@pytest.mark.parametrize(("frames", "fps", "options", "message"), [
-    (np.zeros((2, 16, 16, 3), np.float32), 16, {}, r"float32 \[2, 16, 16, 3\], expected uint8"),
-    (np.zeros((16, 16, 3), np.uint8), 16, {}, r"\[16, 16, 3\]"),
-    (np.zeros((0, 16, 16, 3), np.uint8), 16, {}, r"\[0, 16, 16, 3\]"),
-    (np.zeros((1, 15, 16, 3), np.uint8), 16, {}, "even sides, got 16x15"),
-    (np.zeros((1, 16, 16, 3), np.uint8), 0, {}, "above 0, got 0"),
-    (np.zeros((1, 16, 16, 3), np.uint8), 16, {"enlarge": 0}, "got 0"),
-    (np.zeros((1, 16, 16, 3), np.uint8), 16, {"metadata": {"x": object()}}, "JSON can hold"),
-    (np.zeros((1, 16, 16, 3), np.uint8), 16, {"metadata": {"x": float("nan")}}, "JSON can hold"),
-    (np.zeros((1, 16, 16, 3), np.uint8), 16, {"metadata": {"prompt": "\udcff"}}, "JSON can hold"),
-])
-def test_what_cannot_be_written(tmp_path: Path, frames: np.ndarray, fps: float, options: dict[str, object],
-                                message: str) -> None:
+@pytest.mark.parametrize(
+    ("frames", "fps", "options", "message"),
+    [
+        (np.zeros((2, 16, 16, 3), np.float32), 16, {}, r"float32 \[2, 16, 16, 3\], expected uint8"),
+        (np.zeros((16, 16, 3), np.uint8), 16, {}, r"\[16, 16, 3\]"),
+        (np.zeros((0, 16, 16, 3), np.uint8), 16, {}, r"\[0, 16, 16, 3\]"),
+        (np.zeros((1, 15, 16, 3), np.uint8), 16, {}, "even sides, got 16x15"),
+        (np.zeros((1, 16, 16, 3), np.uint8), 0, {}, "above 0, got 0"),
+        (np.zeros((1, 16, 16, 3), np.uint8), 16, {"enlarge": 0}, "got 0"),
+        (np.zeros((1, 16, 16, 3), np.uint8), 16, {"metadata": {"x": object()}}, "JSON can hold"),
+        (np.zeros((1, 16, 16, 3), np.uint8), 16, {"metadata": {"x": float("nan")}}, "JSON can hold"),
+        (np.zeros((1, 16, 16, 3), np.uint8), 16, {"metadata": {"prompt": "\udcff"}}, "JSON can hold"),
+    ],
+)
+def test_what_cannot_be_written(
+    tmp_path: Path, frames: np.ndarray, fps: float, options: dict[str, object], message: str
+) -> None:
     with pytest.raises(InputError, match=message):
         write_video(tmp_path / "x.mp4", frames, fps, **options)
     assert list(tmp_path.iterdir()) == []
@@ -117,6 +129,7 @@ def test_ctrl_c_leaves_the_old_file(tmp_path: Path, monkeypatch: pytest.MonkeyPa
 
     def interrupt(*_: object) -> None:
         raise KeyboardInterrupt
+
     monkeypatch.setattr("lumosx_core.whole_files.os.replace", interrupt)
     with pytest.raises(KeyboardInterrupt):
         write_video(path, bars(2), 8, {"seed": 2})

@@ -77,12 +77,30 @@ class HostServer:
         self.log = (folder / "host.log").open("w+")
         port = self.address.split(":")[1]
         self.process = subprocess.Popen(
-            [sys.executable, "main.py", "--cpu", "--listen", "127.0.0.1", "--port", port, "--disable-api-nodes",
-             "--base-directory", str(folder), "--database-url", f"sqlite:///{folder / 'host.sqlite'}"],
-            cwd=root, stdout=self.log, stderr=subprocess.STDOUT,
-            env={**os.environ, "PYTHONPATH": str(folder / "watcher"), "PYTHONDONTWRITEBYTECODE": "1",
-                 "MALLOC_ARENA_MAX": "1"},  # else memory that glibc keeps per thread looks like growth
-        )  # fmt: skip
+            [
+                sys.executable,
+                "main.py",
+                "--cpu",
+                "--listen",
+                "127.0.0.1",
+                "--port",
+                port,
+                "--disable-api-nodes",
+                "--base-directory",
+                str(folder),
+                "--database-url",
+                f"sqlite:///{folder / 'host.sqlite'}",
+            ],
+            cwd=root,
+            stdout=self.log,
+            stderr=subprocess.STDOUT,
+            env={
+                **os.environ,
+                "PYTHONPATH": str(folder / "watcher"),
+                "PYTHONDONTWRITEBYTECODE": "1",
+                "MALLOC_ARENA_MAX": "1",
+            },  # else memory that glibc keeps per thread looks like growth
+        )
         self._wait()
 
     def _wait(self, seconds: float = 180) -> None:

@@ -75,9 +75,10 @@ class NodeInfo:
                 return each
             if each.type == GROWING and name in growing_names(each):
                 ((_, spec),) = (
-                    item for kind in ("required", "optional")
+                    item
+                    for kind in ("required", "optional")
                     for item in each.settings["template"]["input"].get(kind, {}).items()
-                )  # fmt: skip
+                )
                 return _input(name, spec, optional=True)
         return None
 
@@ -121,13 +122,19 @@ def _snapshot_of(info: NodeInfo) -> dict[str, Any]:
             entry["default"] = "of the machine" if files else each.default
             if each.type == "COMBO":
                 entry["choices"] = "files of the machine" if files else each.options
-            entry |= {key: each.settings[key] for key in ("min", "max", "step", "multiline", "dynamicPrompts",
-                                                          "control_after_generate") if key in each.settings}  # fmt: skip
+            entry |= {
+                key: each.settings[key]
+                for key in ("min", "max", "step", "multiline", "dynamicPrompts", "control_after_generate")
+                if key in each.settings
+            }
         inputs[each.name] = entry
     return {
-        "display_name": info.raw["display_name"], "category": info.raw["category"], "output_node": info.is_output,
-        "inputs": inputs, "outputs": [{"name": name, "type": kind} for name, kind in info.outputs],
-    }  # fmt: skip
+        "display_name": info.raw["display_name"],
+        "category": info.raw["category"],
+        "output_node": info.is_output,
+        "inputs": inputs,
+        "outputs": [{"name": name, "type": kind} for name, kind in info.outputs],
+    }
 
 
 def _host_classes(module_name: str) -> dict[str, Any]:
@@ -146,18 +153,24 @@ def _of_class(node: Any, name: str = "") -> NodeInfo:
     if hasattr(node, "GET_NODE_INFO_V1"):
         return _of_raw(node.GET_NODE_INFO_V1())
     types, outputs = node.INPUT_TYPES(), list(getattr(node, "RETURN_TYPES", ()))
-    return _of_raw({
-        "name": name, "input": types, "input_order": {kind: list(specs) for kind, specs in types.items()},
-        "output": outputs, "output_name": list(getattr(node, "RETURN_NAMES", outputs)),
-        "output_node": getattr(node, "OUTPUT_NODE", False),
-    })  # fmt: skip
+    return _of_raw(
+        {
+            "name": name,
+            "input": types,
+            "input_order": {kind: list(specs) for kind, specs in types.items()},
+            "output": outputs,
+            "output_name": list(getattr(node, "RETURN_NAMES", outputs)),
+            "output_node": getattr(node, "OUTPUT_NODE", False),
+        }
+    )
 
 
 def _of_raw(raw: dict[str, Any]) -> NodeInfo:
     inputs = [
         _input(key, raw["input"][kind][key], optional=kind == "optional")
-        for kind in ("required", "optional") for key in raw["input_order"].get(kind, [])
-    ]  # fmt: skip
+        for kind in ("required", "optional")
+        for key in raw["input_order"].get(kind, [])
+    ]
     outputs = [(str(key), str(kind)) for key, kind in zip(raw["output_name"], raw["output"], strict=True)]
     return NodeInfo(id=raw["name"], inputs=inputs, outputs=outputs, raw=raw)
 
@@ -169,9 +182,14 @@ def _input(name: str, spec: Any, *, optional: bool) -> InputInfo:
         kind = "COMBO"
     if kind == DYNAMIC_COMBO:
         options = [
-            (choice["key"], [
-                _input(f"{name}.{key}", below, optional=group == "optional")
-                for group in ("required", "optional") for key, below in choice["inputs"].get(group, {}).items()
-            ]) for choice in settings["options"]
-        ]  # fmt: skip
+            (
+                choice["key"],
+                [
+                    _input(f"{name}.{key}", below, optional=group == "optional")
+                    for group in ("required", "optional")
+                    for key, below in choice["inputs"].get(group, {}).items()
+                ],
+            )
+            for choice in settings["options"]
+        ]
     return InputInfo(name=name, type=str(kind), optional=optional, settings=settings, options=options)

@@ -94,8 +94,14 @@ def open_tab(request: pytest.FixtureRequest, server: HostServer, browser: Any) -
     page = browser.new_page(viewport={"width": 1700, "height": 1000})
     page.troubles = []
     page.on("pageerror", lambda error: page.troubles.append(f"page error: {error}"))
-    page.on("response", lambda answer: page.troubles.append(f"{answer.status} {answer.url}")
-            if answer.status >= 400 and not any(path in answer.url for path in HOSTS_OWN) else None)  # fmt: skip
+    page.on(
+        "response",
+        lambda answer: (
+            page.troubles.append(f"{answer.status} {answer.url}")
+            if answer.status >= 400 and not any(path in answer.url for path in HOSTS_OWN)
+            else None
+        ),
+    )
     open_page(page, f"http://{server.address}")
     yield page
     page.close()
@@ -179,15 +185,31 @@ def test_the_blueprint_is_found_and_holds_its_nodes(page: Any) -> None:
 def test_the_blueprint_makes_a_video(page: Any, server: HostServer) -> None:
     two, room = SAMPLES / "two_people" / "subjects", SAMPLES / "one_person_in_a_room" / "background"
     (scene,) = room.iterdir()
-    pictures = {"face_1": two / "1" / "face_person.png", "thing_1": two / "1" / "dress.png",
-                "face_2": two / "2" / "face_person.png", "thing_2": two / "2" / "hat.png", "background": scene}  # fmt: skip
+    pictures = {
+        "face_1": two / "1" / "face_person.png",
+        "thing_1": two / "1" / "dress.png",
+        "face_2": two / "2" / "face_person.png",
+        "thing_2": two / "2" / "hat.png",
+        "background": scene,
+    }
     for name, path in pictures.items():
         shutil.copyfile(path, server.folder / "input" / f"{name}.png")
     values = {
-        "prompt": "A person wearing a dress standing next to a boy wearing a hat in a room.", "person_1": "person",
-        "words_1": "dress", "person_2": "boy", "words_2": "hat", "place": "room", "negative": "", "width": 96,
-        "height": 80, "length": 17, "steps": 4, "cfg": 3, "shift": 3, "negative_references": "blank",
-    }  # fmt: skip
+        "prompt": "A person wearing a dress standing next to a boy wearing a hat in a room.",
+        "person_1": "person",
+        "words_1": "dress",
+        "person_2": "boy",
+        "words_2": "hat",
+        "place": "room",
+        "negative": "",
+        "width": 96,
+        "height": 80,
+        "length": 17,
+        "steps": 4,
+        "cfg": 3,
+        "shift": 3,
+        "negative_references": "blank",
+    }
     assert search(page, "LumosX two people", "LumosX two people") == ["LumosX two people"]
     frames, relations = page.evaluate(WIRE, [{name: f"{name}.png" for name in pictures}, values])
     end, detail = page.evaluate(ENDED)
@@ -209,15 +231,21 @@ def test_words_of_the_prompt_have_their_owners_colours(page: Any) -> None:
     owners = [slot for slot in graph["inputs"] if slot["link"] is not None and slot["type"] in OWNERS]
     assert len({colour for _, colour in words}) == len(owners)
     prompt = graph["widgets_values"][0]
-    page.evaluate("""(text) => {
+    page.evaluate(
+        """(text) => {
         const node = app.graph._nodes.find((node) => node.type === 'LumosXRelationGraph')
         node.widgets.find((widget) => widget.name === 'prompt').value = text
-    }""", prompt.replace(words[0][0], "nobody", 1))  # fmt: skip
-    page.wait_for_function("""([word, count]) => {
+    }""",
+        prompt.replace(words[0][0], "nobody", 1),
+    )
+    page.wait_for_function(
+        """([word, count]) => {
         const missing = [...document.querySelectorAll('.lumosx-prompt-colours > div + div')].map((line) => line.textContent)
         const words = document.querySelectorAll('.lumosx-prompt-colours span')
         return missing.some((line) => line.endsWith(`: ${word}`)) && words.length === count
-    }""", arg=[words[0][0], len(words) - 1])  # fmt: skip
+    }""",
+        arg=[words[0][0], len(words) - 1],
+    )
     assert not page.troubles
 
 

@@ -29,9 +29,12 @@ def encoded(bridge: ModuleType, model: Any, case: GoldenCase) -> Any:
     """The case's references as the nodes hand them on: raw latents, as the host's VAE gives them."""
     raw = model.model.process_latent_out(case.tensors["reference_latents"]).squeeze(2)
     return bridge.EncodedReferences(
-        latents=raw, kinds=tuple(r.kind for r in case.references), subjects=tuple(r.subject for r in case.references),
-        levels=text_levels(case.references, CONFIG.text_len), frames=case.grid[0],
-    )  # fmt: skip
+        latents=raw,
+        kinds=tuple(r.kind for r in case.references),
+        subjects=tuple(r.subject for r in case.references),
+        levels=text_levels(case.references, CONFIG.text_len),
+        frames=case.grid[0],
+    )
 
 
 def run(model: Any, latent: torch.Tensor, timestep: float, context: torch.Tensor, passes: list[int]) -> torch.Tensor:
@@ -163,9 +166,18 @@ def test_guided_sampling_in_the_host_gives_the_published_video(bridge: ModuleTyp
     )
     seen: list[int] = []
     out = comfy.sample.sample_custom(
-        patched, noise, 6.0, bridge.host_sampler(dpmpp_2m), flow_sigmas(steps, 8.0), positive, negative,
-        torch.zeros_like(noise), callback=lambda *progress: seen.append(progress[0]), disable_pbar=True, seed=0,
-    )  # fmt: skip
+        patched,
+        noise,
+        6.0,
+        bridge.host_sampler(dpmpp_2m),
+        flow_sigmas(steps, 8.0),
+        positive,
+        negative,
+        torch.zeros_like(noise),
+        callback=lambda *progress: seen.append(progress[0]),
+        disable_pbar=True,
+        seed=0,
+    )
     assert deviation(model.model.process_latent_in(out), stored[f"sampled_{steps}"]) <= 1e-4
     assert seen == list(range(steps))
 

@@ -67,10 +67,15 @@ def test_parentheses_go_in_and_out(tokenizer: ModuleType) -> None:
         assert tokenizer.plain_prompt(tokenizer.host_prompt(text)) == text
 
 
-@pytest.mark.parametrize(("prompt", "named"), [
-    ("a (man:1.2) in a hat", r"\(man:1\.2\)"), ("a (man) in a hat", r"\(man\)"), ("a man (in a hat", r"'\('"),
-    ("((a man))", r"\(\(a man\)"),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("prompt", "named"),
+    [
+        ("a (man:1.2) in a hat", r"\(man:1\.2\)"),
+        ("a (man) in a hat", r"\(man\)"),
+        ("a man (in a hat", r"'\('"),
+        ("((a man))", r"\(\(a man\)"),
+    ],
+)
 def test_weights_are_refused_with_the_way_out(tokenizer: ModuleType, prompt: str, named: str) -> None:
     with pytest.raises(InputError, match=rf"(?s){named}.*as a weight.*write the word without weight"):
         tokenizer.plain_prompt(prompt)

@@ -36,9 +36,12 @@ def man(*, name: str = "man", attribute: str = "hat", tag: str | None = None) ->
 def graph_of(nodes: ModuleType, clip: Any, sample: Sample) -> tuple:
     references = sample.references
     return nodes.RelationGraphNode.execute(
-        clip, sample.prompt, {f"subject_{n}": each for n, each in enumerate(references.subjects, start=1)},
-        {f"object_{n}": each for n, each in enumerate(references.objects, start=1)}, references.background,
-    ).args  # fmt: skip
+        clip,
+        sample.prompt,
+        {f"subject_{n}": each for n, each in enumerate(references.subjects, start=1)},
+        {f"object_{n}": each for n, each in enumerate(references.objects, start=1)},
+        references.background,
+    ).args
 
 
 @pytest.mark.parametrize("name", ["two_people_described", "one_person_in_a_room"])
@@ -102,9 +105,7 @@ def test_words_beyond_what_the_model_reads_are_refused(nodes: ModuleType, nano: 
         nodes.RelationGraphNode.execute(nano[1], "a tree and " * 80 + "a man in a hat", {"subject_1": man()})
 
 
-def test_encoding_gives_the_raw_latents_of_the_core(
-    nodes: ModuleType, nano: Nano, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_encoding_gives_the_raw_latents_of_the_core(nodes: ModuleType, nano: Nano, monkeypatch: pytest.MonkeyPatch) -> None:
     import comfy.utils
 
     seen: list[tuple] = []
@@ -144,11 +145,14 @@ def test_encoding_can_be_cancelled(nodes: ModuleType, nano: Nano) -> None:
         nodes.EncodeReferences.execute(graph, nano[2], 32, 32, 1)
 
 
-@pytest.mark.parametrize(("size", "message"), [
-    ((100, 48, 5), "width is 100 pixels, expected a multiple of 16, for example 96"),
-    ((64, 40, 5), "height is 40 pixels, expected a multiple of 16"),
-    ((64, 48, 80), r"length is 80 frames, expected 4n \+ 1, for example 81"),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("size", "message"),
+    [
+        ((100, 48, 5), "width is 100 pixels, expected a multiple of 16, for example 96"),
+        ((64, 40, 5), "height is 40 pixels, expected a multiple of 16"),
+        ((64, 48, 80), r"length is 80 frames, expected 4n \+ 1, for example 81"),
+    ],
+)
 def test_sizes_that_wan_cannot_do_are_refused(nodes: ModuleType, size: tuple[int, int, int], message: str) -> None:
     with pytest.raises(InputError, match=message):
         nodes.EncodeReferences.execute(None, None, *size)
@@ -165,9 +169,7 @@ def test_another_vae_is_refused_by_name(nodes: ModuleType, nano: Nano) -> None:
         nodes.EncodeReferences.execute(graph, other, 64, 48, 5)
 
 
-def test_preview_is_written_to_the_host_s_temporary_folder(
-    nodes: ModuleType, nano: Nano, host_folders: Path
-) -> None:
+def test_preview_is_written_to_the_host_s_temporary_folder(nodes: ModuleType, nano: Nano, host_folders: Path) -> None:
     out = nodes.RelationGraphNode.execute(nano[1], "a man in a hat", {"subject_1": man()})
     (shown,) = out.ui.as_dict()["images"]
     assert Image.open(host_folders / "temp" / shown["filename"]).size[0] == 1200

@@ -40,23 +40,29 @@ def test_every_form_of_bounding_boxes_is_understood(tensors: ModuleType, given: 
     assert tensors.boxes_of(given, 2) == [[(1.0, 2.0, 4.0, 8.0)]] * 2
 
 
-@pytest.mark.parametrize(("given", "message"), [
-    (5, "a int, expected boxes with x, y, width, height"),
-    ([[], [], []], "boxes for 3 images, there are 2"),
-    ([{"x": 1, "y": 2}], "not understood, expected numbers x, y, width and height"),
-    ([["face"], []], "'face' is not understood"),
-])
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        (5, "a int, expected boxes with x, y, width, height"),
+        ([[], [], []], "boxes for 3 images, there are 2"),
+        ([{"x": 1, "y": 2}], "not understood, expected numbers x, y, width and height"),
+        ([["face"], []], "'face' is not understood"),
+    ],
+)
 def test_other_bounding_boxes_are_refused(tensors: ModuleType, given: Any, message: str) -> None:
     with pytest.raises(InputError, match=message):
         tensors.boxes_of(given, 2)
 
 
-@pytest.mark.parametrize(("place", "margin", "square"), [
-    ((40, 30, 60, 60), 0.0, (35, 30, 65, 60)),     # a square of the longer side, centred
-    ((40, 30, 60, 60), 0.5, (20, 15, 80, 75)),     # half of 30 more on every side
-    ((0, 0, 10, 20), 0.5, (0, 0, 40, 40)),         # moved in from the corner
-    ((90, 70, 100, 80), 0.5, (80, 60, 100, 80)),   # and from the other one
-    ((20, 10, 80, 70), 0.5, (0, 0, 100, 80)),      # larger than the picture: all of it
-])
+@pytest.mark.parametrize(
+    ("place", "margin", "square"),
+    [
+        ((40, 30, 60, 60), 0.0, (35, 30, 65, 60)),  # a square of the longer side, centred
+        ((40, 30, 60, 60), 0.5, (20, 15, 80, 75)),  # half of 30 more on every side
+        ((0, 0, 10, 20), 0.5, (0, 0, 40, 40)),  # moved in from the corner
+        ((90, 70, 100, 80), 0.5, (80, 60, 100, 80)),  # and from the other one
+        ((20, 10, 80, 70), 0.5, (0, 0, 100, 80)),  # larger than the picture: all of it
+    ],
+)
 def test_squares_around_a_face(tensors: ModuleType, place: tuple, margin: float, square: tuple) -> None:
     assert tensors.square_around(place, Image.new("RGB", (100, 80)), margin) == square

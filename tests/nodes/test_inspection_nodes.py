@@ -33,9 +33,12 @@ def inputs(pack: Callable[[str], ModuleType], bridge: ModuleType) -> dict[str, A
     references = ReferenceSet(subjects=subjects)
     bound = bind_prompt("a man and a girl", references, tokenizer)
     encoded = bridge.EncodedReferences(
-        latents=torch.zeros(2, 16, 4, 6), kinds=("face", "face"), subjects=(0, 1), frames=2,
+        latents=torch.zeros(2, 16, 4, 6),
+        kinds=("face", "face"),
+        subjects=(0, 1),
+        frames=2,
         levels=text_levels(bound.references, len(bound.token_ids) + 1),
-    )  # fmt: skip
+    )
     graph = pack("nodes.io_types").RelationGraph(references=references, bound=bound, tokenizer=tokenizer)
     return {"graph": graph, "references": encoded}
 
@@ -56,8 +59,10 @@ def test_masks_are_those_of_the_core(nodes: ModuleType, inputs: dict[str, Any]) 
     expected = draw_masks(graph.references, graph.bound, layout, references.levels, graph.tokenizer)
     image = nodes.Inspect.execute(**inputs).args[0]
     assert image.shape == (1, expected.height, expected.width, 3)
-    assert torch.equal((image[0] * 255).round().byte(), torch.frombuffer(bytearray(expected.tobytes()), dtype=torch.uint8)
-                       .view(expected.height, expected.width, 3))  # fmt: skip
+    assert torch.equal(
+        (image[0] * 255).round().byte(),
+        torch.frombuffer(bytearray(expected.tobytes()), dtype=torch.uint8).view(expected.height, expected.width, 3),
+    )
 
 
 def test_attention_is_drawn_below_with_and_without_frames(nodes: ModuleType, inputs: dict[str, Any]) -> None:
@@ -87,11 +92,14 @@ def test_references_of_another_graph_are_refused(nodes: ModuleType, bridge: Modu
         nodes.Inspect.execute(inputs["graph"], other)
 
 
-@pytest.mark.parametrize(("attention", "frames", "message"), [
-    (AttentionRecord(), None, "no attention was recorded yet"),
-    (record(owners=3), None, "3 owners of references, the graph has 2"),
-    (record(), torch.zeros(9, 8, 8, 3), "the video has 9 frames, attention was recorded for 5"),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("attention", "frames", "message"),
+    [
+        (AttentionRecord(), None, "no attention was recorded yet"),
+        (record(owners=3), None, "3 owners of references, the graph has 2"),
+        (record(), torch.zeros(9, 8, 8, 3), "the video has 9 frames, attention was recorded for 5"),
+    ],
+)
 def test_records_of_another_run_are_refused(
     nodes: ModuleType, inputs: dict[str, Any], attention: AttentionRecord, frames: torch.Tensor | None, message: str
 ) -> None:

@@ -40,9 +40,13 @@ def test_every_sample_gives_the_graph_of_its_folder(
 ) -> None:
     assert host_folders.is_dir()
     *subjects, thing, background, prompt, picture = nodes.SampleFolder.execute(name).args
-    graph = pack("nodes.conditioning_nodes").RelationGraphNode.execute(
-        nano[1], prompt, {f"subject_{n}": each for n, each in enumerate(subjects, start=1)}, {"object_1": thing}, background
-    ).args[0]  # fmt: skip
+    graph = (
+        pack("nodes.conditioning_nodes")
+        .RelationGraphNode.execute(
+            nano[1], prompt, {f"subject_{n}": each for n, each in enumerate(subjects, start=1)}, {"object_1": thing}, background
+        )
+        .args[0]
+    )
     sample = read_sample(SAMPLES_FOLDER / name)
     assert (graph.references, graph.bound.prompt) == (sample.references, sample.prompt)
     assert len(subjects) == 3

@@ -28,9 +28,10 @@ def test_chinese_is_complete(infos: dict[str, NodeInfo]) -> None:
     assert found.keys() == wanted.keys()
     assert not [place for place, text in found.items() if not text.strip()]
     untranslated = [
-        place for place, text in found.items()
+        place
+        for place, text in found.items()
         if place.endswith(("tooltip", "description")) and not any("\u4e00" <= sign <= "\u9fff" for sign in text)
-    ]  # fmt: skip
+    ]
     assert not untranslated
 
 

@@ -45,8 +45,12 @@ def nodes(pack: Callable[[str], ModuleType], models: Path) -> ModuleType:
 def test_schemas_say_what_execute_takes_and_explain_everything(nodes: ModuleType) -> None:
     from comfy_api.latest import _io
 
-    ids = {"FaceReferenceNode": "LumosXFaceReference", "AttributeReferenceNode": "LumosXAttributeReference",
-           "SceneReferenceNode": "LumosXSceneReference", "SubjectNode": "LumosXSubject"}
+    ids = {
+        "FaceReferenceNode": "LumosXFaceReference",
+        "AttributeReferenceNode": "LumosXAttributeReference",
+        "SceneReferenceNode": "LumosXSceneReference",
+        "SubjectNode": "LumosXSubject",
+    }
     for name, node_id in ids.items():
         node = getattr(nodes, name)
         schema = node.GET_SCHEMA()
@@ -54,7 +58,8 @@ def test_schemas_say_what_execute_takes_and_explain_everything(nodes: ModuleType
         parameters = inspect.signature(node.execute).parameters
         assert [item.id for item in schema.inputs] == list(parameters)
         assert {item.id: item.optional for item in schema.inputs} == {
-            name: parameter.default is not inspect.Parameter.empty for name, parameter in parameters.items()}
+            name: parameter.default is not inspect.Parameter.empty for name, parameter in parameters.items()
+        }
         assert all(item.tooltip for item in [*schema.inputs, *schema.outputs])
         assert set(node.INPUT_TYPES()) <= {"required", "optional", "hidden"}
     nested = {"attributes.attribute_1": "hat", "attributes.attribute_3": "scarf", "name": "man"}
@@ -104,24 +109,34 @@ def test_a_face_in_a_mask_and_boxes_per_view(nodes: ModuleType) -> None:
         face, crops, text = face_node(nodes, views, crop="box", **more).args
         assert [view.size for view in face.views] == [(10, 10), (12, 12)] and crops.shape == (2, 12, 12, 3)
         assert (pixels(crops[:1]) == on_white((12, 12), ((1, 1, 11, 11), RED))).all() and (pixels(crops[1:]) == BLUE).all()
-        assert text == ("view 1: 1 face, (4, 8) to (14, 18); cropped to (4, 8) to (14, 18)\n"
-                        "view 2: 1 face, (20, 10) to (32, 22); cropped to (20, 10) to (32, 22)")
+        assert text == (
+            "view 1: 1 face, (4, 8) to (14, 18); cropped to (4, 8) to (14, 18)\n"
+            "view 2: 1 face, (20, 10) to (32, 22); cropped to (20, 10) to (32, 22)"
+        )
 
 
-@pytest.mark.parametrize(("more", "message"), [
-    ({"crop": "box"}, "neither a box nor a mask is connected"),
-    ({"crop": "already cropped", "bboxes": box(0, 0, 4, 4)}, "choose \"box\", or disconnect it"),
-    ({"bboxes": box(0, 0, 4, 4), "mask": mask((40, 30), (0, 0, 4, 4))}, "a box and a mask are connected"),
-    ({"bboxes": box(50, 0, 60, 4)}, r"\(50, 0\) to \(60, 4\) does not lie in the image of 40x30"),
-    ({"bboxes": [[]]}, "view 1: no face found"),
-    ({"bboxes": box(1, 2, 5, 6), "choice": "left to right", "index": 2},
-     r"number 2 from the left was asked for, but there is 1 face: \(1, 2\) to \(5, 6\)"),
-    ({"bboxes": box(1, 2, 5, 6), "choice": "at point", "x": 5, "y": 3}, r"no face at the point \(5, 3\), but 1 face: \(1, 2\)"),
-    ({"mask": torch.zeros(1, 64, 64)}, "mask 1 is empty .64x64 pixels.*Load Image gives an empty 64x64 mask"),
-    ({"mask": mask((30, 40), (0, 0, 4, 4))}, "the mask has 30x40 pixels, the image 40x30"),
-    ({"mask": mask((40, 30), (0, 0, 4, 4)).repeat(3, 1, 1)}, "got 3 masks for 1 images"),
-    ({"mask": torch.ones(1, 1, 30, 40)}, r"shape \[1, 1, 30, 40\], expected \[masks, height, width\]"),
-])
+@pytest.mark.parametrize(
+    ("more", "message"),
+    [
+        ({"crop": "box"}, "neither a box nor a mask is connected"),
+        ({"crop": "already cropped", "bboxes": box(0, 0, 4, 4)}, 'choose "box", or disconnect it'),
+        ({"bboxes": box(0, 0, 4, 4), "mask": mask((40, 30), (0, 0, 4, 4))}, "a box and a mask are connected"),
+        ({"bboxes": box(50, 0, 60, 4)}, r"\(50, 0\) to \(60, 4\) does not lie in the image of 40x30"),
+        ({"bboxes": [[]]}, "view 1: no face found"),
+        (
+            {"bboxes": box(1, 2, 5, 6), "choice": "left to right", "index": 2},
+            r"number 2 from the left was asked for, but there is 1 face: \(1, 2\) to \(5, 6\)",
+        ),
+        (
+            {"bboxes": box(1, 2, 5, 6), "choice": "at point", "x": 5, "y": 3},
+            r"no face at the point \(5, 3\), but 1 face: \(1, 2\)",
+        ),
+        ({"mask": torch.zeros(1, 64, 64)}, "mask 1 is empty .64x64 pixels.*Load Image gives an empty 64x64 mask"),
+        ({"mask": mask((30, 40), (0, 0, 4, 4))}, "the mask has 30x40 pixels, the image 40x30"),
+        ({"mask": mask((40, 30), (0, 0, 4, 4)).repeat(3, 1, 1)}, "got 3 masks for 1 images"),
+        ({"mask": torch.ones(1, 1, 30, 40)}, r"shape \[1, 1, 30, 40\], expected \[masks, height, width\]"),
+    ],
+)
 def test_what_the_face_node_refuses(nodes: ModuleType, more: dict, message: str) -> None:
     with pytest.raises(InputError, match=message):
         face_node(nodes, image((40, 30)), **more)
@@ -134,23 +149,29 @@ def pack_folder(models: Path) -> Path:
     return write_face_detector(models / "insightface/models/antelopev2/antelopev2")
 
 
-@pytest.mark.parametrize(("choice", "taken", "colour", "text"), [
-    ({}, (128, 320, 192, 384), CYAN, "took the largest, number 1 from the left"),
-    ({"choice": "left to right", "index": 2}, (320, 96, 352, 128), MAGENTA, "took number 2 from the left"),
-    ({"choice": "left to right", "index": 3}, (512, 64, 544, 96), MAGENTA, "took number 3 from the left"),
-    ({"choice": "at point", "x": 540, "y": 70}, (512, 64, 544, 96), MAGENTA,
-     "took the one at the point, number 3 from the left"),
-])
-def test_detected_faces(
-    nodes: ModuleType, pack_folder: Path, choice: dict, taken: tuple, colour: tuple, text: str
-) -> None:
+@pytest.mark.parametrize(
+    ("choice", "taken", "colour", "text"),
+    [
+        ({}, (128, 320, 192, 384), CYAN, "took the largest, number 1 from the left"),
+        ({"choice": "left to right", "index": 2}, (320, 96, 352, 128), MAGENTA, "took number 2 from the left"),
+        ({"choice": "left to right", "index": 3}, (512, 64, 544, 96), MAGENTA, "took number 3 from the left"),
+        (
+            {"choice": "at point", "x": 540, "y": 70},
+            (512, 64, 544, 96),
+            MAGENTA,
+            "took the one at the point, number 3 from the left",
+        ),
+    ],
+)
+def test_detected_faces(nodes: ModuleType, pack_folder: Path, choice: dict, taken: tuple, colour: tuple, text: str) -> None:
     assert pack_folder.is_dir()
     assert nodes.FaceReferenceNode.INPUT_TYPES()["required"]["pack"][1]["options"] == ["antelopev2", "buffalo_l"]
     picture = image((640, 640), ((320, 96, 352, 128), MAGENTA), ((512, 64, 544, 96), MAGENTA), ((128, 320, 144, 336), CYAN))
     face, _, line = face_node(nodes, picture, pack="antelopev2", **choice).args
     left, top, right, bottom = taken
-    assert line == (f"view 1: 3 faces, {text}, ({left}, {top}) to ({right}, {bottom}); cropped to ({left}, {top}) to "
-                    f"({right}, {bottom})")
+    assert line == (
+        f"view 1: 3 faces, {text}, ({left}, {top}) to ({right}, {bottom}); cropped to ({left}, {top}) to ({right}, {bottom})"
+    )
     assert (pixels(face.views[0]) == pixels(picture)[top:bottom, left:right]).all()
     assert face.views[0].getpixel((1, 1)) == colour
     with pytest.raises(InputError, match="view 2: no face found; use a picture that shows the face"):
@@ -206,16 +227,21 @@ def test_soft_masks_alpha_and_edges(nodes: ModuleType) -> None:
         attribute_node(nodes, image((4, 4), colour=(9, 9, 9, 0)), cut_out="already cut out")
 
 
-@pytest.mark.parametrize(("more", "message"), [
-    ({}, "no mask is connected; connect one, choose 'segment' or 'already cut out'"),
-    ({"cut_out": "segment", "mask": mask((40, 30), (0, 0, 4, 4))}, "mask is connected, but cut_out is 'segment'"),
-    ({"bboxes": box(0, 0, 4, 4)}, "bboxes is connected, but cut_out is 'mask'; choose 'segment'"),
-    ({"mask": mask((40, 30), (0, 0, 4, 4)), "phrase": " "}, "the phrase of an attribute is empty"),
-    ({"mask": mask((40, 30), (0, 0, 4, 4)), "tag": "a b"}, "tag 'a b'"),
-    ({"cut_out": "segment", "box": "0,0,4,4"},
-     r"no Segment Anything file is chosen; get sam_vit_b_01ec64\.pth from \"Model Checkpoints\".*into .*models.sams"),
-    ({"cut_out": "segment", "box": "0,0,4,4", "sam": "gone.pth"}, "there is no Segment Anything file 'gone.pth'"),
-])
+@pytest.mark.parametrize(
+    ("more", "message"),
+    [
+        ({}, "no mask is connected; connect one, choose 'segment' or 'already cut out'"),
+        ({"cut_out": "segment", "mask": mask((40, 30), (0, 0, 4, 4))}, "mask is connected, but cut_out is 'segment'"),
+        ({"bboxes": box(0, 0, 4, 4)}, "bboxes is connected, but cut_out is 'mask'; choose 'segment'"),
+        ({"mask": mask((40, 30), (0, 0, 4, 4)), "phrase": " "}, "the phrase of an attribute is empty"),
+        ({"mask": mask((40, 30), (0, 0, 4, 4)), "tag": "a b"}, "tag 'a b'"),
+        (
+            {"cut_out": "segment", "box": "0,0,4,4"},
+            r"no Segment Anything file is chosen; get sam_vit_b_01ec64\.pth from \"Model Checkpoints\".*into .*models.sams",
+        ),
+        ({"cut_out": "segment", "box": "0,0,4,4", "sam": "gone.pth"}, "there is no Segment Anything file 'gone.pth'"),
+    ],
+)
 def test_what_the_attribute_node_refuses(nodes: ModuleType, more: dict, message: str) -> None:
     with pytest.raises(InputError, match=message):
         attribute_node(nodes, image((40, 30)), **more)
@@ -234,13 +260,16 @@ def sam_file(nodes: ModuleType, models: Path, monkeypatch: pytest.MonkeyPatch) -
     return "sam_tiny.pth", sam
 
 
-@pytest.mark.parametrize(("more", "boxes", "points"), [
-    ({"box": "10, 20, 90,70"}, [(10, 20, 90, 70)], []),
-    ({"points": "30,40; 50.5,60"}, [], [(30, 40), (50.5, 60)]),
-    ({"points": "30,40"}, [], [(30, 40)]),
-    ({"box": "10,20,90,70", "points": "30,40;"}, [(10, 20, 90, 70)], [(30, 40)]),
-    ({"bboxes": [[box(10, 20, 90, 70), box(60, 30, 200, 100)]]}, [(10, 20, 90, 70), (60, 30, 120, 80)], []),
-])
+@pytest.mark.parametrize(
+    ("more", "boxes", "points"),
+    [
+        ({"box": "10, 20, 90,70"}, [(10, 20, 90, 70)], []),
+        ({"points": "30,40; 50.5,60"}, [], [(30, 40), (50.5, 60)]),
+        ({"points": "30,40"}, [], [(30, 40)]),
+        ({"box": "10,20,90,70", "points": "30,40;"}, [(10, 20, 90, 70)], [(30, 40)]),
+        ({"bboxes": [[box(10, 20, 90, 70), box(60, 30, 200, 100)]]}, [(10, 20, 90, 70), (60, 30, 120, 80)], []),
+    ],
+)
 def test_cut_out_by_segment_anything(
     nodes: ModuleType, sam_file: tuple[str, Any], more: dict, boxes: list, points: list
 ) -> None:
@@ -254,26 +283,35 @@ def test_cut_out_by_segment_anything(
     expected = np.zeros((80, 120), dtype=bool)
     for place in boxes or [None]:
         masks, qualities, _ = predictor.predict(
-            point_coords=np.array(points) if points else None, point_labels=np.ones(len(points)) if points else None,
-            box=None if place is None else np.array(place), multimask_output=not boxes and len(points) == 1)
+            point_coords=np.array(points) if points else None,
+            point_labels=np.ones(len(points)) if points else None,
+            box=None if place is None else np.array(place),
+            multimask_output=not boxes and len(points) == 1,
+        )
         expected |= masks[qualities.argmax()]
     assert 0 < expected.sum() < expected.size
-    cut = attribute_node(
-        nodes, torch.from_numpy(values)[None] / 255, cut_out="segment", sam=name, margin=0.1, **more).args[0].image
+    cut = (
+        attribute_node(nodes, torch.from_numpy(values)[None] / 255, cut_out="segment", sam=name, margin=0.1, **more)
+        .args[0]
+        .image
+    )
     wanted = nodes.cut_by_mask(Image.fromarray(values), expected.astype(np.float32), 0.1)
     np.testing.assert_array_equal(pixels(cut), pixels(wanted))
 
 
-@pytest.mark.parametrize(("more", "message"), [
-    ({}, "needs to know where: give a box or points"),
-    ({"box": "1,2,3"}, r"the box '1,2,3' is not understood, expected four numbers"),
-    ({"box": "9,2,3,4"}, "the box '9,2,3,4' is empty"),
-    ({"points": "1,2 3,4"}, "the points '1,2 3,4' are not understood"),
-    ({"points": "40,2"}, r"the point \(40, 2\) is outside the image of 40x30"),
-    ({"box": "50,2,60,4"}, "does not lie in the image of 40x30"),
-    ({"box": "1,2,3,4", "bboxes": box(1, 2, 3, 4)}, "bboxes are connected and the input box is filled in"),
-    ({"bboxes": [box(1, 2, 3, 4)] * 2, "points": "1,2"}, "got 2 boxes and 1 points; give points with one box at most"),
-])
+@pytest.mark.parametrize(
+    ("more", "message"),
+    [
+        ({}, "needs to know where: give a box or points"),
+        ({"box": "1,2,3"}, r"the box '1,2,3' is not understood, expected four numbers"),
+        ({"box": "9,2,3,4"}, "the box '9,2,3,4' is empty"),
+        ({"points": "1,2 3,4"}, "the points '1,2 3,4' are not understood"),
+        ({"points": "40,2"}, r"the point \(40, 2\) is outside the image of 40x30"),
+        ({"box": "50,2,60,4"}, "does not lie in the image of 40x30"),
+        ({"box": "1,2,3,4", "bboxes": box(1, 2, 3, 4)}, "bboxes are connected and the input box is filled in"),
+        ({"bboxes": [box(1, 2, 3, 4)] * 2, "points": "1,2"}, "got 2 boxes and 1 points; give points with one box at most"),
+    ],
+)
 def test_prompts_that_segment_anything_cannot_use(
     nodes: ModuleType, sam_file: tuple[str, Any], more: dict, message: str
 ) -> None:
@@ -318,10 +356,13 @@ def test_subjects(nodes: ModuleType) -> None:
     views = tuple(Image.new("RGB", (2, 2), colour) for colour in (RED, GREEN, BLUE))
     hat, coat = (Attribute(phrase=phrase, image=views[0]) for phrase in ("hat", "coat"))
     subject = nodes.SubjectNode.execute(
-        " man ", nodes.FaceReference(views=views), {"attribute_1": hat, "attribute_2": None, "attribute_3": coat},
-        tag="bob", occurrence=2).args[0]
-    assert subject == Subject(
-        name="man", face=views[0], more_views=views[1:], attributes=(hat, coat), tag="bob", occurrence=2)
+        " man ",
+        nodes.FaceReference(views=views),
+        {"attribute_1": hat, "attribute_2": None, "attribute_3": coat},
+        tag="bob",
+        occurrence=2,
+    ).args[0]
+    assert subject == Subject(name="man", face=views[0], more_views=views[1:], attributes=(hat, coat), tag="bob", occurrence=2)
     assert nodes.SubjectNode.execute("", attributes={"attribute_1": hat}).args[0].face is None
     with pytest.raises(InputError, match="subject 'man' has neither a face nor an attribute"):
         nodes.SubjectNode.execute("man")

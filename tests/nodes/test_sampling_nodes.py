@@ -47,9 +47,17 @@ def inputs(pack: Callable[[str], ModuleType], nano: Nano, sample: Sample, core: 
         references, latent = conditioning.EncodeReferences.execute(graph, vae, WIDTH, HEIGHT, LENGTH).args
         positive, negative = (clip.encode_from_tokens_scheduled(clip.tokenize(text)) for text in (bound.prompt, ""))
     return {
-        "model": model, "references": references, "positive": positive, "negative": negative, "latent": latent,
-        "seed": SEED, "steps": STEPS, "cfg": CFG, "shift": SHIFT, "solver": "dpmpp_2m",
-    }  # fmt: skip
+        "model": model,
+        "references": references,
+        "positive": positive,
+        "negative": negative,
+        "latent": latent,
+        "seed": SEED,
+        "steps": STEPS,
+        "cfg": CFG,
+        "shift": SHIFT,
+        "solver": "dpmpp_2m",
+    }
 
 
 def config(**changes: Any) -> GenerationConfig:
@@ -82,9 +90,17 @@ def host_run(nodes: ModuleType, inputs: dict[str, Any], model: Any, steps: int =
     noise = comfy.sample.prepare_noise(inputs["latent"]["samples"], SEED)
     solver, sigmas = nodes.Solver.execute("dpmpp_2m").args[0], nodes.Scheduler.execute(steps, SHIFT).args[0]
     return comfy.sample.sample_custom(
-        model, noise, CFG, solver, sigmas, inputs["positive"], inputs["negative"], inputs["latent"]["samples"], seed=SEED,
+        model,
+        noise,
+        CFG,
+        solver,
+        sigmas,
+        inputs["positive"],
+        inputs["negative"],
+        inputs["latent"]["samples"],
+        seed=SEED,
         disable_pbar=True,
-    )  # fmt: skip
+    )
 
 
 def test_sampler_makes_the_video_of_the_core(
@@ -112,10 +128,19 @@ def test_whole_chain_is_that_of_the_core(
     assert float((out - denoise(core, prepare(core, sample, config()), config(), SEED)).abs().max()) <= 1e-3
 
 
-@pytest.mark.parametrize("changes", [
-    {"relational_positions": False}, {"causal_self_attention_mask": False}, {"ratio": 0.0}, {"negative_spans": "none"},
-    {"negative_references": "blank"}, {"solver": "euler"}, {"pool_layout": "aligned", "ratio": 2.0},
-], ids=lambda changes: "-".join(changes))  # fmt: skip
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"relational_positions": False},
+        {"causal_self_attention_mask": False},
+        {"ratio": 0.0},
+        {"negative_spans": "none"},
+        {"negative_references": "blank"},
+        {"solver": "euler"},
+        {"pool_layout": "aligned", "ratio": 2.0},
+    ],
+    ids=lambda changes: "-".join(changes),
+)
 def test_every_switch_does_what_it_does_in_the_core(
     nodes: ModuleType, inputs: dict[str, Any], core: LumosXPipeline, sample: Sample, changes: dict[str, Any]
 ) -> None:
@@ -195,11 +220,14 @@ def test_another_model_is_refused_by_name(nodes: ModuleType, inputs: dict[str, A
         nodes.Apply.execute(other, inputs["references"])
 
 
-@pytest.mark.parametrize(("shape", "message"), [
-    ((1, 16, 2, 6, 16), "encoded for a video of 64 x 48 pixels, the latent is for 128 x 48"),
-    ((1, 4, 6, 8), r"the latent is \[1, 4, 6, 8\], expected \[batch, 16, frames"),
-    ((1, 48, 2, 6, 8), r"expected \[batch, 16, frames"),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("shape", "message"),
+    [
+        ((1, 16, 2, 6, 16), "encoded for a video of 64 x 48 pixels, the latent is for 128 x 48"),
+        ((1, 4, 6, 8), r"the latent is \[1, 4, 6, 8\], expected \[batch, 16, frames"),
+        ((1, 48, 2, 6, 8), r"expected \[batch, 16, frames"),
+    ],
+)
 def test_latents_of_another_size_or_kind_are_refused(
     nodes: ModuleType, inputs: dict[str, Any], shape: tuple[int, ...], message: str
 ) -> None:

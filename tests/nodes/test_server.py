@@ -14,17 +14,33 @@ TWO_PEOPLE, ON_AND_OFF = (
     json.loads((API_FOLDER / f"LumosX nano - {name}.json").read_text("utf-8"))
     for name in ("two people", "relations on and off")
 )
-NODES = {"LumosXApply", "LumosXAttributeReference", "LumosXEncodeReferences", "LumosXFaceReference", "LumosXInspect",
-         "LumosXNano", "LumosXRelationGraph", "LumosXSampleFolder", "LumosXSampler", "LumosXSceneReference",
-         "LumosXScheduler", "LumosXSolver", "LumosXSubject"}  # fmt: skip
+NODES = {
+    "LumosXApply",
+    "LumosXAttributeReference",
+    "LumosXEncodeReferences",
+    "LumosXFaceReference",
+    "LumosXInspect",
+    "LumosXNano",
+    "LumosXRelationGraph",
+    "LumosXSampleFolder",
+    "LumosXSampler",
+    "LumosXSceneReference",
+    "LumosXScheduler",
+    "LumosXSolver",
+    "LumosXSubject",
+}
 AFTER_THE_SEED = {"LumosXSampler", "VAEDecode", "ImageScaleBy", "CreateVideo", "SaveVideo", "LumosXInspect"}
 
 
 def pack_files() -> dict[str, tuple[int, int]]:
     """Path -> size and time of everything in the folders that a host loads."""
     tops = [PACK / name for name in ("__init__.py", "nodes", "lumosx_core", "web", "locales", "workflows", "subgraphs")]
-    files = [path for top in tops for path in (top.rglob("*") if top.is_dir() else [top])
-             if path.is_file() and "__pycache__" not in path.parts]  # fmt: skip
+    files = [
+        path
+        for top in tops
+        for path in (top.rglob("*") if top.is_dir() else [top])
+        if path.is_file() and "__pycache__" not in path.parts
+    ]
     return {str(path): (path.stat().st_size, path.stat().st_mtime_ns) for path in files}
 
 
@@ -104,12 +120,15 @@ def test_twenty_runs_do_not_grow_memory(server: HostServer) -> None:
     assert memory_after(server, [seeded(400 + seed, steps=2) for seed in range(20)]) <= 1.02 * before
 
 
-@pytest.mark.parametrize(("kind", "inputs", "words"), [
-    ("LumosXRelationGraph", {"prompt": "A dog on the beach."}, "is not in the prompt"),
-    ("LumosXEncodeReferences", {"width": 100}, "width"),
-    ("LumosXSampler", {"start_percent": 0.9, "end_percent": 0.1}, "the start must come before the end"),
-    ("LumosXSampler", {"attention": "sage"}, "'sage' is not available"),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("kind", "inputs", "words"),
+    [
+        ("LumosXRelationGraph", {"prompt": "A dog on the beach."}, "is not in the prompt"),
+        ("LumosXEncodeReferences", {"width": 100}, "width"),
+        ("LumosXSampler", {"start_percent": 0.9, "end_percent": 0.1}, "the start must come before the end"),
+        ("LumosXSampler", {"attention": "sage"}, "'sage' is not available"),
+    ],
+)
 def test_bad_input_is_told_in_the_node(server: HostServer, kind: str, inputs: dict[str, Any], words: str) -> None:
     prompt = copy.deepcopy(TWO_PEOPLE)
     (node,) = of_type(prompt, kind).values()

@@ -51,8 +51,10 @@ def in_browser(prompt: str, phrases: list[dict]) -> dict:
     node = shutil.which("node")
     if node is None:
         pytest.skip("NO NODE.JS: install node to run the tests of the browser scripts")
-    code = (f"import {{ownedWords}} from {json.dumps(str(SCRIPTS / 'owned_words.js'))};"
-            f"console.log(JSON.stringify(ownedWords({json.dumps(prompt)}, {json.dumps(phrases)})))")  # fmt: skip
+    code = (
+        f"import {{ownedWords}} from {json.dumps(str(SCRIPTS / 'owned_words.js'))};"
+        f"console.log(JSON.stringify(ownedWords({json.dumps(prompt)}, {json.dumps(phrases)})))"
+    )
     done = subprocess.run([node, "--input-type=module", "-e", code], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     return json.loads(done.stdout)
@@ -65,11 +67,21 @@ def test_words_while_typing_are_those_of_the_core(name: str) -> None:
     phrases = [{"words": thing.phrase, "owner": 1 + k, "key": f"object {k} {thing.phrase}"} for k, thing in enumerate(objects)]
     for k, subject in enumerate(subjects):
         owner = {"owner": 1 + len(objects) + k}
-        phrases.append({**owner, "words": subject.name, "number": str(k + 1), "tag": subject.tag,
-                        "occurrence": subject.occurrence or 0, "pictureless": subject.face is None,
-                        "key": f"face {k} {subject.name}"})  # fmt: skip
-        phrases += [{**owner, "words": each.phrase, "part": True, "tag": each.tag, "key": f"attribute {k} {each.phrase}"}
-                    for each in subject.attributes]  # fmt: skip
+        phrases.append(
+            {
+                **owner,
+                "words": subject.name,
+                "number": str(k + 1),
+                "tag": subject.tag,
+                "occurrence": subject.occurrence or 0,
+                "pictureless": subject.face is None,
+                "key": f"face {k} {subject.name}",
+            }
+        )
+        phrases += [
+            {**owner, "words": each.phrase, "part": True, "tag": each.tag, "key": f"attribute {k} {each.phrase}"}
+            for each in subject.attributes
+        ]
     typed = in_browser(prompt, phrases)
     seen: dict[str, list[str]] = {phrase["key"]: [] for phrase in phrases}
     starts: dict[str, list[int]] = {phrase["key"]: [] for phrase in phrases}

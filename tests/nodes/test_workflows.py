@@ -126,9 +126,11 @@ def test_nothing_stands_alone_and_seeds_are_fixed(name: str, infos: dict[str, No
     workflow = load(name)
     assert executed_nodes(workflow, infos) == {node["id"] for node in real_nodes(workflow)}
     controls = [
-        field.value for node in real_nodes(workflow)
-        for field in fields(infos[node["type"]], node.get("widgets_values", []))[0] if field.kind == "seed control"
-    ]  # fmt: skip
+        field.value
+        for node in real_nodes(workflow)
+        for field in fields(infos[node["type"]], node.get("widgets_values", []))[0]
+        if field.kind == "seed control"
+    ]
     assert set(controls) <= {"fixed"}
     assert len(of_type(workflow, "MarkdownNote")) == 1
 
@@ -216,8 +218,11 @@ def test_every_phrase_is_found_in_the_prompt(name: str, infos: dict[str, NodeInf
     (graph,) = of_type(workflow, "LumosXRelationGraph")
 
     def connected(node: dict, prefix: str) -> list[dict]:
-        return [source[node["id"], slot["name"]] for slot in node["inputs"]
-                if slot["name"].startswith(prefix) and slot["link"] is not None]  # fmt: skip
+        return [
+            source[node["id"], slot["name"]]
+            for slot in node["inputs"]
+            if slot["name"].startswith(prefix) and slot["link"] is not None
+        ]
 
     def words(kind: type, nodes: list[dict]) -> list:
         return [kind(phrase=values_of(node, infos)["phrase"], image=PICTURE) for node in nodes]
@@ -225,11 +230,12 @@ def test_every_phrase_is_found_in_the_prompt(name: str, infos: dict[str, NodeInf
     subjects = [
         Subject(name=values_of(node, infos)["name"], face=PICTURE, attributes=words(Attribute, connected(node, "attributes.")))
         for node in connected(graph, "subjects.")
-    ]  # fmt: skip
+    ]
     references = ReferenceSet(
-        subjects=subjects, objects=words(SceneReference, connected(graph, "objects.")),
+        subjects=subjects,
+        objects=words(SceneReference, connected(graph, "objects.")),
         background=next(iter(words(SceneReference, connected(graph, "background"))), None),
-    )  # fmt: skip
+    )
     prompt = values_of(graph, infos)["prompt"]
     bound = bind_prompt(prompt, references, SentencePieceTokenizer(NANO_FOLDER))
     for reference, spans in zip(references.references(), bound.char_spans, strict=True):

@@ -29,14 +29,26 @@ def write_face_detector(folder: Path) -> Path:
     def head(name: str, stride: int, weight: list[float], bias: list[float]) -> None:
         """One output [cells x 2, k] from the mean colour of every cell; the second anchor repeats or is dead."""
         width = len(bias) // 2
-        nodes.extend([
-            helper.make_node("AveragePool", ["input"], [f"{name}_mean"], kernel_shape=[stride] * 2, strides=[stride] * 2),
-            helper.make_node("Conv", [f"{name}_mean", constant(f"{name}_w", (2 * width, 3, 1, 1), weight),
-                                      constant(f"{name}_b", (2 * width,), bias)], [f"{name}_conv"]),
-            helper.make_node("Transpose", [f"{name}_conv"], [f"{name}_last"], perm=[0, 2, 3, 1]),
-            helper.make_node("Reshape", [f"{name}_last", constant(f"{name}_s", (2,), [-1, width], TensorProto.INT64)],
-                             [f"{name}_flat" if width == 1 else name]),
-        ])  # fmt: skip
+        nodes.extend(
+            [
+                helper.make_node("AveragePool", ["input"], [f"{name}_mean"], kernel_shape=[stride] * 2, strides=[stride] * 2),
+                helper.make_node(
+                    "Conv",
+                    [
+                        f"{name}_mean",
+                        constant(f"{name}_w", (2 * width, 3, 1, 1), weight),
+                        constant(f"{name}_b", (2 * width,), bias),
+                    ],
+                    [f"{name}_conv"],
+                ),
+                helper.make_node("Transpose", [f"{name}_conv"], [f"{name}_last"], perm=[0, 2, 3, 1]),
+                helper.make_node(
+                    "Reshape",
+                    [f"{name}_last", constant(f"{name}_s", (2,), [-1, width], TensorProto.INT64)],
+                    [f"{name}_flat" if width == 1 else name],
+                ),
+            ]
+        )
         if width == 1:
             nodes.append(helper.make_node("Sigmoid", [f"{name}_flat"], [name]))
         outputs.append(helper.make_tensor_value_info(name, TensorProto.FLOAT, [f"n{stride}", width]))
@@ -69,15 +81,26 @@ def build_tiny_sam() -> Any:
     width = TINY_WIDTH
     return Sam(
         image_encoder=ImageEncoderViT(
-            img_size=64, patch_size=16, embed_dim=width, depth=2, num_heads=2, out_chans=width, qkv_bias=True,
-            norm_layer=partial(torch.nn.LayerNorm, eps=1e-6), use_rel_pos=True, window_size=2, global_attn_indexes=(1,),
+            img_size=64,
+            patch_size=16,
+            embed_dim=width,
+            depth=2,
+            num_heads=2,
+            out_chans=width,
+            qkv_bias=True,
+            norm_layer=partial(torch.nn.LayerNorm, eps=1e-6),
+            use_rel_pos=True,
+            window_size=2,
+            global_attn_indexes=(1,),
         ),
-        prompt_encoder=PromptEncoder(
-            embed_dim=width, image_embedding_size=(4, 4), input_image_size=(64, 64), mask_in_chans=16
-        ),
+        prompt_encoder=PromptEncoder(embed_dim=width, image_embedding_size=(4, 4), input_image_size=(64, 64), mask_in_chans=16),
         mask_decoder=MaskDecoder(
-            num_multimask_outputs=3, transformer_dim=width, iou_head_depth=3, iou_head_hidden_dim=width,
+            num_multimask_outputs=3,
+            transformer_dim=width,
+            iou_head_depth=3,
+            iou_head_hidden_dim=width,
             transformer=TwoWayTransformer(depth=2, embedding_dim=width, mlp_dim=64, num_heads=8),
         ),
-        pixel_mean=[123.675, 116.28, 103.53], pixel_std=[58.395, 57.12, 57.375],
-    ).train(False)  # fmt: skip
+        pixel_mean=[123.675, 116.28, 103.53],
+        pixel_std=[58.395, 57.12, 57.375],
+    ).train(False)

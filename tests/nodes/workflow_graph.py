@@ -113,8 +113,7 @@ def executed_nodes(workflow: dict, infos: dict[str, NodeInfo]) -> set[int]:
     for _, source, _, target, *_ in workflow["links"]:
         sources.setdefault(target, set()).add(source)
     by_id = {node["id"]: node for node in workflow["nodes"]}
-    todo = [node["id"] for node in workflow["nodes"]
-            if node["type"] not in FRONTEND_IDS and infos[node["type"]].is_output]  # fmt: skip
+    todo = [node["id"] for node in workflow["nodes"] if node["type"] not in FRONTEND_IDS and infos[node["type"]].is_output]
     found: set[int] = set()
     while todo:
         node = todo.pop()
