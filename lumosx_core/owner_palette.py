@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from PIL import Image, ImageDraw, ImageFont
 
-from lumosx_core.image_files import rgb_on_white
+from lumosx_core.files.images import rgb_on_white
 from lumosx_core.references import Reference, ReferenceSet
 
 RGB = tuple[int, int, int]

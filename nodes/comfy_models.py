@@ -17,7 +17,8 @@ import comfy.text_encoders.t5
 import torch
 
 from lumosx_core.errors import InputError
-from lumosx_core.model.checkpoint import StateDict, check_keys, read_state_dict
+from lumosx_core.files.weights import StateDict, read_state_dict
+from lumosx_core.model.checkpoint import check_keys
 from lumosx_core.model.config import TransformerConfig
 from lumosx_core.model.vae import load_vae
 from lumosx_core.sampling.pipeline import PipelineDefaults

@@ -13,7 +13,7 @@ import comfy.sd1_clip
 import comfy.text_encoders.spiece_tokenizer
 
 from lumosx_core.errors import InputError
-from lumosx_core.text_spans import SentencePieceTokenizer
+from lumosx_core.tokenizers import SentencePieceTokenizer
 
 UMT5 = "umt5xxl"  # how the host marks the tokenizer of Wan's text encoder
 EMBEDDING = re.compile(r"(?:^|\s)(embedding:\S*)")  # what the host exchanges for a file of embeddings

@@ -11,7 +11,7 @@ import torch
 from PIL import Image
 
 from lumosx_core.errors import InputError
-from lumosx_core.image_files import rgb_on_white
+from lumosx_core.files.images import rgb_on_white
 
 Box = tuple[float, float, float, float]
 PixelBox = tuple[int, int, int, int]

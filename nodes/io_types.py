@@ -6,7 +6,8 @@ from comfy_api.latest import io
 from PIL import Image
 
 from lumosx_core.references import ReferenceSet
-from lumosx_core.text_spans import BoundPrompt, Tokenizer
+from lumosx_core.text_spans import BoundPrompt
+from lumosx_core.tokenizers import Tokenizer
 
 
 @dataclass(frozen=True, kw_only=True)

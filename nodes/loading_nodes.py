@@ -6,7 +6,8 @@ from comfy_api.latest import io, ui
 
 from lumosx_core.contact_sheet import reference_panel
 from lumosx_core.errors import InputError
-from lumosx_core.references import Sample, read_sample
+from lumosx_core.references import Sample
+from lumosx_core.sample_folder import read_sample
 from lumosx_core.sampling.pipeline import NANO_FOLDER
 
 from .comfy_models import nano_models

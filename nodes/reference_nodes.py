@@ -8,7 +8,7 @@ from comfy_api.latest import io, ui
 from PIL import Image
 
 from lumosx_core.errors import InputError
-from lumosx_core.image_files import rgb_on_white
+from lumosx_core.files.images import rgb_on_white
 from lumosx_core.references import Attribute, SceneReference, Subject
 
 from . import comfy_folders, face_detection, segmentation

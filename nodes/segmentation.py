@@ -11,7 +11,7 @@ import torch
 from PIL import Image
 
 from lumosx_core.errors import InputError
-from lumosx_core.model.checkpoint import read_safetensors
+from lumosx_core.files.weights import read_safetensors
 
 from .image_tensors import Box, inside_picture
 

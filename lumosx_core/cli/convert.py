@@ -32,8 +32,8 @@ def run(options: argparse.Namespace) -> int:
     import shutil
 
     from lumosx_core.errors import InputError
+    from lumosx_core.files.atomic import writable_folder
     from lumosx_core.model.convert import convert_text_encoder, convert_transformer, convert_vae
-    from lumosx_core.sampling.generate import writable_folder
     from lumosx_core.sampling.pipeline import PipelineDefaults, save_defaults
 
     if options.tokenizer is not None and options.tokenizer.name not in ("spiece.model", "tokenizer.json"):

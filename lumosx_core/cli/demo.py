@@ -18,12 +18,12 @@ def run(options: argparse.Namespace) -> int:
     """Generate, score and report."""
     from lumosx_core.cli.progress import ProgressBars
     from lumosx_core.errors import InputError
+    from lumosx_core.files.videos import read_video
     from lumosx_core.puppets.samples import SAMPLES_FOLDER, read_truth
     from lumosx_core.puppets.scorer import score_clip
-    from lumosx_core.references import read_sample
+    from lumosx_core.sample_folder import read_sample
     from lumosx_core.sampling.generate import default_config, generate
     from lumosx_core.sampling.pipeline import load_pipeline
-    from lumosx_core.video_io import read_video
 
     folder = SAMPLES_FOLDER / options.sample
     names = sorted(path.name for path in SAMPLES_FOLDER.iterdir() if path.is_dir())

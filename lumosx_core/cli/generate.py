@@ -35,8 +35,9 @@ def run(options: argparse.Namespace) -> int:
     from dataclasses import replace
 
     from lumosx_core.cli.progress import ProgressBars
-    from lumosx_core.references import read_sample
-    from lumosx_core.sampling.generate import generate, writable_folder
+    from lumosx_core.files.atomic import writable_folder
+    from lumosx_core.sample_folder import read_sample
+    from lumosx_core.sampling.generate import generate
     from lumosx_core.sampling.pipeline import NANO_FOLDER, load_pipeline, weights_type
 
     sample = read_sample(options.sample)

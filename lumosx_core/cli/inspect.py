@@ -20,14 +20,16 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Print the relations and write two pictures."""
+    from lumosx_core.files.atomic import writable_folder
+    from lumosx_core.files.images import save_image
     from lumosx_core.model.mask_pictures import draw_masks
-    from lumosx_core.model.text_encoder import load_tokenizer
     from lumosx_core.model.token_layout import TokenLayout, text_levels
-    from lumosx_core.references import read_sample
     from lumosx_core.relation_graph import draw_relation_graph
-    from lumosx_core.sampling.generate import GenerationConfig, save_image, writable_folder
+    from lumosx_core.sample_folder import read_sample
+    from lumosx_core.sampling.generate import GenerationConfig
     from lumosx_core.sampling.pipeline import NANO_FOLDER
     from lumosx_core.text_spans import bind_prompt
+    from lumosx_core.tokenizers import load_tokenizer
 
     size = GenerationConfig(width=options.width, height=options.height, frames=options.frames)  # checks the numbers
     sample = read_sample(options.sample)

@@ -46,7 +46,7 @@ def _run_nano(options: argparse.Namespace) -> int:
     from dataclasses import replace
 
     from lumosx_core.errors import InputError
-    from lumosx_core.sampling.generate import writable_folder
+    from lumosx_core.files.atomic import writable_folder
     from lumosx_core.sampling.pipeline import check_device
     from lumosx_core.training.nano import DEBUG_RECIPE, STAGES, NanoRecipe, train_nano
 
@@ -80,9 +80,10 @@ def _run_nano(options: argparse.Namespace) -> int:
 def _run_transformer(options: argparse.Namespace) -> int:
     from lumosx_core.cli.progress import ProgressBars
     from lumosx_core.errors import InputError
-    from lumosx_core.model.checkpoint import read_state_dict, save_transformer
+    from lumosx_core.files.atomic import writable_folder
+    from lumosx_core.files.weights import read_state_dict
+    from lumosx_core.model.checkpoint import save_transformer
     from lumosx_core.model.config import PRESETS
-    from lumosx_core.sampling.generate import writable_folder
     from lumosx_core.sampling.pipeline import check_device
     from lumosx_core.training.config import TrainingConfig
     from lumosx_core.training.curves import tensorboard_curves

@@ -15,8 +15,9 @@ from typing import Any
 import torch
 
 from lumosx_core.errors import InputError
+from lumosx_core.files.weights import StateDict, read_safetensors, write_safetensors
 from lumosx_core.model.attention_backends import Attention, AttentionBackend, sdpa_attention
-from lumosx_core.model.checkpoint import StateDict, check_keys, read_safetensors, write_safetensors
+from lumosx_core.model.checkpoint import check_keys
 from lumosx_core.model.config import TransformerConfig
 from lumosx_core.model.objective import flow_matching_loss
 from lumosx_core.model.relational_attention import multilevel_bias, relational_self_attention

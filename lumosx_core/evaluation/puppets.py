@@ -21,12 +21,13 @@ from PIL import Image
 
 from lumosx_core.contact_sheet import contact_sheet, stack_sheets
 from lumosx_core.errors import InputError
+from lumosx_core.files.atomic import write_text
+from lumosx_core.files.images import save_image
 from lumosx_core.puppets.scorer import ClipScore, score_clip
 from lumosx_core.puppets.world import ClipSpec, puppet_sample, sample_clip
 from lumosx_core.references import Sample
-from lumosx_core.sampling.generate import GenerationConfig, decode, default_config, denoise, prepare, save_image
+from lumosx_core.sampling.generate import GenerationConfig, decode, default_config, denoise, prepare
 from lumosx_core.sampling.pipeline import LumosXPipeline, load_pipeline
-from lumosx_core.whole_files import write_text
 
 HALVES = ("described", "plain", "shuffled")
 SHEET_CASES = 12

@@ -6,14 +6,8 @@ from pathlib import Path
 import torch
 
 from lumosx_core.errors import InputError
-from lumosx_core.model.checkpoint import (
-    STORAGE_TYPES,
-    check_keys,
-    infer_config,
-    read_state_dict,
-    save_transformer,
-    write_safetensors,
-)
+from lumosx_core.files.weights import read_state_dict, write_safetensors
+from lumosx_core.model.checkpoint import STORAGE_TYPES, check_keys, infer_config, save_transformer
 from lumosx_core.model.config import TransformerConfig
 from lumosx_core.model.text_encoder import FORMAT as TEXT_FORMAT
 from lumosx_core.model.text_encoder import infer_text_config, to_transformers_names

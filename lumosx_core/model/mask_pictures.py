@@ -9,7 +9,8 @@ from PIL import Image, ImageDraw
 from lumosx_core.model.token_layout import TokenLayout
 from lumosx_core.owner_palette import INK, PAPER, QUIET, RGB, fit_text, font, owners, tint
 from lumosx_core.references import ReferenceSet
-from lumosx_core.text_spans import BoundPrompt, Tokenizer
+from lumosx_core.text_spans import BoundPrompt
+from lumosx_core.tokenizers import Tokenizer
 
 MARGIN, LABELS = 24, 190
 VIDEO: RGB = (60, 64, 76)

@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from lumosx_core.errors import InputError
-from lumosx_core.model.checkpoint import StateDict, check_keys, read_state_dict, write_safetensors
-from lumosx_core.text_spans import HuggingFaceTokenizer, SentencePieceTokenizer, Tokenizer
+from lumosx_core.files.weights import StateDict, read_state_dict, write_safetensors
+from lumosx_core.model.checkpoint import check_keys
+from lumosx_core.tokenizers import Tokenizer, load_tokenizer
 
 if TYPE_CHECKING:
     from transformers import UMT5EncoderModel
@@ -68,17 +69,6 @@ def save_text_encoder(path: str | Path, model: "UMT5EncoderModel", *, dtype: tor
     config = {field: getattr(model.config, field) for field in CONFIG_FIELDS}
     state = {k: v.to(dtype) for k, v in model.state_dict().items() if k != "encoder.embed_tokens.weight"}
     return write_safetensors(path, state, {"format": FORMAT, "config": json.dumps(config)})
-
-
-def load_tokenizer(path: str | Path) -> Tokenizer:
-    """The tokenizer of a `spiece.model` / `*.model` file, a `tokenizer.json`, or a folder that holds one of them."""
-    path = Path(path)
-    if path.is_dir():
-        found = [path / name for name in ("spiece.model", "tokenizer.json") if (path / name).exists()]
-        if not found:
-            raise InputError(f"the tokenizer folder {path} holds neither spiece.model nor tokenizer.json")
-        path = found[0]
-    return HuggingFaceTokenizer(path) if path.suffix == ".json" else SentencePieceTokenizer(path)
 
 
 def load_text_encoder(

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from lumosx_core.errors import InputError
-from lumosx_core.model.checkpoint import StateDict, check_keys, read_state_dict, write_safetensors
+from lumosx_core.files.weights import StateDict, read_state_dict, write_safetensors
+from lumosx_core.model.checkpoint import check_keys
 
 if TYPE_CHECKING:
     from diffusers import AutoencoderKLWan

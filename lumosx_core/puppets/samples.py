@@ -6,10 +6,10 @@ from pathlib import Path
 import numpy as np
 
 from lumosx_core.errors import InputError
+from lumosx_core.files.atomic import write_text
 from lumosx_core.puppets.spec import PuppetSpec
 from lumosx_core.puppets.world import ClipSpec, puppet_sample, sample_clip
-from lumosx_core.references import write_sample
-from lumosx_core.whole_files import write_text
+from lumosx_core.sample_folder import write_sample
 
 SAMPLES_FOLDER = Path(__file__).parent.parent / "assets" / "samples"
 # Name, seed, people, attributes each, objects, background, colour words in the prompt. Everybody is from the held-out part.

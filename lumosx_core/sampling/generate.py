@@ -3,8 +3,6 @@
 Legend: R = references, T, h, w = latent frames and sides, F, H, W = frames and pixels, S = text_len.
 """
 
-import shutil
-import uuid
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -15,6 +13,9 @@ import torch
 import lumosx_core
 from lumosx_core.contact_sheet import contact_sheet
 from lumosx_core.errors import InputError
+from lumosx_core.files.atomic import writable_folder
+from lumosx_core.files.images import save_image
+from lumosx_core.files.videos import write_png_frames, write_video
 from lumosx_core.model.attention_backends import AttentionBackend, select_attention
 from lumosx_core.model.relational_attention import PoolLayout
 from lumosx_core.model.token_layout import TokenLayout, text_levels
@@ -26,8 +27,6 @@ from lumosx_core.sampling.pipeline import LumosXPipeline, PipelineDefaults
 from lumosx_core.sampling.schedule import flow_sigmas
 from lumosx_core.sampling.solver import solver_named
 from lumosx_core.text_spans import BoundPrompt, bind_prompt
-from lumosx_core.video_io import write_png_frames, write_video
-from lumosx_core.whole_files import whole_file
 
 Progress = Callable[[str, int, int], None]  # (what is being done, steps done, steps in all)
 
@@ -253,28 +252,3 @@ def write(
         folder = out / f"{name}_frames"
         write_png_frames(folder, frames, overwrite=True)
     return Written(seed=seed, video=video, contact_sheet=sheet, png_folder=folder)
-
-
-def save_image(image: "PIL.Image.Image", path: Path) -> Path:  # type: ignore[name-defined]  # noqa: F821
-    """Write a PNG whole or not at all. Raises InputError when the disk refuses."""
-    with whole_file(path, "the picture") as partial:
-        image.save(partial, format="PNG")
-    return path
-
-
-def writable_folder(folder: str | Path) -> Path:
-    """The folder, made if need be, after a test that files can be written there: before the long work, not after it."""
-    folder = Path(folder)
-    probe = folder / f".{uuid.uuid4().hex[:8]}.partial"
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        probe.write_bytes(b"\0" * 65536)
-        free = shutil.disk_usage(folder).free
-    except OSError as error:
-        raise InputError(f"cannot write into {folder} ({error}); choose another output folder") from error
-    finally:
-        if folder.is_dir():
-            probe.unlink(missing_ok=True)
-    if free < 32 * 2**20:
-        raise InputError(f"only {free // 2**20} MiB are free where {folder} is; free some space or choose another folder")
-    return folder

@@ -16,7 +16,8 @@ from pathlib import Path
 import torch
 
 from lumosx_core.errors import InputError
-from lumosx_core.model.checkpoint import read_state_dict, save_transformer
+from lumosx_core.files.weights import read_state_dict
+from lumosx_core.model.checkpoint import save_transformer
 from lumosx_core.model.config import PRESETS, TransformerConfig
 from lumosx_core.model.text_encoder import save_text_encoder
 from lumosx_core.model.vae import load_vae, save_vae

@@ -17,12 +17,12 @@ import numpy as np
 from safetensors import safe_open
 from safetensors.numpy import save_file
 
+from lumosx_core.files.atomic import whole_file
 from lumosx_core.puppets.draw import ATTRIBUTE_LABELS, LABEL_HAIR, LABEL_HEAD
 from lumosx_core.puppets.scenes import OBJECT_LABEL
 from lumosx_core.puppets.world import HEIGHT, WIDTH, ClipSpec, RenderedClip, reference_set, render_clip, sample_clip
 from lumosx_core.references import Reference, prepare_reference_image
 from lumosx_core.training.grounding import NOBODY
-from lumosx_core.whole_files import whole_file
 
 # (share, people, attributes each, objects, background): one clip structure per row, so that batches have equal layouts.
 STRUCTURES: tuple[tuple[float, int, int, int, bool], ...] = (

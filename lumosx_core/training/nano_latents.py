@@ -15,6 +15,7 @@ from diffusers import AutoencoderKLWan
 from PIL import Image
 from safetensors.torch import save_file
 
+from lumosx_core.files.atomic import whole_file
 from lumosx_core.model.text_encoder import load_text_encoder
 from lumosx_core.model.token_layout import text_levels
 from lumosx_core.model.vae import encode_video, load_vae
@@ -22,7 +23,6 @@ from lumosx_core.references import Attribute, ReferenceSet, SceneReference, Subj
 from lumosx_core.text_spans import bind_prompt
 from lumosx_core.training.nano_data import read_shard
 from lumosx_core.training.nano_vae import single_frame_convolutions, to_unit_range
-from lumosx_core.whole_files import whole_file
 
 
 def balance_latents(vae: AutoencoderKLWan, shard: Path, *, clips: int = 48, exponent: float = 0.5) -> None:

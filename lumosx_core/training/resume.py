@@ -9,8 +9,8 @@ import numpy as np
 import torch
 
 from lumosx_core.errors import InputError
+from lumosx_core.files.atomic import whole_file
 from lumosx_core.training.config import TrainingConfig
-from lumosx_core.whole_files import whole_file
 
 
 def save_state(

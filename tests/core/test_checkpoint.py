@@ -11,7 +11,8 @@ from safetensors.torch import load_file, save_file
 
 from lumosx_core.errors import InputError
 from lumosx_core.evaluation.golden import GOLDEN_FOLDER, deviation
-from lumosx_core.model.checkpoint import load_transformer, read_state_dict, save_transformer, write_safetensors
+from lumosx_core.files.weights import read_state_dict, write_safetensors
+from lumosx_core.model.checkpoint import load_transformer, save_transformer
 from lumosx_core.model.config import PRESETS, TransformerConfig
 from lumosx_core.model.convert import convert_text_encoder, convert_transformer, convert_vae
 from lumosx_core.model.text_encoder import load_text_encoder
@@ -203,7 +204,7 @@ def test_nothing_is_left_half_written(tmp_path: Path, model: LumosXTransformer, 
         Path(path).write_bytes(b"half")
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("lumosx_core.model.checkpoint.save_file", full_disk)
+    monkeypatch.setattr("lumosx_core.files.weights.save_file", full_disk)
     with pytest.raises(InputError, match="No space left on device"):
         save_transformer(tmp_path / "m.safetensors", model.state_dict(), model.config)
     assert list(tmp_path.iterdir()) == []

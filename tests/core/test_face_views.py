@@ -13,8 +13,9 @@ from lumosx_core.contact_sheet import contact_sheet
 from lumosx_core.errors import InputError
 from lumosx_core.model.token_layout import TokenLayout, text_levels
 from lumosx_core.owner_palette import owners
-from lumosx_core.references import Attribute, ReferenceSet, Sample, Subject, read_sample, write_sample
+from lumosx_core.references import Attribute, ReferenceSet, Sample, Subject
 from lumosx_core.relation_graph import draw_relation_graph
+from lumosx_core.sample_folder import read_sample, write_sample
 from lumosx_core.text_spans import bind_prompt
 
 RED, GREEN, BLUE = (255, 0, 0), (0, 255, 0), (0, 0, 255)

@@ -11,13 +11,14 @@ ROOT = Path(__file__).parents[2]
 CORE = ROOT / "lumosx_core"
 # Each package may import itself and those named; single files of the core count as "base".
 ALLOWED = {
-    "base": {"base"},
-    "puppets": {"base", "puppets"},
-    "model": {"base", "model"},
-    "sampling": {"base", "model", "sampling"},
-    "training": {"base", "puppets", "model", "sampling", "training"},
-    "evaluation": {"base", "puppets", "model", "sampling", "evaluation"},
-    "cli": {"base", "puppets", "model", "sampling", "training", "evaluation", "cli"},
+    "base": {"base", "files"},
+    "files": {"base", "files"},
+    "puppets": {"base", "files", "puppets"},
+    "model": {"base", "files", "model"},
+    "sampling": {"base", "files", "model", "sampling"},
+    "training": {"base", "files", "puppets", "model", "sampling", "training"},
+    "evaluation": {"base", "files", "puppets", "model", "sampling", "evaluation"},
+    "cli": {"base", "files", "puppets", "model", "sampling", "training", "evaluation", "cli"},
 }
 
 

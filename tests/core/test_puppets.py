@@ -19,7 +19,8 @@ from lumosx_core.puppets.spec import (
     sample_identity,
 )
 from lumosx_core.puppets.world import HEIGHT, WIDTH, ClipSpec, reference_set, render_clip, sample_clip
-from lumosx_core.references import prepare_reference_image, read_sample
+from lumosx_core.references import prepare_reference_image
+from lumosx_core.sample_folder import read_sample
 
 CASES = 40
 

@@ -14,8 +14,8 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from lumosx_core.errors import InputError
-from lumosx_core.file_names import escape_phrase, free_stem, natural_order, unescape_phrase
-from lumosx_core.image_files import open_image, rgb_on_white
+from lumosx_core.files.images import open_image, rgb_on_white
+from lumosx_core.files.names import escape_phrase, free_stem, natural_order, unescape_phrase
 from lumosx_core.references import (
     Attribute,
     ReferenceSet,
@@ -23,10 +23,9 @@ from lumosx_core.references import (
     SceneReference,
     Subject,
     prepare_reference_image,
-    read_sample,
     to_unit_range,
-    write_sample,
 )
+from lumosx_core.sample_folder import read_sample, write_sample
 
 RED, GREEN, BLUE = (255, 0, 0), (0, 255, 0), (0, 0, 255)
 

@@ -13,14 +13,8 @@ from PIL import Image
 
 from lumosx_core.errors import InputError
 from lumosx_core.references import Attribute, ReferenceSet, SceneReference, Subject
-from lumosx_core.text_spans import (
-    BoundPrompt,
-    BoundReference,
-    HuggingFaceTokenizer,
-    SentencePieceTokenizer,
-    bind_prompt,
-    clean_text,
-)
+from lumosx_core.text_spans import BoundPrompt, BoundReference, bind_prompt
+from lumosx_core.tokenizers import HuggingFaceTokenizer, SentencePieceTokenizer, clean_text
 
 PIXEL = Image.new("RGB", (2, 2))
 

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from lumosx_core.errors import InputError
-from lumosx_core.video_io import read_video, read_video_metadata, write_png_frames, write_video
+from lumosx_core.files.videos import read_video, read_video_metadata, write_png_frames, write_video
 
 COLOURS = np.array([(255, 0, 0), (0, 255, 0), (0, 0, 255), (255, 255, 255), (10, 20, 30), (200, 120, 40)], np.uint8)
 
@@ -130,7 +130,7 @@ def test_ctrl_c_leaves_the_old_file(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     def interrupt(*_: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("lumosx_core.whole_files.os.replace", interrupt)
+    monkeypatch.setattr("lumosx_core.files.atomic.os.replace", interrupt)
     with pytest.raises(KeyboardInterrupt):
         write_video(path, bars(2), 8, {"seed": 2})
     assert [item.name for item in tmp_path.iterdir()] == ["x.mp4"] and read_video_metadata(path) == {"seed": 1}

@@ -8,7 +8,7 @@ import pytest
 
 from lumosx_core.errors import InputError
 from lumosx_core.sampling.pipeline import NANO_FOLDER
-from lumosx_core.text_spans import clean_text
+from lumosx_core.tokenizers import clean_text
 
 Nano = tuple[Any, Any, Any]  # MODEL, CLIP, VAE
 END = 1

@@ -12,7 +12,8 @@ from PIL import Image
 from lumosx_core.errors import InputError
 from lumosx_core.model.token_layout import text_levels
 from lumosx_core.puppets.samples import SAMPLES_FOLDER
-from lumosx_core.references import Attribute, Sample, SceneReference, Subject, read_sample
+from lumosx_core.references import Attribute, Sample, SceneReference, Subject
+from lumosx_core.sample_folder import read_sample
 from lumosx_core.sampling.generate import encode_references
 from lumosx_core.sampling.pipeline import load_pipeline
 from lumosx_core.text_spans import bind_prompt

@@ -14,7 +14,8 @@ from lumosx_core.model.mask_pictures import draw_masks
 from lumosx_core.model.token_layout import TokenLayout, text_levels
 from lumosx_core.references import ReferenceSet, Subject
 from lumosx_core.sampling.pipeline import NANO_FOLDER
-from lumosx_core.text_spans import SentencePieceTokenizer, bind_prompt
+from lumosx_core.text_spans import bind_prompt
+from lumosx_core.tokenizers import SentencePieceTokenizer
 
 FACES = [Image.new("RGB", (8, 8), colour) for colour in ("red", "blue")]
 

@@ -10,7 +10,7 @@ import pytest
 
 from lumosx_core.errors import InputError
 from lumosx_core.puppets.samples import SAMPLES_FOLDER
-from lumosx_core.references import read_sample
+from lumosx_core.sample_folder import read_sample
 
 Nano = tuple[Any, Any, Any]  # MODEL, CLIP, VAE
 EMBEDDED = sorted(path.name for path in SAMPLES_FOLDER.iterdir())

@@ -12,7 +12,8 @@ from PIL import Image
 from lumosx_core.owner_palette import BACKGROUND_COLOUR, OBJECT_COLOURS, SUBJECT_COLOURS
 from lumosx_core.references import Attribute, ReferenceSet, SceneReference, Subject
 from lumosx_core.sampling.pipeline import NANO_FOLDER
-from lumosx_core.text_spans import SentencePieceTokenizer, bind_prompt
+from lumosx_core.text_spans import bind_prompt
+from lumosx_core.tokenizers import SentencePieceTokenizer
 
 SCRIPTS = Path(__file__).parents[2] / "web" / "js"
 PICTURE = Image.new("RGB", (8, 8))

@@ -50,3 +50,21 @@ def write_text(path: str | Path, text: str) -> None:
     """Write UTF-8 text whole or not at all. Raises InputError when the disk refuses."""
     with whole_file(path) as partial:
         partial.write_text(text, "utf-8")
+
+
+def writable_folder(folder: str | Path) -> Path:
+    """The folder, made if need be, after a test that files can be written there: before the long work, not after it."""
+    folder = Path(folder)
+    probe = folder / f".{uuid.uuid4().hex[:8]}.partial"
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        probe.write_bytes(b"\0" * 65536)
+        free = shutil.disk_usage(folder).free
+    except OSError as error:
+        raise InputError(f"cannot write into {folder} ({error}); choose another output folder") from error
+    finally:
+        if folder.is_dir():
+            probe.unlink(missing_ok=True)
+    if free < 32 * 2**20:
+        raise InputError(f"only {free // 2**20} MiB are free where {folder} is; free some space or choose another folder")
+    return folder

@@ -7,6 +7,7 @@ import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
 
 from lumosx_core.errors import InputError
+from lumosx_core.files.atomic import whole_file
 
 IMAGE_SUFFIXES = (".png", ".jpg", ".jpeg", ".webp")
 MAX_SIDE_PX = 16384
@@ -87,3 +88,10 @@ def _check_size(path: Path, width: int, height: int) -> None:
             f"the picture {path} is {width}x{height} pixels; at most {MAX_SIDE_PX} on a side and {MAX_PIXELS:,} "
             "pixels are read; make it smaller"
         )
+
+
+def save_image(image: Image.Image, path: Path) -> Path:
+    """Write a PNG whole or not at all. Raises InputError when the disk refuses."""
+    with whole_file(path, "the picture") as partial:
+        image.save(partial, format="PNG")
+    return path

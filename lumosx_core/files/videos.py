@@ -14,7 +14,7 @@ import numpy as np
 from PIL import Image
 
 from lumosx_core.errors import InputError
-from lumosx_core.whole_files import whole_file, whole_folder
+from lumosx_core.files.atomic import whole_file, whole_folder
 
 DEFAULT_CRF = 16  # x264 quality, 0 (lossless) to 51; at 16 a difference is hard to see
 

@@ -1,0 +1,204 @@
+"""The published sample folder, read and written (method: LumosX arXiv 2603.20192; our page method.md section 11).
+
+    <sample>/caption.txt                     "<id>;<prompt>" or just the prompt
+    <sample>/background/<phrase>.png         at most one
+    <sample>/objects/<phrase>.png
+    <sample>/subjects/<n>/face_<name phrase>.png
+    <sample>/subjects/<n>/face_<name phrase>~2.png  ours, optional: further views of that face, from 2 on
+    <sample>/subjects/<n>/<attribute phrase>.png
+    <sample>/relations.json                  ours, optional: what file names cannot say
+
+An id is the text before the first `;` when it holds no white space; a caption that starts with `;` has no id.
+Phrases are escaped as `files/names.py` says. `relations.json` maps a path inside the folder to an object: for a subject's
+folder `name`, `tag`, `occurrence`, `order`; for a picture `phrase`, `tag`, `occurrence`; for `objects` the `order` (file
+names in the wanted order). It is written only when there is something to say, and published folders have none.
+"""
+
+import logging
+import re
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TypeVar
+
+from lumosx_core.errors import InputError
+from lumosx_core.files.atomic import whole_folder
+from lumosx_core.files.images import IMAGE_SUFFIXES, open_image, save_png
+from lumosx_core.files.names import free_stem, natural_order, unescape_phrase, views_in_order
+from lumosx_core.references import Attribute, ReferenceSet, Sample, SceneReference, Subject
+from lumosx_core.relations_file import FILE_NAME, Note, note_for, read_notes, write_notes
+
+FACE_PREFIX = "face_"
+Item = TypeVar("Item", "Attribute", "SceneReference")
+log = logging.getLogger(__name__)
+
+
+def read_sample(folder: str | Path) -> Sample:
+    """Reads a sample folder (layout: top of this file); pictures are loaded with their orientation applied.
+
+    Order: the face first, attributes and objects by phrase with numbers by value, subjects by folder name likewise,
+    unless `relations.json` gives an `order`. Hidden files are skipped; other unknown ones too, with a logged warning.
+
+    Raises InputError for a missing or empty caption, two backgrounds, a subject without pictures, two faces that are
+    not numbered as views of one, two pictures of one phrase, and pictures that `open_image` refuses.
+    """
+    folder = Path(folder)
+    if not folder.is_dir():
+        raise InputError(f"no sample folder at {folder}; expected a folder with caption.txt and reference pictures")
+    try:
+        return _read_folder(folder)
+    except (InputError, OSError) as error:
+        raise InputError(f"cannot read the sample folder {folder}: {error}") from error
+
+
+def write_sample(folder: str | Path, sample: Sample, *, overwrite: bool = False) -> Path:
+    """Writes the sample folder (PNG pictures, first under a temporary name); `read_sample` gives the sample back.
+
+    Raises InputError if the folder exists and is not empty (with `overwrite`: if it is no sample folder), and if the
+    disk refuses.
+    """
+    folder = Path(folder)
+    occupied = folder.is_file() or (folder.is_dir() and any(folder.iterdir()))
+    if occupied and not (overwrite and (folder / "caption.txt").is_file()):
+        raise InputError(f"{folder} exists and would be overwritten; choose another folder or remove it")
+    with whole_folder(folder, "the sample folder") as partial:
+        _write_folder(partial, sample)
+    return folder
+
+
+def _read_folder(folder: Path) -> Sample:
+    sample_id, prompt = _parse_caption(folder / "caption.txt")
+    notes = read_notes(folder)
+    for path in _visible(folder):
+        unknown = path.name not in ("caption.txt", FILE_NAME, "background", "objects", "subjects")
+        if unknown and (path.is_dir() or path.suffix.lower() in IMAGE_SUFFIXES):
+            log.warning("%s is not part of a sample folder and is ignored", path)
+    backgrounds = _pictures(folder / "background")
+    if len(backgrounds) > 1:
+        raise InputError(
+            f"{folder / 'background'} holds {len(backgrounds)} pictures ({', '.join(p.name for p in backgrounds)}); "
+            "a video has at most one background, remove the others"
+        )
+    background = _read_items(SceneReference, folder, folder / "background", backgrounds, notes)
+    objects = _read_items(SceneReference, folder, folder / "objects", _pictures(folder / "objects"), notes)
+    subjects = [_read_subject(folder, path, notes) for path in _visible(folder / "subjects") if path.is_dir()]
+    references = ReferenceSet(subjects=tuple(subjects), objects=objects, background=next(iter(background), None))
+    return Sample(prompt=prompt, references=references, sample_id=sample_id)
+
+
+def _read_subject(root: Path, folder: Path, notes: dict[str, Note]) -> Subject:
+    pictures = _pictures(folder)
+    if not pictures:
+        raise InputError(f"{folder} holds no pictures; add face_<name>.png or <attribute>.png, or remove the folder")
+    if bare := [path for path in pictures if path.stem in ("face", "face_")]:
+        raise InputError(f"{bare[0]} does not say who it is; name it face_<name>.png, with the words of the prompt")
+    faces = [path for path in pictures if path.stem.startswith(FACE_PREFIX)]
+    views = views_in_order(faces)
+    if views is None:
+        raise InputError(
+            f"{folder} holds {len(faces)} faces ({', '.join(p.name for p in faces)}); keep one, or name the "
+            "others as views of it: face_<name>~2.png, face_<name>~3.png"
+        )
+    note = note_for(notes, root, folder)
+    name = unescape_phrase(views[0].stem.removeprefix(FACE_PREFIX)) if views else ""
+    return Subject(
+        name=note.name or name,
+        face=open_image(views[0]) if views else None,
+        more_views=tuple(open_image(path) for path in views[1:]),
+        attributes=_read_items(Attribute, root, folder, [path for path in pictures if path not in faces], notes),
+        tag=note.tag,
+        occurrence=note.occurrence,
+    )
+
+
+def _read_items(kind: type[Item], root: Path, folder: Path, paths: list[Path], notes: dict[str, Note]) -> tuple[Item, ...]:
+    """Pictures with their phrases, in the noted order, then in natural order."""
+    order = note_for(notes, root, folder).order
+    paths = sorted(paths, key=lambda path: order.index(path.name) if path.name in order else len(order))
+    items: dict[Path, Item] = {}
+    for path in paths:
+        note = note_for(notes, root, path)
+        phrase = note.phrase or unescape_phrase(path.stem)
+        twin = next((other for other, item in items.items() if item.phrase == phrase.strip()), None)
+        if twin and not note.phrase:
+            raise InputError(f"{twin} and {path.name} have the same phrase {phrase!r}; keep one or rename one")
+        items[path] = kind(phrase=phrase, image=open_image(path), tag=note.tag, occurrence=note.occurrence)
+    return tuple(items.values())
+
+
+def _pictures(folder: Path) -> list[Path]:
+    pictures = []
+    for path in _visible(folder):
+        if path.is_file() and path.suffix.lower() in IMAGE_SUFFIXES:
+            pictures.append(path)
+        else:
+            log.warning("%s is not a PNG, JPEG or WebP picture and is ignored", path)
+    return pictures
+
+
+def _visible(folder: Path) -> list[Path]:
+    """What is in a folder, in natural order of phrases, without hidden files; nothing if there is no such folder."""
+    if not folder.is_dir():
+        return []
+    left_by_systems = ("thumbs.db", "desktop.ini", "__macosx")
+    paths = [path for path in folder.iterdir() if path.name[0] != "." and path.name.lower() not in left_by_systems]
+    return sorted(paths, key=lambda path: (natural_order(path.stem), path.name))
+
+
+def _parse_caption(path: Path) -> tuple[str | None, str]:
+    if not path.is_file():
+        raise InputError(f"no caption.txt in {path.parent}; write the prompt into it, as '<id>;<prompt>' or alone")
+    try:
+        text = path.read_bytes().decode("utf-8-sig").strip()
+    except (OSError, UnicodeDecodeError) as error:
+        raise InputError(f"cannot read {path} as UTF-8 text ({error}); save it as UTF-8") from error
+    sample_id, prompt = _split_caption(text)
+    if not prompt:
+        raise InputError(f"{path} holds no prompt (got {text!r}); write the prompt into it, as '<id>;<prompt>' or alone")
+    return sample_id, prompt
+
+
+def _split_caption(text: str) -> tuple[str | None, str]:
+    head, semicolon, tail = text.partition(";")
+    if semicolon and not re.search(r"\s", head):
+        return head or None, tail.strip()
+    return None, text
+
+
+def _write_folder(folder: Path, sample: Sample) -> None:
+    notes: dict[str, Note] = {}
+    caption = f"{sample.sample_id};{sample.prompt}" if sample.sample_id else sample.prompt
+    if _split_caption(caption) != (sample.sample_id, sample.prompt):
+        caption = f";{sample.prompt}"
+    (folder / "caption.txt").write_bytes(caption.encode("utf-8"))
+    references = sample.references
+    _write_items(folder, "background", [references.background] if references.background else [], notes)
+    _write_items(folder, "objects", references.objects, notes)
+    for number, subject in enumerate(references.subjects, start=1):
+        place = f"subjects/{number}"
+        order = _write_items(folder, place, subject.attributes, notes)
+        name: str | None = subject.name
+        if subject.face is not None:
+            taken: set[str] = set()
+            stems = [free_stem(subject.name, taken) for _ in range(1 + len(subject.more_views))]
+            for stem, view in zip(stems, (subject.face, *subject.more_views), strict=True):
+                save_png(view, folder / place / f"{FACE_PREFIX}{stem}.png")
+            name = None if unescape_phrase(stems[0]) == subject.name else subject.name
+        notes[place] = Note(name=name, tag=subject.tag, occurrence=subject.occurrence, order=order)
+    write_notes(folder, notes)
+
+
+def _write_items(
+    folder: Path, place: str, items: Sequence[Attribute | SceneReference], notes: dict[str, Note]
+) -> tuple[str, ...]:
+    """Writes the pictures of one folder and notes what their names cannot say. Returns the order if it is not natural."""
+    taken: set[str] = set()
+    names: list[str] = []
+    for item in items:
+        stem = free_stem(item.phrase, taken, forbidden_prefix=FACE_PREFIX)
+        names.append(f"{stem}.png")
+        save_png(item.image, folder / place / names[-1])
+        phrase = None if unescape_phrase(stem) == item.phrase else item.phrase
+        notes[f"{place}/{names[-1]}"] = Note(phrase=phrase, tag=item.tag, occurrence=item.occurrence)
+    order = tuple(names) if names != [path.name for path in _visible(folder / place)] else ()
+    notes[place] = Note(order=order)
+    return order
