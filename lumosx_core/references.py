@@ -146,7 +146,7 @@ class Sample:
 def prepare_reference_image(image: Image.Image, width: int, height: int) -> Image.Image:
     """The picture as the model sees it: RGB, `width` x `height` pixels, fitted and centred on white.
 
-    Orientation is applied and alpha composited on white first; then it is scaled by min(width/w, height/h), bicubic,
+    Alpha is composited on white first; then it is scaled by min(width/w, height/h), bicubic,
     sides cut to whole pixels (at least 1), and pasted with the floor of half the slack (method.md section 7).
     """
     if width < 1 or height < 1:

@@ -9,13 +9,14 @@ Keys: `tag` (text), `occurrence` (number from 1), `phrase` (a picture's phrase, 
 a subject without a face, or with a shortened file name), `order` (file names of `objects` or of a subject's attributes).
 """
 
-import json
+import os
 import unicodedata
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
 from lumosx_core.errors import InputError
+from lumosx_core.files.json import parse_record, read_json, write_json
 
 FILE_NAME = "relations.json"
 
@@ -37,20 +38,17 @@ def read_notes(folder: Path) -> dict[str, Note]:
     Raises InputError for broken JSON, unknown keys, values of the wrong type and paths that are not in the folder.
     """
     path = folder / FILE_NAME
-    if not path.exists():
+    if not os.path.lexists(path):
         return {}
-    try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise InputError(f"cannot read {path} as JSON ({error}); correct it or delete it") from error
+    content = read_json(path, "the notes")
     if not isinstance(content, dict):
         raise InputError(f"{path} holds a {type(content).__name__}, expected an object of path -> notes")
-    notes = {_key(place): _parse(path, place, note) for place, note in content.items()}
+    notes = {_key(place): parse_record(Note, note, f"{path}: {_short(place)}") for place, note in content.items()}
     present = {_key(item.relative_to(folder).as_posix()) for item in folder.rglob("*")}
     for place, note in notes.items():
         for missing in [place] if place not in present else [f"{place}/{name}" for name in note.order]:
             if _key(missing) not in present:
-                raise InputError(f"{path} names {missing!r}, which is not in the folder; correct it or put it there")
+                raise InputError(f"{path} names {_short(missing)!r}, which is not in the folder; correct it or put it there")
     return notes
 
 
@@ -67,23 +65,12 @@ def write_notes(folder: Path, notes: dict[str, Note]) -> None:
         if said:
             content[place] = said
     if content:
-        text = json.dumps(content, ensure_ascii=False, indent=2) + "\n"
-        (folder / FILE_NAME).write_text(text, encoding="utf-8")
+        write_json(folder / FILE_NAME, content, "the notes")
 
 
 def _key(place: str) -> str:
     return unicodedata.normalize("NFC", place)  # some file systems give names back decomposed
 
 
-def _parse(path: Path, place: str, note: object) -> Note:
-    known = [field.name for field in fields(Note)]
-    if not isinstance(note, dict) or not set(note) <= set(known):
-        raise InputError(f"{path}: the notes of {place!r} are {note!r}, expected an object with keys of {known}")
-    for key, value in note.items():
-        texts = value if key == "order" else [value]
-        kind = int if key == "occurrence" else str
-        if not isinstance(texts, list) or not all(type(text) is kind for text in texts):
-            expected = {"occurrence": "a whole number", "order": "a list of file names"}.get(key, "a text")
-            raise InputError(f"{path}: {key!r} of {place!r} is {value!r}, expected {expected}")
-    record: dict[str, Any] = {key: tuple(value) if key == "order" else value for key, value in note.items()}
-    return Note(**record)
+def _short(place: str) -> str:
+    return place if len(place) <= 100 else f"{place[:100]}..."

@@ -15,19 +15,25 @@ names in the wanted order). It is written only when there is something to say, a
 """
 
 import logging
+import os
 import re
-from collections.abc import Sequence
+import unicodedata
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TypeVar
 
 from lumosx_core.errors import InputError
 from lumosx_core.files.atomic import whole_folder
-from lumosx_core.files.images import IMAGE_SUFFIXES, open_image, save_png
+from lumosx_core.files.existing import existing_file, existing_folder
+from lumosx_core.files.image_formats import OTHER_SUFFIXES, READABLE_SUFFIXES, looks_like_a_picture
+from lumosx_core.files.images import open_image, save_png
 from lumosx_core.files.names import free_stem, natural_order, unescape_phrase, views_in_order
 from lumosx_core.references import Attribute, ReferenceSet, Sample, SceneReference, Subject
-from lumosx_core.relations_file import FILE_NAME, Note, note_for, read_notes, write_notes
+from lumosx_core.relations_file import Note, note_for, read_notes, write_notes
 
 FACE_PREFIX = "face_"
+PICTURE_SUFFIXES = (*READABLE_SUFFIXES, *OTHER_SUFFIXES)  # `open_image` says of the latter that it cannot read them
+MAX_NAMED = 8  # pictures in one message
 Item = TypeVar("Item", "Attribute", "SceneReference")
 log = logging.getLogger(__name__)
 
@@ -36,14 +42,14 @@ def read_sample(folder: str | Path) -> Sample:
     """Reads a sample folder (layout: top of this file); pictures are loaded with their orientation applied.
 
     Order: the face first, attributes and objects by phrase with numbers by value, subjects by folder name likewise,
-    unless `relations.json` gives an `order`. Hidden files are skipped; other unknown ones too, with a logged warning.
+    unless `relations.json` gives an `order`. Hidden files are skipped; others that are no pictures too, with a logged
+    warning. No picture is left out: one that lies elsewhere than the layout says is an error.
 
     Raises InputError for a missing or empty caption, two backgrounds, a subject without pictures, two faces that are
-    not numbered as views of one, two pictures of one phrase, and pictures that `open_image` refuses.
+    not numbered as views of one, two pictures of one phrase, pictures in the wrong place, pictures that `open_image`
+    refuses, and whatever cannot be read.
     """
-    folder = Path(folder)
-    if not folder.is_dir():
-        raise InputError(f"no sample folder at {folder}; expected a folder with caption.txt and reference pictures")
+    folder = existing_folder(folder, "sample folder", "expected a folder with caption.txt and reference pictures")
     try:
         return _read_folder(folder)
     except (InputError, OSError) as error:
@@ -68,10 +74,7 @@ def write_sample(folder: str | Path, sample: Sample, *, overwrite: bool = False)
 def _read_folder(folder: Path) -> Sample:
     sample_id, prompt = _parse_caption(folder / "caption.txt")
     notes = read_notes(folder)
-    for path in _visible(folder):
-        unknown = path.name not in ("caption.txt", FILE_NAME, "background", "objects", "subjects")
-        if unknown and (path.is_dir() or path.suffix.lower() in IMAGE_SUFFIXES):
-            log.warning("%s is not part of a sample folder and is ignored", path)
+    _refuse_stray_pictures(folder)
     backgrounds = _pictures(folder / "background")
     if len(backgrounds) > 1:
         raise InputError(
@@ -113,40 +116,90 @@ def _read_subject(root: Path, folder: Path, notes: dict[str, Note]) -> Subject:
 def _read_items(kind: type[Item], root: Path, folder: Path, paths: list[Path], notes: dict[str, Note]) -> tuple[Item, ...]:
     """Pictures with their phrases, in the noted order, then in natural order."""
     order = note_for(notes, root, folder).order
-    paths = sorted(paths, key=lambda path: order.index(path.name) if path.name in order else len(order))
-    items: dict[Path, Item] = {}
+    places = {_composed(name): place for place, name in reversed(list(enumerate(order)))}
+    paths = sorted(paths, key=lambda path: places.get(_composed(path.name), len(order)))
+    items: list[Item] = []
+    by_phrase: dict[str, Path] = {}  # of those whose file name says it
     for path in paths:
         note = note_for(notes, root, path)
         phrase = note.phrase or unescape_phrase(path.stem)
-        twin = next((other for other, item in items.items() if item.phrase == phrase.strip()), None)
-        if twin and not note.phrase:
-            raise InputError(f"{twin} and {path.name} have the same phrase {phrase!r}; keep one or rename one")
-        items[path] = kind(phrase=phrase, image=open_image(path), tag=note.tag, occurrence=note.occurrence)
-    return tuple(items.values())
+        if not note.phrase:
+            twin = by_phrase.setdefault(_composed(phrase.strip()), path)
+            if twin is not path:
+                raise InputError(f"{twin} and {path.name} have the same phrase {phrase!r}; keep one or rename one")
+        items.append(kind(phrase=phrase, image=open_image(path), tag=note.tag, occurrence=note.occurrence))
+    return tuple(items)
+
+
+def _composed(name: str) -> str:
+    return unicodedata.normalize("NFC", name)  # some file systems give names back decomposed
+
+
+def _refuse_stray_pictures(folder: Path) -> None:
+    """No video is made without a picture that the user has put somewhere: InputError names those that would be left out."""
+    stray = []
+    for path in _files_below(folder):
+        if not _is_placed(folder, path) and looks_like_a_picture(path):
+            stray.append(path.relative_to(folder).as_posix())
+            if len(stray) > MAX_NAMED:
+                break
+    if stray:
+        names = ", ".join(stray[:MAX_NAMED]) + (", ..." if len(stray) > MAX_NAMED else "")
+        raise InputError(
+            f"these pictures would be left out: {names}; put faces (face_<name>.png) and what somebody wears into "
+            "subjects/1/, subjects/2/, ..., things into objects/, the scene into background/, all named with the ending of "
+            "their format, or take them out of the folder"
+        )
+
+
+def _files_below(folder: Path) -> Iterator[Path]:
+    """All files below a folder that are not hidden. Raises InputError for folders that cannot be listed."""
+    waiting = [folder]
+    while waiting:
+        for path in _visible(waiting.pop()):
+            if path.is_dir() and not path.is_symlink():
+                waiting.append(path)
+            elif path.is_file():
+                yield path
+
+
+def _is_placed(folder: Path, path: Path) -> bool:
+    """Is it where `_read_folder` looks for pictures, and named as one?"""
+    room, *rest = path.relative_to(folder).parts
+    wanted = {"background": 1, "objects": 1, "subjects": 2}
+    if room not in wanted and room.lower() in wanted and (folder / room.lower()).is_dir():
+        # "Subjects" on a disk where case does not count
+        room = room.lower() if (folder / room).samefile(folder / room.lower()) else room
+    return len(rest) == wanted.get(room) and path.suffix.lower() in PICTURE_SUFFIXES
 
 
 def _pictures(folder: Path) -> list[Path]:
     pictures = []
     for path in _visible(folder):
-        if path.is_file() and path.suffix.lower() in IMAGE_SUFFIXES:
+        if path.is_file() and path.suffix.lower() in PICTURE_SUFFIXES:
             pictures.append(path)
         else:
-            log.warning("%s is not a PNG, JPEG or WebP picture and is ignored", path)
+            log.warning("%s is no picture and is ignored", path)
     return pictures
 
 
 def _visible(folder: Path) -> list[Path]:
-    """What is in a folder, in natural order of phrases, without hidden files; nothing if there is no such folder."""
-    if not folder.is_dir():
+    """What is in a folder, in natural order of phrases, without hidden files; nothing if there is no such folder.
+
+    Raises InputError for a folder that cannot be read.
+    """
+    if not os.path.lexists(folder):
         return []
+    folder = existing_folder(folder, "folder", "expected a folder of pictures")
     left_by_systems = ("thumbs.db", "desktop.ini", "__macosx")
     paths = [path for path in folder.iterdir() if path.name[0] != "." and path.name.lower() not in left_by_systems]
     return sorted(paths, key=lambda path: (natural_order(path.stem), path.name))
 
 
 def _parse_caption(path: Path) -> tuple[str | None, str]:
-    if not path.is_file():
+    if not os.path.lexists(path):
         raise InputError(f"no caption.txt in {path.parent}; write the prompt into it, as '<id>;<prompt>' or alone")
+    existing_file(path, "caption", "write the prompt into a file of that name")
     try:
         text = path.read_bytes().decode("utf-8-sig").strip()
     except (OSError, UnicodeDecodeError) as error:
