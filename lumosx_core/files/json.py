@@ -59,7 +59,7 @@ def parse_record(kind: type[Record], content: Any, source: str) -> Record:
 
     Types known: bool, int, float, str, Literal, dict, list, tuple[T, ...], tuple[A, B], T | None. Fields with a default may
     be missing. Raises InputError for other things than an object, unknown or missing fields and values of another type, and
-    lets the record's own checks raise theirs.
+    puts `source` before the messages of the record's own checks.
     """
     known = {field.name: field for field in fields(kind)}  # type: ignore[arg-type]
     if not isinstance(content, Mapping):
@@ -70,7 +70,11 @@ def parse_record(kind: type[Record], content: Any, source: str) -> Record:
     if missing := [name for name in needed if name not in content]:
         raise InputError(f"{source} lacks the field {missing[0]!r}; it has {', '.join(map(str, content)) or 'none'}")
     hints = typing.get_type_hints(kind)
-    return kind(**{str(name): _typed(value, hints[name], f"{source}: {name}") for name, value in content.items()})
+    values = {str(name): _typed(value, hints[name], f"{source}: {name}") for name, value in content.items()}
+    try:
+        return kind(**values)
+    except InputError as error:
+        raise InputError(str(error) if str(error).startswith(source) else f"{source}: {error}") from error
 
 
 def write_json(path: str | Path, content: Any, what: str = "the file") -> Path:

@@ -6,10 +6,13 @@ dot or space, a trailing dot or space, and the first letter of the names that Wi
 Reading turns every such sequence below %80 back, so that `red%20shirt.png` reads as "red shirt" too.
 """
 
+import os
 import re
 import unicodedata
 from collections.abc import Sequence
 from pathlib import Path
+
+from lumosx_core.errors import InputError
 
 MAX_STEM_BYTES = 200  # file systems take 255; the rest is for a prefix, the number and the extension
 _REFUSED = set('/\\:*?"<>|%\x7f') | {chr(code) for code in range(32)}
@@ -46,6 +49,24 @@ def free_stem(phrase: str, taken: set[str], *, forbidden_prefix: str | None = No
         stem = f"{whole}~{number}"
     taken.add(_same_file(stem))
     return stem
+
+
+def output_stem(name: str) -> str:
+    """The name, if files can be called by it: "<name>_0.mp4" and the like. Raises InputError for an empty one, one with a path
+    or control characters, one above `MAX_STEM_BYTES` in UTF-8, and on Windows one with a character that it refuses."""
+    shown = name if len(name) <= 40 else f"{name[:40]}..."
+    refused = _REFUSED - {"%"} if os.name == "nt" else {"/", "\\", *map(chr, range(32)), "\x7f"}
+    wrong = sorted(refused & set(name))
+    try:
+        size = len(name.encode("utf-8"))
+    except UnicodeEncodeError as error:
+        raise InputError(f"the name {shown!r} cannot be written in UTF-8; give another --name") from error
+    if wrong or not name.strip(" ."):
+        fault = f"holds {wrong[0]!r}" if wrong else "is empty"
+        raise InputError(f"the name {shown!r} {fault}; expected the beginning of a file name (its folder goes with --out)")
+    if size > MAX_STEM_BYTES:
+        raise InputError(f"the name {shown!r} is {size} bytes long, at most {MAX_STEM_BYTES} fit; give a shorter --name")
+    return name
 
 
 def views_in_order(paths: Sequence[Path]) -> list[Path] | None:

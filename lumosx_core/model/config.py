@@ -4,8 +4,11 @@ import json
 from dataclasses import asdict, dataclass, fields
 
 from lumosx_core.errors import InputError
+from lumosx_core.files.json import parse_json, parse_record
+from lumosx_core.numbers import real_number, whole_number
 
 ROPE_TABLE_LENGTH = 1024  # positions per axis in Wan's rotary tables
+MAX_SIZE = 2**20  # of every whole number of the config; a model of such a width would not fit any machine
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -32,9 +35,11 @@ class TransformerConfig:
     def __post_init__(self) -> None:
         object.__setattr__(self, "patch_size", tuple(self.patch_size))
         for field in fields(self):
-            value = getattr(self, field.name)
-            if field.type is int and (not isinstance(value, int) or value < 1):
-                raise InputError(f"transformer config: {field.name} is {value!r}, expected a whole number above 0")
+            if field.type is int:
+                value = whole_number(getattr(self, field.name), f"transformer config: {field.name}", least=1, most=MAX_SIZE)
+                object.__setattr__(self, field.name, value)
+        real_number(self.eps, "transformer config: eps", least=0, most=1)
+        real_number(self.multilevel_ratio, "transformer config: multilevel_ratio", least=0, most=1000)
         if self.dim % self.num_heads or (self.dim // self.num_heads) % 2:
             raise InputError(
                 f"transformer config: dim {self.dim} over {self.num_heads} heads gives no even head width; "
@@ -56,11 +61,8 @@ class TransformerConfig:
 
     @staticmethod
     def from_json(text: str) -> "TransformerConfig":
-        """The inverse of `to_json`. Raises InputError for unknown or missing fields."""
-        try:
-            return TransformerConfig(**json.loads(text))
-        except (TypeError, json.JSONDecodeError) as error:
-            raise InputError(f"transformer config: {error}; expected the JSON that TransformerConfig.to_json writes") from error
+        """The inverse of `to_json`. Raises InputError for no JSON, unknown or missing fields, and wrong values."""
+        return parse_record(TransformerConfig, parse_json(text, "transformer config"), "transformer config")
 
 
 PRESETS: dict[str, TransformerConfig] = {

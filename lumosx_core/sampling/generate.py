@@ -15,14 +15,17 @@ from lumosx_core.contact_sheet import contact_sheet
 from lumosx_core.errors import InputError
 from lumosx_core.files.atomic import writable_folder
 from lumosx_core.files.images import save_image
+from lumosx_core.files.names import output_stem
 from lumosx_core.files.videos import write_png_frames, write_video
 from lumosx_core.model.attention_backends import AttentionBackend, select_attention
 from lumosx_core.model.relational_attention import PoolLayout
 from lumosx_core.model.token_layout import TokenLayout, text_levels
 from lumosx_core.model.vae import decode_video, encode_video
+from lumosx_core.numbers import seed_number
 from lumosx_core.references import Sample, prepare_reference_image, to_unit_range
 from lumosx_core.relation_graph import draw_relation_graph
 from lumosx_core.sampling.guidance import Condition, guided_velocity
+from lumosx_core.sampling.limits import checked_numbers
 from lumosx_core.sampling.pipeline import LumosXPipeline, PipelineDefaults
 from lumosx_core.sampling.schedule import flow_sigmas
 from lumosx_core.sampling.solver import solver_named
@@ -55,16 +58,8 @@ class GenerationConfig:
     on_problem: str = "error"  # a phrase that is not in the prompt: "error" or "warn"
 
     def __post_init__(self) -> None:
-        for name in ("width", "height"):
-            value = getattr(self, name)
-            if value < 16 or value % 16:
-                near = max(16, round(value / 16) * 16)
-                raise InputError(f"{name} is {value} pixels, expected a multiple of 16, for example {near}")
-        if self.frames < 1 or self.frames % 4 != 1:
-            near = max(1, round((self.frames - 1) / 4) * 4 + 1)
-            raise InputError(f"frames is {self.frames}, expected 4n + 1, for example {near}")
-        if self.steps < 1 or self.shift <= 0 or self.fps < 1:
-            raise InputError(f"steps {self.steps}, shift {self.shift}, fps {self.fps}: expected 1 or more, above 0, 1 or more")
+        for name, number in checked_numbers(vars(self)).items():
+            object.__setattr__(self, name, number)
         for name, allowed in (
             ("negative_spans", ("positive", "none")),
             ("negative_references", ("kept", "blank")),
@@ -124,10 +119,12 @@ def generate(
     """Make one video per seed in the folder `out`, with a contact sheet each and one picture of the relation graph.
 
     The same seed gives the same noise on every device. progress(stage, done, total) is called often and may raise to
-    cancel: finished files stay, nothing is left half-written. Raises InputError for everything the user can mend.
+    cancel: finished files stay, nothing is left half-written. Seeds, name and folder are checked before anything is made.
+    Raises InputError for everything the user can mend.
     """
+    seeds = tuple(seed_number(seed) for seed in seeds)
     attention_of(pipeline, config)  # an unavailable choice is known before the long work
-    out = writable_folder(out)
+    out = writable_folder(out, output_stem(name))
     prepared = prepare(pipeline, sample, config, progress)
     save_image(draw_relation_graph(sample.references, prepared.bound), out / f"{name}_relations.png")
     written = []

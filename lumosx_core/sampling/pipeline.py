@@ -5,18 +5,19 @@
 <folder>/spiece.model or tokenizer.json
 """
 
-import json
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import torch
 
 from lumosx_core.errors import InputError
+from lumosx_core.files.json import parse_record, read_json, write_json
 from lumosx_core.model.checkpoint import load_transformer
 from lumosx_core.model.text_encoder import TextEncoder, load_text_encoder
 from lumosx_core.model.transformer import LumosXTransformer
 from lumosx_core.model.vae import load_vae
+from lumosx_core.sampling.limits import checked_numbers
 
 if TYPE_CHECKING:
     from diffusers import AutoencoderKLWan
@@ -47,6 +48,12 @@ class PipelineDefaults:
     negative_prompt: str = WAN_NEGATIVE_PROMPT
     negative_references: str = "kept"  # or "blank", for weights that were trained to be guided by the references too
     enlarge: int = 1  # whole factor at which frames are written (pixel art)
+
+    def __post_init__(self) -> None:
+        for name, number in checked_numbers(vars(self)).items():
+            object.__setattr__(self, name, number)
+        if self.negative_references not in ("kept", "blank"):
+            raise InputError(f"negative_references is {self.negative_references!r}, expected kept or blank")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -84,8 +91,14 @@ def weights_type(name: str) -> torch.dtype:
 
 
 def save_defaults(folder: Path, defaults: PipelineDefaults) -> None:
-    """Write `pipeline.json`."""
-    (folder / "pipeline.json").write_text(json.dumps(asdict(defaults), indent=2, ensure_ascii=False) + "\n", "utf-8")
+    """Write `pipeline.json` whole or not at all."""
+    write_json(folder / "pipeline.json", asdict(defaults))
+
+
+def read_defaults(folder: Path) -> PipelineDefaults:
+    """The content of `pipeline.json`. Raises InputError, naming the file, if it is broken or holds other things."""
+    path = folder / "pipeline.json"
+    return parse_record(PipelineDefaults, read_json(path, "the pipeline's defaults"), str(path))
 
 
 def load_pipeline(
@@ -109,12 +122,7 @@ def load_pipeline(
             f"the model folder {folder} lacks {', '.join(missing)}; `lumosx convert --help` says how to make them from the "
             "released weights"
         )
-    try:
-        record = json.loads((folder / "pipeline.json").read_text("utf-8"))
-        defaults = PipelineDefaults(**record)
-    except (json.JSONDecodeError, TypeError) as error:
-        known = ", ".join(field.name for field in fields(PipelineDefaults))
-        raise InputError(f"{folder / 'pipeline.json'}: {error}; expected a JSON object with any of {known}") from error
+    defaults = read_defaults(folder)
     return LumosXPipeline(
         transformer=load_transformer(folder / "transformer.safetensors", device=device, dtype=dtype),
         vae=load_vae(folder / "vae.safetensors", device=device),

@@ -2,17 +2,16 @@
 
 import torch
 
-from lumosx_core.errors import InputError
+from lumosx_core.sampling.limits import checked_shift, checked_steps
 
 
 def flow_sigmas(steps: int, shift: float = 8.0) -> torch.Tensor:
     """float32 [steps + 1]: noise levels from 1 down, then 0.
 
     sigma = shift*u / (1 + (shift-1)*u) at u = linspace(1, 0, steps + 1) without its last point. Raises InputError for
-    steps < 1 or shift <= 0.
+    other steps than 1 to 10,000 and a shift that is no number above 0.
     """
-    if steps < 1 or shift <= 0:
-        raise InputError(f"schedule of {steps} steps with shift {shift}; expected at least 1 step and a shift above 0")
+    steps, shift = checked_steps(steps), checked_shift(shift)
     u = torch.linspace(1, 0, steps + 1, dtype=torch.float64)[:steps]
     sigmas = shift * u / (1 + (shift - 1) * u)
     return torch.cat([sigmas, sigmas.new_zeros(1)]).float()

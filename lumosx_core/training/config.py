@@ -3,6 +3,10 @@
 from dataclasses import dataclass
 
 from lumosx_core.errors import InputError
+from lumosx_core.numbers import real_number, whole_number
+
+MAX_COUNT = 10**9  # steps, samples of a step, and the like
+MAX_WEIGHT = 1e6  # learning rates, weights of losses, norms
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -33,20 +37,32 @@ class TrainingConfig:
     seed: int = 0
 
     def __post_init__(self) -> None:
+        def put(name: str, number: float) -> None:
+            object.__setattr__(self, name, number)
+
         for name in ("steps", "batch", "save_every"):
-            if getattr(self, name) < 1:
-                raise InputError(f"training: {name} is {getattr(self, name)}, expected 1 or more")
+            put(name, whole_number(getattr(self, name), f"training: {name}", least=1, most=MAX_COUNT))
+        for name in ("warmup_steps", "grounding_heads"):
+            put(name, whole_number(getattr(self, name), f"training: {name}", least=0, most=MAX_COUNT))
+        put("seed", whole_number(self.seed, "training: seed", least=0, most=2**63 - 1))
+        for name in ("learning_rate", "weight_decay", "grounding"):
+            put(name, real_number(getattr(self, name), f"training: {name}", least=0, most=MAX_WEIGHT))
+        for name in ("clip_norm", "timestep_shift", "subject_weight"):
+            put(name, real_number(getattr(self, name), f"training: {name}", above=0, most=MAX_WEIGHT))
+        for name in ("decay_share", "text_dropout", "reference_dropout", "ema_decay"):
+            put(name, real_number(getattr(self, name), f"training: {name}", least=0, most=1))
+            if getattr(self, name) == 1:
+                raise InputError(f"training: {name} is {getattr(self, name)}, expected 0 <= {name} < 1")
+        for beta in self.betas:
+            real_number(beta, "training: betas", least=0, most=1 - 1e-9)
+        for frames in self.frames:
+            whole_number(frames, "training: frames", least=1, most=MAX_COUNT)
         if self.precision not in ("fp32", "bf16"):
             raise InputError(f"training: precision is {self.precision!r}, expected 'fp32' or 'bf16'")
-        if self.subject_weight <= 0:
-            raise InputError(f"training: subject_weight is {self.subject_weight}, expected above 0")
         if self.grounding and self.gradient_checkpointing:
             raise InputError("training: grounding keeps what gradient_checkpointing throws away; set one of them to 0 or False")
         if self.optimizer not in ("adamw", "muon"):
             raise InputError(f"training: optimizer is {self.optimizer!r}, expected 'adamw' or 'muon'")
-        for name in ("decay_share", "text_dropout", "reference_dropout", "ema_decay"):
-            if not 0 <= getattr(self, name) < 1:
-                raise InputError(f"training: {name} is {getattr(self, name)}, expected 0 <= {name} < 1")
         if self.text_dropout + self.reference_dropout > 1:
             raise InputError("training: text_dropout and reference_dropout are more than 1 together")
 

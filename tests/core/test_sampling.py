@@ -71,10 +71,10 @@ def test_solvers_agree_on_a_gaussian_flow(name: str) -> None:
     ("change", "words"),
     [
         ({"width": 100}, "width is 100 pixels, expected a multiple of 16, for example 96"),
-        ({"height": 0}, "height is 0 pixels, expected a multiple of 16, for example 16"),
+        ({"height": 0}, "height is 0, expected a whole number from 16 to 16384"),
         ({"frames": 16}, "frames is 16, expected 4n + 1, for example 17"),
-        ({"steps": 0}, "steps 0"),
-        ({"shift": 0.0}, "shift 0.0"),
+        ({"steps": 0}, "steps is 0, expected a whole number from 1 to 10000"),
+        ({"shift": 0.0}, "shift is 0.0, expected a number above 0 up to 1000"),
         ({"solver": "ddim"}, "unknown solver 'ddim'; expected one of dpmpp_2m, euler, unipc"),
         ({"pool_layout": "x"}, "pool_layout is 'x', expected released or aligned"),
         ({"negative_references": "x"}, "negative_references is 'x', expected kept or blank"),
