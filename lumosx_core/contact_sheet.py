@@ -6,7 +6,8 @@ Legend: F = frames, H, W = pixels.
 import numpy as np
 from PIL import Image, ImageDraw
 
-from lumosx_core.owner_palette import INK, PAPER, QUIET, Owner, fit_text, font, owners, thumbnail, tint
+from lumosx_core.lettering import draw_text, fit_lines, fit_text
+from lumosx_core.owner_palette import INK, PAPER, QUIET, Owner, owners, thumbnail, tint
 from lumosx_core.references import ReferenceSet
 
 MARGIN = 14
@@ -15,6 +16,8 @@ NODE = 84  # side of a reference, pixels
 LABEL = 20
 FRAME_WIDTH = 288  # at least, pixels; small frames are enlarged by a whole factor
 COLUMNS = 3
+PANEL_HEIGHT, MOST_STACKS = 1600, 12  # pixels of a stack of owners, before there are that many stacks
+PROMPT_LINES, TITLE_LINES = 16, 3  # at most; what is longer is cut in the middle
 
 
 def contact_sheet(
@@ -50,55 +53,60 @@ def stack_sheets(sheets: list[Image.Image], columns: int) -> Image.Image:
 def _text_panel(prompt: str, note: str, width: int) -> Image.Image | None:
     if not (prompt or note):
         return None
-    draw = ImageDraw.Draw(Image.new("RGB", (1, 1)))
-    lines: list[str] = []
-    for word in prompt.split(" "):
-        if lines and draw.textlength(f"{lines[-1]} {word}", font(16)) <= width:
-            lines[-1] += f" {word}"
-        else:
-            lines.append(word)
+    lines = fit_lines(prompt, 16, width, PROMPT_LINES) if prompt else []
     panel = Image.new("RGB", (width, 21 * len(lines) + (20 if note else 0)), PAPER)
-    draw = ImageDraw.Draw(panel)
     for row, line in enumerate(lines):
-        draw.text((0, 21 * row), line, fill=INK, font=font(16))
+        draw_text(panel, (0, 21 * row), line, 16, INK)
     if note:
-        draw.text((0, 21 * len(lines)), fit_text(draw, note, 14, width), fill=QUIET, font=font(14))
+        draw_text(panel, (0, 21 * len(lines)), fit_text(note, 14, width), 14, QUIET)
     return panel
 
 
 def reference_panel(references: ReferenceSet) -> Image.Image:
-    """RGB picture of all references, a block per owner in its colour."""
+    """RGB picture of all references, a block per owner in its colour; many owners are stacked side by side."""
     everybody = owners(references)
     if not everybody:
         panel = Image.new("RGB", (NODE * 2, HEAD), PAPER)
-        ImageDraw.Draw(panel).text((0, 4), "no references", fill=QUIET, font=font(15))
+        draw_text(panel, (0, 4), "no references", 15, QUIET)
         return panel
     columns = max(len(owner.members) for owner in everybody)
     columns = min(4, columns)
     width = columns * (NODE + MARGIN) + MARGIN
     groups = [_owner_panel(references, owner, width, columns) for owner in everybody]
-    panel = Image.new("RGB", (width, sum(g.height for g in groups) + MARGIN * (len(groups) - 1)), PAPER)
-    top = 0
+    whole = sum(group.height + MARGIN for group in groups)
+    tallest = max(PANEL_HEIGHT, -(-whole // MOST_STACKS))
+    stacks: list[list[Image.Image]] = [[]]
     for group in groups:
-        panel.paste(group, (0, top))
-        top += group.height + MARGIN
+        if stacks[-1] and sum(g.height + MARGIN for g in stacks[-1]) + group.height > tallest:
+            stacks.append([])
+        stacks[-1].append(group)
+    heights = [sum(group.height + MARGIN for group in stack) - MARGIN for stack in stacks]
+    panel = Image.new("RGB", (len(stacks) * (width + MARGIN) - MARGIN, max(heights)), PAPER)
+    for place, stack in enumerate(stacks):
+        top = 0
+        for group in stack:
+            panel.paste(group, (place * (width + MARGIN), top))
+            top += group.height + MARGIN
     return panel
 
 
 def _owner_panel(references: ReferenceSet, owner: Owner, width: int, columns: int) -> Image.Image:
     rows = -(-len(owner.members) // columns)
-    panel = Image.new("RGB", (width, HEAD + rows * (NODE + LABEL + MARGIN // 2) + MARGIN // 2), tint(owner.colour, 0.1))
+    title = owner.title_lines(16, width - 16, TITLE_LINES)
+    head = HEAD + 19 * (len(title) - 1)
+    panel = Image.new("RGB", (width, head + rows * (NODE + LABEL + MARGIN // 2) + MARGIN // 2), tint(owner.colour, 0.1))
     draw = ImageDraw.Draw(panel)
-    draw.rectangle((0, 0, width, HEAD), fill=owner.colour)
-    draw.text((8, 4), fit_text(draw, owner.title, 16, width - 16), fill="white", font=font(16))
+    draw.rectangle((0, 0, width, head), fill=owner.colour)
+    for row, line in enumerate(title):
+        draw_text(panel, (8, 4 + 19 * row), line, 16, "white")
     flat = references.references()
     for place, index in enumerate(owner.members):
         x = MARGIN + (place % columns) * (NODE + MARGIN)
-        y = HEAD + MARGIN // 2 + (place // columns) * (NODE + LABEL + MARGIN // 2)
+        y = head + MARGIN // 2 + (place // columns) * (NODE + LABEL + MARGIN // 2)
         panel.paste(thumbnail(flat[index], NODE), (x, y))
         draw.rectangle((x - 1, y - 1, x + NODE, y + NODE), outline=owner.colour, width=2)
-        phrase = fit_text(draw, flat[index].phrase, 13, NODE + MARGIN - 4)
-        draw.text((x + NODE / 2, y + NODE + 3), phrase, fill=INK, font=font(13), anchor="ma")
+        phrase = fit_text(flat[index].phrase, 13, NODE + MARGIN - 4)
+        draw_text(panel, (x + NODE / 2, y + NODE + 3), phrase, 13, INK, anchor="ma")
     return panel
 
 
@@ -107,7 +115,7 @@ def _frame_grid(frames: np.ndarray, shown: int) -> Image.Image:
     height, width = frames.shape[1:3]
     enlarge = max(1, -(-FRAME_WIDTH // width))
     scale = min(1.0, 480 / (width * enlarge))
-    size = (round(width * enlarge * scale), round(height * enlarge * scale))
+    size = (max(1, round(width * enlarge * scale)), max(1, round(height * enlarge * scale)))
     smooth = Image.Resampling.NEAREST if scale == 1.0 else Image.Resampling.LANCZOS
     columns = min(COLUMNS, len(chosen))
     rows = -(-len(chosen) // columns)

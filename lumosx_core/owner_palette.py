@@ -1,16 +1,15 @@
-"""Colours, fonts and thumbnails that all pictures of references share: an owner has the same colour everywhere.
+"""Colours, titles and thumbnails that all pictures of references share: an owner has the same colour everywhere.
 
 An owner is the background, an object, or a subject with everything that belongs to it.
 """
 
 from dataclasses import dataclass
 
-from PIL import Image, ImageDraw, ImageFont
+from PIL import Image
 
 from lumosx_core.files.images import rgb_on_white
+from lumosx_core.lettering import RGB, fit_lines
 from lumosx_core.references import Reference, ReferenceSet
-
-RGB = tuple[int, int, int]
 
 INK: RGB = (34, 36, 44)
 QUIET: RGB = (120, 124, 136)
@@ -25,11 +24,19 @@ BACKGROUND_COLOUR: RGB = (92, 98, 92)
 
 @dataclass(frozen=True, kw_only=True)
 class Owner:
-    """One owner: its heading, its colour, and the indices of its pictures in `ReferenceSet.references()`."""
+    """One owner: its heading, its colour, and the indices of its pictures in `ReferenceSet.references()`.
+
+    kept: letters at the beginning of the title, its kind and number, that are shown however narrow the place is.
+    """
 
     title: str
     colour: RGB
     members: tuple[int, ...]
+    kept: int = 0
+
+    def title_lines(self, size: int, width: float, most: int) -> list[str]:
+        """The title in at most `most` lines, its name cut in the middle where that is not enough."""
+        return fit_lines(self.title, size, width, most, self.kept)
 
 
 def owners(references: ReferenceSet) -> tuple[Owner, ...]:
@@ -39,35 +46,22 @@ def owners(references: ReferenceSet) -> tuple[Owner, ...]:
     objects = 0
     for index, reference in enumerate(flat):
         if reference.kind == "background":
-            found.append(Owner(title="Background", colour=BACKGROUND_COLOUR, members=(index,)))
+            found.append(Owner(title="Background", colour=BACKGROUND_COLOUR, members=(index,), kept=10))
         elif reference.kind == "object":
             colour = OBJECT_COLOURS[objects % len(OBJECT_COLOURS)]
             objects += 1
-            found.append(Owner(title=f"Object {objects}", colour=colour, members=(index,)))
+            found.append(Owner(title=f"Object {objects}", colour=colour, members=(index,), kept=len(f"Object {objects}")))
     for number, subject in enumerate(references.subjects):
         members = tuple(index for index, reference in enumerate(flat) if reference.subject == number)
-        title = f"Subject {number + 1}" + (f": {subject.name}" if subject.name else "")
-        found.append(Owner(title=title, colour=SUBJECT_COLOURS[number % len(SUBJECT_COLOURS)], members=members))
+        start = f"Subject {number + 1}" + (": " if subject.name else "")
+        colour = SUBJECT_COLOURS[number % len(SUBJECT_COLOURS)]
+        found.append(Owner(title=start + subject.name, colour=colour, members=members, kept=len(start)))
     return tuple(found)
 
 
 def tint(colour: RGB, share: float) -> RGB:
     """The colour mixed with white; share 0 is white, 1 the colour."""
     return tuple(round(255 + (channel - 255) * share) for channel in colour)  # type: ignore[return-value]
-
-
-def font(size: int) -> ImageFont.FreeTypeFont | ImageFont.ImageFont:
-    """Pillow's built-in font at `size` pixels: the same on every machine."""
-    return ImageFont.load_default(size)
-
-
-def fit_text(draw: ImageDraw.ImageDraw, text: str, size: int, width: int) -> str:
-    """The text, cut with dots so that it is at most `width` pixels wide."""
-    if draw.textlength(text, font(size)) <= width:
-        return text
-    while text and draw.textlength(text + "...", font(size)) > width:
-        text = text[:-1]
-    return text.rstrip() + "..."
 
 
 def thumbnail(reference: Reference, side: int) -> Image.Image:

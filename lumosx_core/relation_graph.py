@@ -1,19 +1,49 @@
 """A picture of the relation graph: who there is, what belongs to whom, and which words of the prompt each one owns."""
 
+import unicodedata
+from dataclasses import dataclass, replace
+from itertools import groupby
+
 from PIL import Image, ImageDraw
 
-from lumosx_core.owner_palette import ALARM, INK, PAPER, QUIET, RGB, Owner, fit_text, font, owners, thumbnail, tint
+from lumosx_core.lettering import RGB, draw_text, fit_lines, fit_text, is_right_to_left, text_width, visual_order, wrap
+from lumosx_core.owner_palette import ALARM, INK, PAPER, QUIET, Owner, owners, thumbnail, tint
 from lumosx_core.references import ReferenceSet
 from lumosx_core.text_spans import BoundPrompt
 
 WIDTH = 1200  # pixels
 MARGIN = 24
 TEXT = 22
+LINE = round(TEXT * 1.7)  # of the prompt
 NODE = 112  # side of a picture
 GAP = 26
 CARD_HEAD = 36
+TITLE_LINE = 24
 BRANCH = 34  # height of the lines between a face and what belongs to it
 LABEL = 46
+PROMPT_LINES, TITLE_LINES, PROBLEM_LINES, PROBLEMS = 60, 3, 6, 40  # at most: what is longer is cut or counted
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Card:
+    """One owner's card: where it lies, its title in lines, and its pictures in rows: the views of the face, the rest."""
+
+    owner: Owner
+    title: list[str]
+    face_rows: list[list[int]]
+    rows: list[list[int]]
+    width: int
+    left: int = 0
+    top: int = 0
+
+    @property
+    def head(self) -> int:
+        return CARD_HEAD + TITLE_LINE * (len(self.title) - 1)
+
+    @property
+    def height(self) -> int:
+        rows = len(self.face_rows) + len(self.rows)
+        return self.head + GAP + rows * (NODE + LABEL) + BRANCH * bool(self.face_rows and self.rows)
 
 
 def draw_relation_graph(references: ReferenceSet, bound: BoundPrompt) -> Image.Image:
@@ -23,12 +53,17 @@ def draw_relation_graph(references: ReferenceSet, bound: BoundPrompt) -> Image.I
     at the bottom. bound: from `bind_prompt` with the same references.
     """
     everybody = owners(references)
-    canvas = Image.new("RGB", (WIDTH, 4000), PAPER)
-    draw = ImageDraw.Draw(canvas)
-    bottom = _draw_prompt(draw, bound, everybody, MARGIN)
-    bottom = _draw_cards(canvas, draw, references, bound, everybody, bottom + MARGIN)
-    bottom = _draw_problems(draw, bound, bottom)
-    return canvas.crop((0, 0, WIDTH, min(canvas.height, bottom + MARGIN)))
+    lines = wrap(bound.prompt, TEXT, WIDTH - 2 * MARGIN, PROMPT_LINES)
+    cards = _placed([_card(owner, references) for owner in everybody], 2 * MARGIN + LINE * len(lines))
+    bottom = max([card.top + card.height for card in cards], default=MARGIN + LINE * len(lines)) + MARGIN
+    problems = _problem_lines(bound)
+    canvas = Image.new("RGB", (WIDTH, bottom + 23 * len(problems) + MARGIN), PAPER)
+    _draw_prompt(canvas, bound, everybody, lines)
+    for card in cards:
+        _draw_card(canvas, references, bound, card)
+    for row, (line, colour) in enumerate(problems):
+        draw_text(canvas, (MARGIN, bottom + 23 * row), line, 16, colour)
+    return canvas
 
 
 def _colours_of_characters(bound: BoundPrompt, everybody: tuple[Owner, ...]) -> list[list[RGB]]:
@@ -43,92 +78,92 @@ def _colours_of_characters(bound: BoundPrompt, everybody: tuple[Owner, ...]) -> 
     return colours
 
 
-def _draw_prompt(draw: ImageDraw.ImageDraw, bound: BoundPrompt, everybody: tuple[Owner, ...], top: int) -> int:
-    """The wrapped prompt; returns the y below it."""
+def _draw_prompt(canvas: Image.Image, bound: BoundPrompt, everybody: tuple[Owner, ...], lines: list[tuple[int, int]]) -> None:
+    """The wrapped prompt; words with the same owners are drawn as one, right-to-left scripts in their visual order."""
     colours = _colours_of_characters(bound, everybody)
-    face, line = font(TEXT), round(TEXT * 1.7)
-    x, y, place = float(MARGIN), top, 0
-    for word in bound.prompt.split(" "):
-        if x > MARGIN and x + draw.textlength(word, face) > WIDTH - MARGIN:
-            x, y = float(MARGIN), y + line
-        for offset, letter in enumerate(word + " "):
-            index = place + offset
-            own = colours[index] if index < len(colours) else []
-            width = draw.textlength(letter, face)
-            if own and (letter != " " or (index + 1 < len(colours) and colours[index + 1] == own)):
+    for place, letter in enumerate(bound.prompt):
+        if letter == " " and (place + 1 >= len(colours) or colours[place + 1] != colours[place]):
+            colours[place] = []  # the space behind the last word of an owner
+    to_left = is_right_to_left(bound.prompt)
+    for row, (start, stop) in enumerate(lines):
+        y = MARGIN + row * LINE
+        parts = _parts_of_line(bound.prompt, colours, start, stop, to_left)
+        x = WIDTH - MARGIN - sum(text_width(part, TEXT) for part, _, _ in parts) if to_left else float(MARGIN)
+        for place in visual_order([backwards for _, _, backwards in parts], to_left):
+            part, own, _ = parts[place]
+            width = text_width(part, TEXT)
+            if own:
+                draw = ImageDraw.Draw(canvas)
                 draw.rectangle((x, y - 3, x + width, y + TEXT + 4), fill=tint(own[0], 0.22))
                 for n, colour in enumerate(own):
                     draw.rectangle((x, y + TEXT + 4 + 4 * n, x + width, y + TEXT + 6 + 4 * n), fill=colour)
-            draw.text((x, y), letter, fill=tint(own[0], 1.0) if own else INK, font=face)
+            draw_text(canvas, (x, y), part, TEXT, tint(own[0], 1.0) if own else INK)
             x += width
-        place += len(word) + 1
-    return y + line
+    if lines and lines[-1][1] < len(bound.prompt):
+        more = f"... {len(bound.prompt) - lines[-1][1]} more letters"
+        draw_text(canvas, (WIDTH - MARGIN, MARGIN + LINE * len(lines) - 6), more, 16, QUIET, anchor="ra")
 
 
-def _card_width(owner: Owner, references: ReferenceSet) -> int:
-    faces, others = _faces_and_others(owner, references)
-    columns = max(1, len(faces), len(others))
-    return max(columns * (NODE + GAP) + GAP, NODE + 3 * GAP)
+def _parts_of_line(
+    prompt: str, colours: list[list[RGB]], start: int, stop: int, to_left: bool
+) -> list[tuple[str, list[RGB], bool]]:
+    """The letters of a line in parts of equal owners and one direction (right to left or not), in logical order."""
+    directions: list[bool] = []
+    for place in range(start, stop):
+        letter = prompt[place]
+        kind = unicodedata.bidirectional(letter)
+        last = directions[-1] if directions else to_left
+        directions.append(kind != "L" if kind in ("L", "R", "AL") else last)
+    for place in range(stop - start - 1, -1, -1):  # a space or a sign between two directions belongs to the line's own
+        kind = unicodedata.bidirectional(prompt[start + place])
+        following = directions[place + 1] if place + 1 < len(directions) else to_left
+        if kind not in ("L", "R", "AL", "EN", "AN", "NSM") and directions[place] != following:
+            directions[place] = to_left
+    keyed = groupby(range(start, stop), key=lambda place: (colours[place], directions[place - start]))
+    return [("".join(prompt[place] for place in places), own, backwards) for (own, backwards), places in keyed]
 
 
-def _faces_and_others(owner: Owner, references: ReferenceSet) -> tuple[list[int], list[int]]:
-    """The owner's pictures: the views of the face, and the rest."""
+def _card(owner: Owner, references: ReferenceSet) -> _Card:
     flat = references.references()
     faces = [index for index in owner.members if flat[index].kind == "face"]
-    return faces, [index for index in owner.members if index not in faces]
-
-
-def _draw_cards(
-    canvas: Image.Image,
-    draw: ImageDraw.ImageDraw,
-    references: ReferenceSet,
-    bound: BoundPrompt,
-    everybody: tuple[Owner, ...],
-    top: int,
-) -> int:
-    """One card per owner, wrapped into rows; returns the y below them."""
-    x, row_height = MARGIN, 0
-    for owner in everybody:
-        width = min(_card_width(owner, references), WIDTH - 2 * MARGIN)
-        if x > MARGIN and x + width > WIDTH - MARGIN:
-            x, top, row_height = MARGIN, top + row_height + MARGIN, 0
-        row_height = max(row_height, _draw_card(canvas, draw, references, bound, owner, x, top, width))
-        x += width + MARGIN
-    return top + row_height + MARGIN
-
-
-def _draw_card(
-    canvas: Image.Image,
-    draw: ImageDraw.ImageDraw,
-    references: ReferenceSet,
-    bound: BoundPrompt,
-    owner: Owner,
-    left: int,
-    top: int,
-    width: int,
-) -> int:
-    """A card with the face (all its views) on top and lines down to the attributes; returns its height."""
-    faces, others = _faces_and_others(owner, references)
+    others = [index for index in owner.members if index not in faces]
+    columns = max(1, len(faces), len(others))
+    width = min(max(columns * (NODE + GAP) + GAP, NODE + 3 * GAP), WIDTH - 2 * MARGIN)
     columns = max(1, (width - GAP) // (NODE + GAP))
     face_rows, rows = ([items[k : k + columns] for k in range(0, len(items), columns)] for items in (faces, others))
-    height = CARD_HEAD + GAP + (len(face_rows) + len(rows)) * (NODE + LABEL) + BRANCH * bool(faces and rows)
-    draw.rounded_rectangle(
-        (left, top, left + width, top + height), 14, fill=tint(owner.colour, 0.08), outline=owner.colour, width=2
-    )
-    draw.rounded_rectangle(
-        (left, top, left + width, top + CARD_HEAD), 14, fill=owner.colour, corners=(True, True, False, False)
-    )
-    title = fit_text(draw, owner.title, 20, width - 24)
-    draw.text((left + 14, top + 7), title, fill="white", font=font(20))
-    y = top + CARD_HEAD + GAP // 2
-    for number, row in enumerate([*face_rows, *rows]):
-        if number == len(face_rows) > 0:
-            _draw_branches(draw, owner.colour, left + width // 2, y, _centres(left, width, len(row)))
+    return _Card(owner=owner, title=owner.title_lines(20, width - 28, TITLE_LINES), face_rows=face_rows, rows=rows, width=width)
+
+
+def _placed(cards: list[_Card], top: int) -> list[_Card]:
+    """The cards side by side, wrapped into rows from `top` on."""
+    placed: list[_Card] = []
+    x, row_height = MARGIN, 0
+    for card in cards:
+        if x > MARGIN and x + card.width > WIDTH - MARGIN:
+            x, top, row_height = MARGIN, top + row_height + MARGIN, 0
+        placed.append(replace(card, left=x, top=top))
+        row_height = max(row_height, card.height)
+        x += card.width + MARGIN
+    return placed
+
+
+def _draw_card(canvas: Image.Image, references: ReferenceSet, bound: BoundPrompt, card: _Card) -> None:
+    """A card with the face (all its views) on top and lines down to the attributes."""
+    draw = ImageDraw.Draw(canvas)
+    left, top, colour = card.left, card.top, card.owner.colour
+    right, bottom = left + card.width, top + card.height
+    draw.rounded_rectangle((left, top, right, bottom), 14, fill=tint(colour, 0.08), outline=colour, width=2)
+    draw.rounded_rectangle((left, top, right, top + card.head), 14, fill=colour, corners=(True, True, False, False))
+    for row, line in enumerate(card.title):
+        draw_text(canvas, (left + 14, top + 7 + TITLE_LINE * row), line, 20, "white")
+    y = top + card.head + GAP // 2
+    for number, indices in enumerate([*card.face_rows, *card.rows]):
+        if number == len(card.face_rows) > 0:
+            _draw_branches(draw, colour, left + card.width // 2, y, _centres(left, card.width, len(indices)))
             y += BRANCH
-        for index, centre in zip(row, _centres(left, width, len(row)), strict=True):
-            _draw_node(canvas, draw, references, bound, owner, index, centre - NODE // 2, y)
+        for index, centre in zip(indices, _centres(left, card.width, len(indices)), strict=True):
+            _draw_node(canvas, references, bound, card.owner, index, centre - NODE // 2, y)
         y += NODE + LABEL
-    return height
 
 
 def _centres(left: int, width: int, count: int) -> list[int]:
@@ -145,40 +180,28 @@ def _draw_branches(draw: ImageDraw.ImageDraw, colour: RGB, x: int, y: int, targe
 
 
 def _draw_node(
-    canvas: Image.Image,
-    draw: ImageDraw.ImageDraw,
-    references: ReferenceSet,
-    bound: BoundPrompt,
-    owner: Owner,
-    index: int,
-    x: int,
-    y: int,
+    canvas: Image.Image, references: ReferenceSet, bound: BoundPrompt, owner: Owner, index: int, x: int, y: int
 ) -> None:
     """A picture in a frame, its phrase, and which words it owns."""
     canvas.paste(thumbnail(references.references()[index], NODE), (x, y))
-    draw.rectangle((x - 2, y - 2, x + NODE + 1, y + NODE + 1), outline=owner.colour, width=3)
+    ImageDraw.Draw(canvas).rectangle((x - 2, y - 2, x + NODE + 1, y + NODE + 1), outline=owner.colour, width=3)
     reference = bound.references[index]
-    phrase = fit_text(draw, reference.phrase, 16, NODE + GAP - 6)
-    draw.text((x + NODE / 2, y + NODE + 6), phrase, fill=INK, font=font(16), anchor="ma")
+    phrase = fit_text(reference.phrase, 16, NODE + GAP - 6)
+    draw_text(canvas, (x + NODE / 2, y + NODE + 6), phrase, 16, INK, anchor="ma")
     if reference.token_spans:
         numbers = ", ".join(f"{a}-{b - 1}" if b - a > 1 else f"{a}" for a, b in reference.token_spans)
         words, colour = ("token " if "," not in numbers and "-" not in numbers else "tokens ") + numbers, QUIET
     else:
         words, colour = "no words", ALARM
-    words = fit_text(draw, words, 13, NODE + GAP - 6)
-    draw.text((x + NODE / 2, y + NODE + 25), words, fill=colour, font=font(13), anchor="ma")
+    draw_text(canvas, (x + NODE / 2, y + NODE + 25), fit_text(words, 13, NODE + GAP - 6), 13, colour, anchor="ma")
 
 
-def _draw_problems(draw: ImageDraw.ImageDraw, bound: BoundPrompt, top: int) -> int:
-    """What is doubtful about the words, wrapped; returns the y below."""
-    for problem in bound.problems:
-        line = ""
-        for word in f"! {problem.message}".split(" "):
-            if line and draw.textlength(f"{line} {word}", font(16)) > WIDTH - 2 * MARGIN:
-                draw.text((MARGIN, top), line, fill=ALARM if problem.is_error else QUIET, font=font(16))
-                line, top = word, top + 22
-            else:
-                line = f"{line} {word}" if line else word
-        draw.text((MARGIN, top), line, fill=ALARM if problem.is_error else QUIET, font=font(16))
-        top += 26
-    return top
+def _problem_lines(bound: BoundPrompt) -> list[tuple[str, RGB]]:
+    """What is doubtful about the words, wrapped, each line with its colour."""
+    lines: list[tuple[str, RGB]] = []
+    for problem in bound.problems[:PROBLEMS]:
+        message = fit_lines(f"! {problem.message}", 16, WIDTH - 2 * MARGIN, PROBLEM_LINES)
+        lines += [(line, ALARM if problem.is_error else QUIET) for line in message]
+    if len(bound.problems) > PROBLEMS:
+        lines.append((f"! and {len(bound.problems) - PROBLEMS} more", ALARM))
+    return lines

@@ -35,6 +35,7 @@ def run(options: argparse.Namespace) -> int:  # noqa: ARG001 - the commands' sig
     if "torch" in missing:
         return 1
     _report_devices()
+    _report_letters()
     return 1 if missing or not _report_assets() else 0
 
 
@@ -58,6 +59,18 @@ def _report_devices() -> None:
         for backend in ("sdpa", "sage", "flash"):
             reason = why_unavailable(backend, device, dtype, 128)
             print(f"attention      {backend:5} on {device}: {reason or 'yes'}")
+
+
+def _report_letters() -> None:
+    """Which scripts can be drawn in pictures, and what to install for the others."""
+    from lumosx_core.fonts import SCRIPTS, missing_scripts
+
+    missing = missing_scripts()
+    print(f"letters        drawn in pictures: Latin, {', '.join(name for name in SCRIPTS if name not in missing)}")
+    if missing:
+        packages = " ".join(sorted(set(missing.values())))
+        print(f"               boxes instead of: {', '.join(missing)}; Debian, Ubuntu: apt install {packages}; elsewhere put")
+        print("               any fonts of these scripts (Noto: https://fonts.google.com/noto) among the system's fonts")
 
 
 def _report_assets() -> bool:

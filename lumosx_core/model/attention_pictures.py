@@ -8,8 +8,9 @@ import torch
 from PIL import Image, ImageDraw
 
 from lumosx_core.errors import InputError
+from lumosx_core.lettering import draw_text, fit_text, text_width
 from lumosx_core.model.attention_shares import AttentionRecord
-from lumosx_core.owner_palette import INK, PAPER, QUIET, Owner, fit_text, font, owners
+from lumosx_core.owner_palette import INK, PAPER, QUIET, Owner, owners
 from lumosx_core.references import ReferenceSet
 
 MARGIN, LABELS = 24, 190
@@ -55,15 +56,16 @@ def _draw_rows(everybody: tuple[Owner, ...], shares_THWG: torch.Tensor, frames: 
         (2 * MARGIN + LABELS + len(chosen) * (size[0] + 4), 3 * MARGIN + 24 + len(everybody) * (size[1] + 8)),
         PAPER,
     )
-    draw = ImageDraw.Draw(picture)
-    draw.text((MARGIN, MARGIN - 8), "Where the frames looked at each one's references", fill=INK, font=font(20))
+    draw_text(picture, (MARGIN, MARGIN - 8), "Where the frames looked at each one's references", 20, INK)
     for row, owner in enumerate(everybody):
         own = shares_THWG[..., row]
         low, high = own.flatten().quantile(torch.tensor(RANGE)).tolist()
         strength_THW = ((own - low) / max(high - low, 1e-6)).clamp(0, 1)
         y = 2 * MARGIN + 12 + row * (size[1] + 8)
-        draw.text((MARGIN, y + 4), fit_text(draw, owner.title, 15, LABELS - 10), fill=owner.colour, font=font(15))
-        draw.text((MARGIN, y + 26), f"{low:.1%} to {high:.1%}", fill=QUIET, font=font(13))
+        title = owner.title_lines(15, LABELS - 10, 2 if size[1] >= 64 else 1)
+        for line, words in enumerate(title):
+            draw_text(picture, (MARGIN, y + 4 + 20 * line), words, 15, owner.colour)
+        draw_text(picture, (MARGIN, y + 6 + 20 * len(title)), f"{low:.1%} to {high:.1%}", 13, QUIET)
         for column, index in enumerate(chosen):
             base = None if frames is None else frames[min(len(frames) - 1, 4 * index)]
             tile = _overlay(owner, strength_THW[index].numpy(), base, size)
@@ -86,13 +88,13 @@ def _draw_curves(everybody: tuple[Owner, ...], shares_SG: torch.Tensor, sigmas: 
     tall = max(CURVE_HEIGHT, 44 + 20 * len(everybody))
     picture = Image.new("RGB", (width, tall + 4 * MARGIN), PAPER)
     draw = ImageDraw.Draw(picture)
-    draw.text((MARGIN, 0), "Share of the video's attention over the steps", fill=INK, font=font(20))
+    draw_text(picture, (MARGIN, 0), "Share of the video's attention over the steps", 20, INK)
     left, top, right = MARGIN + LABELS, 2 * MARGIN, width - MARGIN
     bottom = top + tall
     highest = max(float(shares_SG.max()), 1e-6)
     draw.rectangle((left, top, right, bottom), fill="white", outline=QUIET)
-    draw.text((left - 8, top), f"{highest:.1%}", fill=QUIET, font=font(13), anchor="rt")
-    draw.text((left - 8, bottom), "0%", fill=QUIET, font=font(13), anchor="rb")
+    draw_text(picture, (left - 8, top), f"{highest:.1%}", 13, QUIET, anchor="ra")
+    draw_text(picture, (left - 8, bottom), "0%", 13, QUIET, anchor="rd")
     steps = len(sigmas)
     for row, owner in enumerate(everybody):
         places = [
@@ -103,9 +105,9 @@ def _draw_curves(everybody: tuple[Owner, ...], shares_SG: torch.Tensor, sigmas: 
             draw.line(places, fill=owner.colour, width=3)
         for x, y in places:
             draw.ellipse((x - 3, y - 3, x + 3, y + 3), fill=owner.colour)
-        label = f"{owner.title}: {float(shares_SG[:, row].mean()):.1%}"
-        line = top + 24 + 20 * row
-        draw.text((MARGIN, line), fit_text(draw, label, 14, LABELS - 60), fill=owner.colour, font=font(14))
-    draw.text((left, bottom + 6), f"step 1 of {steps}, sigma {sigmas[0]:.2f}", fill=QUIET, font=font(13))
-    draw.text((right, bottom + 6), f"sigma {sigmas[-1]:.2f}", fill=QUIET, font=font(13), anchor="ra")
+        share = f": {float(shares_SG[:, row].mean()):.1%}"
+        name = fit_text(owner.title, 14, LABELS - 60 - text_width(share, 14), owner.kept)
+        draw_text(picture, (MARGIN, top + 24 + 20 * row), name + share, 14, owner.colour)
+    draw_text(picture, (left, bottom + 6), f"step 1 of {steps}, sigma {sigmas[0]:.2f}", 13, QUIET)
+    draw_text(picture, (right, bottom + 6), f"sigma {sigmas[-1]:.2f}", 13, QUIET, anchor="ra")
     return picture
