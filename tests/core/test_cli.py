@@ -65,7 +65,7 @@ def face_of(sample: Path) -> Path:
 
 def spoil_unreadable(sample: Path) -> str:
     face_of(sample).write_bytes(b"\x89PNG\r\n\x1a\n but not really")
-    return "is not a readable PNG, JPEG or WebP file"
+    return "is not a readable PNG, JPEG, WebP"
 
 
 def spoil_zero_bytes(sample: Path) -> str:

@@ -112,7 +112,7 @@ def test_texts_fit_where_they_are_put(text: str) -> None:
         shown = fit_text(text, 16, width)
         assert text_width(shown, 16) <= width
         assert shown == text or (
-            DOTS in shown and shown[0] == text[0] and (len(shown) < 5 or shown.strip()[-1] == text.strip()[-1])
+            DOTS in shown and shown[0] == text[0] and (len(shown) < 12 or shown.strip()[-1] == text.strip()[-1])
         )
         lines = wrap(text, 16, width)
         assert "".join(text[start:stop] for start, stop in lines) == text and lines[0][0] == 0
