@@ -23,10 +23,11 @@ from pathlib import Path
 from typing import TypeVar
 
 from lumosx_core.errors import InputError
-from lumosx_core.files.atomic import whole_folder
+from lumosx_core.files.atomic import whole_folder, write_text
 from lumosx_core.files.existing import existing_file, existing_folder
 from lumosx_core.files.image_formats import OTHER_SUFFIXES, READABLE_SUFFIXES, looks_like_a_picture
 from lumosx_core.files.images import open_image, save_png
+from lumosx_core.files.leftovers import restore
 from lumosx_core.files.names import free_stem, natural_order, unescape_phrase, views_in_order
 from lumosx_core.references import Attribute, ReferenceSet, Sample, SceneReference, Subject
 from lumosx_core.relations_file import Note, note_for, read_notes, write_notes
@@ -49,6 +50,7 @@ def read_sample(folder: str | Path) -> Sample:
     not numbered as views of one, two pictures of one phrase, pictures in the wrong place, pictures that `open_image`
     refuses, and whatever cannot be read.
     """
+    restore(Path(folder))
     folder = existing_folder(folder, "sample folder", "expected a folder with caption.txt and reference pictures")
     try:
         return _read_folder(folder)
@@ -63,6 +65,7 @@ def write_sample(folder: str | Path, sample: Sample, *, overwrite: bool = False)
     disk refuses.
     """
     folder = Path(folder)
+    restore(folder)
     occupied = folder.is_file() or (folder.is_dir() and any(folder.iterdir()))
     if occupied and not (overwrite and (folder / "caption.txt").is_file()):
         raise InputError(f"{folder} exists and would be overwritten; choose another folder or remove it")
@@ -222,7 +225,7 @@ def _write_folder(folder: Path, sample: Sample) -> None:
     caption = f"{sample.sample_id};{sample.prompt}" if sample.sample_id else sample.prompt
     if _split_caption(caption) != (sample.sample_id, sample.prompt):
         caption = f";{sample.prompt}"
-    (folder / "caption.txt").write_bytes(caption.encode("utf-8"))
+    write_text(folder / "caption.txt", caption)
     references = sample.references
     _write_items(folder, "background", [references.background] if references.background else [], notes)
     _write_items(folder, "objects", references.objects, notes)

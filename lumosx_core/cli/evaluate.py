@@ -22,16 +22,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Generate, score, report."""
-    import os
-
     from lumosx_core.cli.progress import ProgressBars
     from lumosx_core.errors import InputError
     from lumosx_core.evaluation.puppets import evaluate_puppets
     from lumosx_core.files.atomic import writable_folder
+    from lumosx_core.numbers import whole_number
     from lumosx_core.sampling.pipeline import NANO_FOLDER
 
-    if options.count < 2:
-        raise InputError(f"count is {options.count}, expected 2 or more")
+    whole_number(options.count, "count", least=2)
     model = options.model or NANO_FOLDER
     if not (model / "transformer.safetensors").is_file():
         raise InputError(f"{model} is no model folder: it has no transformer.safetensors")
@@ -41,7 +39,7 @@ def run(options: argparse.Namespace) -> int:
             writable_folder(options.out),
             count=options.count,
             seed=options.seed,
-            workers=options.workers or os.cpu_count() or 1,
+            workers=options.workers,
             changes=chosen_changes(options),
             progress=lambda done, total: progress("cases", done, total),
         )

@@ -7,30 +7,36 @@ relation follows.
 """
 
 import hashlib
-import json
-import multiprocessing
+import zipfile
 from collections.abc import Callable, Iterator
-from concurrent.futures import ProcessPoolExecutor, as_completed
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 from PIL import Image
 
 from lumosx_core.contact_sheet import contact_sheet, stack_sheets
 from lumosx_core.errors import InputError
-from lumosx_core.files.atomic import write_text
+from lumosx_core.files.atomic import whole_file
 from lumosx_core.files.images import save_image
+from lumosx_core.files.json import parse_record, read_json, write_json
+from lumosx_core.files.json_lines import append_record, read_records
+from lumosx_core.numbers import seed_number, whole_number
 from lumosx_core.puppets.scorer import ClipScore, score_clip
 from lumosx_core.puppets.world import ClipSpec, puppet_sample, sample_clip
 from lumosx_core.references import Sample
 from lumosx_core.sampling.generate import GenerationConfig, decode, default_config, denoise, prepare
-from lumosx_core.sampling.pipeline import LumosXPipeline, load_pipeline
+from lumosx_core.sampling.pipeline import LumosXPipeline, load_pipeline, read_defaults
+from lumosx_core.workers import run_in_processes, worker_count
 
 HALVES = ("described", "plain", "shuffled")
 SHEET_CASES = 12
+MAX_CASES = 1_000_000
+# What decides the videos of a model folder; a model card or a note beside them does not.
+MODEL_FILES = (
+    "pipeline.json", "transformer.safetensors", "vae.safetensors", "text_encoder.safetensors", "spiece.model", "tokenizer.json",
+)  # fmt: skip
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -58,6 +64,24 @@ class CaseResult:
     prompt: str
     identities: tuple[bool, ...]
     outcomes: tuple[tuple[int, str, str], ...]  # subject, kind, outcome
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunSettings:
+    """What the results of a folder belong to. The model is known by its files' content, wherever it lies."""
+
+    count: int
+    seed: int
+    changes: dict = field(default_factory=dict)  # fields of GenerationConfig that differ from the model's defaults
+    sha256: dict = field(default_factory=dict)  # of every one of MODEL_FILES that there is, by name
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Job:
+    folder: str
+    case: PuppetCase
+    changes: dict
+    frames: Path | None  # where the clip is kept for the sheet
 
 
 def puppet_cases(count: int, seed: int) -> Iterator[PuppetCase]:
@@ -94,49 +118,44 @@ def evaluate_puppets(
     *,
     count: int = 200,
     seed: int = 0,
-    workers: int = 1,
+    workers: int | None = 1,
     changes: dict[str, Any] | None = None,
     progress: Callable[[int, int], None] | None = None,
 ) -> dict:
     """Generate and score all cases; returns the report, which is also written to `<out>/report.json`.
 
     out: gets results.jsonl (one line per case; finished cases are kept when the run is repeated), frames/ (the clips of the
-    sheet), sheet.png (12 random cases). count: cases without the shuffled twins. workers: processes, one thread each.
+    sheet), sheet.png (12 random cases). count: cases without the shuffled twins. workers: processes, one thread each
+    (None: one per core).
     changes: fields of GenerationConfig that differ from the pipeline's defaults. progress(done, total).
-    Raises InputError when `out` holds results of another run: other settings, or another content of the pipeline's files.
+    Raises InputError when `out` holds results of another run: other settings, or another content of the model's files; for
+    numbers out of range; and when something in `out` cannot be read or written.
     """
-    out = Path(out)
-    out.mkdir(parents=True, exist_ok=True)
-    settings = {
-        "pipeline": str(Path(pipeline_folder).resolve()),
-        "count": count,
-        "seed": seed,
-        "changes": changes or {},
-        "sha256": _digests(Path(pipeline_folder)),
-    }
-    _check_settings(out / "settings.json", settings)
-    results = _read_results(out / "results.jsonl")
+    count, workers = whole_number(count, "count", least=1, most=MAX_CASES), worker_count(workers)
+    seed, out, model = seed_number(seed), Path(out), Path(pipeline_folder)
+    settings = RunSettings(count=count, seed=seed, changes=changes or {}, sha256=_digests(model))
+    replace(default_config(read_defaults(model)), **settings.changes)  # wrong values are known before anything is written
+    _check_settings(out, settings)
     cases = list(puppet_cases(count, seed))
-    todo = [case for case in cases if case.name not in results]
-    shown = {case.name for case in _sheet_cases(cases, seed)}
-    arguments = [(str(pipeline_folder), case, changes or {}, out / "frames" if case.name in shown else None) for case in todo]
-    # Fresh processes instead of forks: torch's threads do not survive a fork.
-    with ProcessPoolExecutor(workers, multiprocessing.get_context("spawn"), _one_thread) as pool:
-        futures = [pool.submit(_run_case, *argument) for argument in arguments]
-        try:
-            for done, future in enumerate(as_completed(futures), len(results) + 1):
-                result = future.result()
-                results[result.name] = result
-                with open(out / "results.jsonl", "a", encoding="utf-8") as lines:
-                    lines.write(json.dumps(asdict(result)) + "\n")
-                if progress is not None:
-                    progress(done, len(cases))
-        except BaseException:
-            pool.shutdown(wait=False, cancel_futures=True)
-            raise
-    report = summarize([results[case.name] for case in cases]) | {"settings": settings}
-    write_text(out / "report.json", json.dumps(report, indent=2) + "\n")
-    save_image(_sheet(out, _sheet_cases(cases, seed), results), out / "sheet.png")
+    shown = {case.name: out / "frames" / f"{case.name}.npz" for case in _sheet_cases(cases, seed)}
+    done = {result.name: result for result in read_records(out / "results.jsonl", CaseResult)}
+    results = {case.name: done[case.name] for case in cases if case.name in done and _is_kept(shown.get(case.name))}
+    jobs = [
+        _Job(folder=str(model), case=case, changes=settings.changes, frames=shown.get(case.name))
+        for case in cases
+        if case.name not in results
+    ]
+
+    def keep(result: CaseResult) -> None:
+        append_record(out / "results.jsonl", result)
+        results[result.name] = result
+        if progress is not None:
+            progress(len(results), len(cases))
+
+    run_in_processes(_run_case, jobs, workers, keep)
+    report = summarize([results[case.name] for case in cases]) | {"settings": asdict(settings)}
+    write_json(out / "report.json", report)
+    save_image(_sheet(shown, _sheet_cases(cases, seed), results), out / "sheet.png")
     return report
 
 
@@ -163,19 +182,17 @@ def summarize(results: list[CaseResult]) -> dict:
 _PIPELINES: dict[str, LumosXPipeline] = {}  # of this worker process
 
 
-def _one_thread() -> None:
-    torch.set_num_threads(1)
-
-
-def _run_case(folder: str, case: PuppetCase, changes: dict, frames_folder: Path | None) -> CaseResult:
-    if folder not in _PIPELINES:
-        _PIPELINES[folder] = load_pipeline(folder)
-    pipeline = _PIPELINES[folder]
-    frames = generate_frames(pipeline, case.sample, replace(default_config(pipeline.defaults), **changes), case.seed)
-    if frames_folder is not None:
-        frames_folder.mkdir(parents=True, exist_ok=True)
-        np.savez_compressed(frames_folder / f"{case.name}.npz", frames=frames)
-    return case_result(case, score_clip(frames, case.clip.puppets))
+def _run_case(job: _Job) -> CaseResult:
+    if job.folder not in _PIPELINES:
+        _PIPELINES.clear()
+        _PIPELINES[job.folder] = load_pipeline(job.folder)
+    pipeline = _PIPELINES[job.folder]
+    config = replace(default_config(pipeline.defaults), **job.changes)
+    frames = generate_frames(pipeline, job.case.sample, config, job.case.seed)
+    if job.frames is not None:
+        with whole_file(job.frames, "the clip of a case") as partial:
+            np.savez_compressed(partial, frames=frames)
+    return case_result(job.case, score_clip(frames, job.case.clip.puppets))
 
 
 def generate_frames(pipeline: LumosXPipeline, sample: Sample, config: GenerationConfig, seed: int) -> np.ndarray:
@@ -190,38 +207,51 @@ def case_result(case: PuppetCase, score: ClipScore) -> CaseResult:
 
 
 def _digests(folder: Path) -> dict[str, str]:
-    """SHA-256 of every file of a pipeline folder: weights trained further have the same names and sizes."""
+    """SHA-256 of the files of a model folder: weights trained further have the same names and sizes."""
     digests = {}
-    for path in sorted(path for path in folder.iterdir() if path.is_file()):
-        with open(path, "rb") as file:
-            digests[path.name] = hashlib.file_digest(file, "sha256").hexdigest()
+    for path in (folder / name for name in MODEL_FILES):
+        if path.is_file():
+            digest = hashlib.sha256()
+            try:
+                with open(path, "rb") as file:
+                    while block := file.read(2**20):
+                        digest.update(block)
+            except OSError as error:
+                raise InputError(f"cannot read {path} ({error}); check its permissions") from error
+            digests[path.name] = digest.hexdigest()
     return digests
 
 
-def _check_settings(path: Path, settings: dict) -> None:
-    if path.exists() and json.loads(path.read_text("utf-8")) != settings:
-        raise InputError(
-            f"{path.parent} holds results of another model or of other settings ({path}); choose another output folder"
-        )
-    write_text(path, json.dumps(settings, indent=2) + "\n")
-
-
-def _read_results(path: Path) -> dict[str, CaseResult]:
-    """Finished cases by name; a last line that was cut off is dropped from the file."""
+def _check_settings(out: Path, settings: RunSettings) -> None:
+    """Write the settings of a new run, or raise InputError if the folder's results are of others."""
+    path = out / "settings.json"
     if not path.exists():
-        return {}
-    results, kept = {}, []
-    for line in path.read_text("utf-8").splitlines():
-        try:
-            record = json.loads(line)
-        except json.JSONDecodeError:
-            continue
-        kept.append(line)
-        record["identities"] = tuple(record["identities"])
-        record["outcomes"] = tuple(tuple(outcome) for outcome in record["outcomes"])
-        results[record["name"]] = CaseResult(**record)
-    write_text(path, "".join(f"{line}\n" for line in kept))
-    return results
+        if (out / "results.jsonl").exists():
+            raise InputError(f"{out} holds results without their {path.name}; choose another output folder")
+        write_json(path, asdict(settings))
+        return
+    content = read_json(path, "the settings of the results")
+    if isinstance(content, dict):
+        content.pop("pipeline", None)  # the model's path, as earlier versions stored it
+    stored = parse_record(RunSettings, content, str(path))
+    stored = replace(stored, sha256={name: value for name, value in stored.sha256.items() if name in MODEL_FILES})
+    if stored != settings:
+        raise InputError(f"{out} holds results of another model or of other settings ({path}); choose another output folder")
+
+
+def _is_kept(frames: Path | None) -> bool:
+    return frames is None or frames.is_file()
+
+
+def _read_frames(path: Path) -> np.ndarray:
+    try:
+        with np.load(path) as stored:
+            frames = stored["frames"]
+    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
+        raise InputError(f"{path} cannot be read ({error}); delete it, and the same command makes it again") from error
+    if frames.dtype != np.uint8 or frames.ndim != 4 or frames.shape[-1] != 3:
+        raise InputError(f"{path} holds no frames; delete it, and the same command makes it again")
+    return frames
 
 
 def _sheet_cases(cases: list[PuppetCase], seed: int) -> list[PuppetCase]:
@@ -231,12 +261,11 @@ def _sheet_cases(cases: list[PuppetCase], seed: int) -> list[PuppetCase]:
     return [own[index] for index in sorted(chosen)]
 
 
-def _sheet(out: Path, cases: list[PuppetCase], results: dict[str, CaseResult]) -> Image.Image:
+def _sheet(kept: dict[str, Path], cases: list[PuppetCase], results: dict[str, CaseResult]) -> Image.Image:
     sheets = []
     for case in cases:
         result = results[case.name]
-        with np.load(out / "frames" / f"{case.name}.npz") as stored:
-            frames = stored["frames"]
+        frames = _read_frames(kept[case.name])
         bound = sum(outcome == "bound" for _, _, outcome in result.outcomes)
         note = (
             f"{case.half}, seed {case.seed}: {bound} of {len(result.outcomes)} attributes bound, "

@@ -13,6 +13,7 @@ import torch
 
 from lumosx_core.errors import InputError
 from lumosx_core.files.json import parse_record, read_json, write_json
+from lumosx_core.files.leftovers import restore
 from lumosx_core.model.checkpoint import load_transformer
 from lumosx_core.model.text_encoder import TextEncoder, load_text_encoder
 from lumosx_core.model.transformer import LumosXTransformer
@@ -111,6 +112,7 @@ def load_pipeline(
     """
     folder = Path(folder)
     check_device(device)
+    restore(folder)
     tokenizer = next((folder / n for n in ("spiece.model", "tokenizer.json") if (folder / n).exists()), None)
     missing = [
         name

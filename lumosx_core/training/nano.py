@@ -6,21 +6,22 @@ stopped goes on where it was. The embedded model (`lumosx_core/assets/nano`) is 
 
 import json
 import logging
-import os
-import shutil
 import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, field, replace
+from itertools import count
 from pathlib import Path
 
 import torch
 
 from lumosx_core.errors import InputError
+from lumosx_core.files.atomic import copy_file, whole_folder, write_bytes
 from lumosx_core.files.weights import read_state_dict
 from lumosx_core.model.checkpoint import save_transformer
 from lumosx_core.model.config import PRESETS, TransformerConfig
 from lumosx_core.model.text_encoder import save_text_encoder
 from lumosx_core.model.vae import load_vae, save_vae
+from lumosx_core.numbers import seed_number, whole_number
 from lumosx_core.puppets.world import FPS, HEIGHT, WIDTH
 from lumosx_core.sampling.pipeline import PipelineDefaults, save_defaults
 from lumosx_core.training.config import TrainingConfig
@@ -34,9 +35,11 @@ from lumosx_core.training.nano_vae import VaeRecipe, train_vae
 from lumosx_core.training.optimizers import check_optimizer
 from lumosx_core.training.resume import load_state
 from lumosx_core.training.train import train
+from lumosx_core.workers import worker_count
 
 logger = logging.getLogger(__name__)
 STAGES = ("clips", "vae", "refine", "text", "latents", "pictures", "transformer", "export")
+MAX_SHARDS = 1_000_000  # and clips of one
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -125,6 +128,11 @@ class NanoRecipe:
         )
     )
 
+    def __post_init__(self) -> None:
+        for name, least in (("picture_shards", 0), ("pictures_per_shard", 1), ("clip_shards", 1), ("clips_per_shard", 1)):
+            whole_number(getattr(self, name), name, least=least, most=MAX_SHARDS)
+        seed_number(self.seed)
+
 
 # Seconds on a CPU: for tests and for trying a change of the recipe. Its pictures mean nothing.
 DEBUG_RECIPE = NanoRecipe(
@@ -181,7 +189,7 @@ def train_nano(
         raise InputError(f"unknown stage {', '.join(unknown)}; the stages are {', '.join(STAGES)}")
     for config in (recipe.pictures, recipe.training):
         check_optimizer(config)  # before the long stages, not after them
-    run = _Run(recipe, out, workers or os.cpu_count() or 1, device, curves, start_from, log)
+    run = _Run(recipe, out, worker_count(workers), device, curves, start_from, log)
     for stage in STAGES:
         if stage in stages:
             started = time.monotonic()
@@ -245,8 +253,8 @@ class _Run:
     def clips(self) -> None:
         """Render the shards of pictures and clips."""
         plans = self._plans()
-        for done, path in enumerate(render_shards(plans, self.workers), 1):
-            self.log(f"clips: {done}/{len(plans)} {path.name}")
+        done = count(1)
+        render_shards(plans, self.workers, lambda path: self.log(f"clips: {next(done)}/{len(plans)} {path.name}"))
 
     def vae(self) -> None:
         """Train the VAE and put its latents in order."""
@@ -287,13 +295,11 @@ class _Run:
         if target.exists():
             return
         if self.start_from is not None:
-            self.out.mkdir(parents=True, exist_ok=True)
             for name in ("spiece.model", "text_encoder.safetensors"):
-                shutil.copyfile(self.start_from / name, self.out / name)
+                copy_file(self.start_from / name, self.out / name)
             return
         encoder, vocabulary = train_text_encoder(self.recipe.text, self.log)
-        self.out.mkdir(parents=True, exist_ok=True)
-        (self.out / "spiece.model").write_bytes(vocabulary)
+        write_bytes(self.out / "spiece.model", vocabulary)  # before the file that says that this stage is done
         save_text_encoder(target, encoder)
 
     def latents(self) -> None:
@@ -309,8 +315,8 @@ class _Run:
             )
             for plan in self._plans()
         ]
-        for done, _ in enumerate(encode_shards(plans, self.workers), 1):
-            self.log(f"latents: {done}/{len(plans)}")
+        done = count(1)
+        encode_shards(plans, self.workers, lambda _: self.log(f"latents: {next(done)}/{len(plans)}"))
 
     def pictures(self) -> None:
         """Train the transformer on single pictures."""
@@ -335,7 +341,7 @@ class _Run:
     def _train(self, stage: str, config: TrainingConfig, initial: dict[str, torch.Tensor] | None) -> None:
         pictures = [self._latents(plan) for plan in self._plans() if plan.kind == "pictures"]
         if stage == "pictures":
-            data = LatentDataset(pictures[0].parent)
+            data = LatentDataset(self.out / "latents" / "pictures")
         else:
             data = LatentDataset(self.out / "latents" / "clips", also=pictures[: self.recipe.rehearsed_shards])
         started = time.monotonic()
@@ -369,18 +375,17 @@ class _Run:
 
     def export(self) -> None:
         """Write the pipeline folder: averaged weights in half precision, the other models, defaults and the recipe."""
-        folder = self.out / "pipeline"
-        folder.mkdir(parents=True, exist_ok=True)
-        state_path = self._need(self.out / "transformer" / "state.pt", "transformer")
-        state = load_state(state_path, None)
+        state = load_state(self._need(self.out / "transformer" / "state.pt", "transformer"), None)
         assert state is not None
         model_config = TransformerConfig.from_json(state["model_config"])
         metadata = {"recipe": json.dumps(asdict(self.recipe)), "steps": str(state["step"])}
-        save_transformer(
-            folder / "transformer.safetensors", state["ema"], model_config, storage="fp16", extra_metadata=metadata
-        )
         vae = load_vae(self._final_vae())
-        save_vae(folder / "vae.safetensors", vae, dtype=torch.float16)
-        for name in ("text_encoder.safetensors", "spiece.model"):
-            shutil.copyfile(self._need(self.out / name, "text"), folder / name)
-        save_defaults(folder, self.recipe.defaults)
+        texts = [self._need(self.out / name, "text") for name in ("text_encoder.safetensors", "spiece.model")]
+        with whole_folder(self.out / "pipeline", "the model folder") as folder:
+            save_transformer(
+                folder / "transformer.safetensors", state["ema"], model_config, storage="fp16", extra_metadata=metadata
+            )
+            save_vae(folder / "vae.safetensors", vae, dtype=torch.float16)
+            for path in texts:
+                copy_file(path, folder / path.name)
+            save_defaults(folder, self.recipe.defaults)

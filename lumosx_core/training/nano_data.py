@@ -7,22 +7,21 @@ clip's specification.
 """
 
 import json
-import multiprocessing
-from collections.abc import Iterator
-from concurrent.futures import ProcessPoolExecutor, as_completed
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+import torch
 from safetensors import safe_open
-from safetensors.numpy import save_file
 
-from lumosx_core.files.atomic import whole_file
+from lumosx_core.files.weights import write_safetensors
 from lumosx_core.puppets.draw import ATTRIBUTE_LABELS, LABEL_HAIR, LABEL_HEAD
 from lumosx_core.puppets.scenes import OBJECT_LABEL
 from lumosx_core.puppets.world import HEIGHT, WIDTH, ClipSpec, RenderedClip, reference_set, render_clip, sample_clip
 from lumosx_core.references import Reference, prepare_reference_image
 from lumosx_core.training.grounding import NOBODY
+from lumosx_core.workers import run_in_processes
 
 # (share, people, attributes each, objects, background): one clip structure per row, so that batches have equal layouts.
 STRUCTURES: tuple[tuple[float, int, int, int, bool], ...] = (
@@ -80,10 +79,9 @@ def render_shard(plan: ShardPlan) -> Path:
         owners.append(token_owners(rendered, clip, references))
         pictures += [np.asarray(prepare_reference_image(r.image, WIDTH, HEIGHT)) for r in references]
         records.append(clip_record(clip, [(r.kind, r.subject, r.phrase) for r in references]))
-    tensors = {"frames": np.stack(frames), "references": np.stack(pictures), "owners": np.stack(owners)}
-    with whole_file(plan.path) as partial:
-        save_file(tensors, partial, metadata={"clips": json.dumps(records)})
-    return plan.path
+    arrays = {"frames": np.stack(frames), "references": np.stack(pictures), "owners": np.stack(owners)}
+    tensors = {name: torch.from_numpy(array) for name, array in arrays.items()}
+    return write_safetensors(plan.path, tensors, {"clips": json.dumps(records)})
 
 
 def token_owners(rendered: RenderedClip, clip: ClipSpec, references: tuple[Reference, ...]) -> np.ndarray:
@@ -122,15 +120,9 @@ def clip_record(clip: ClipSpec, references: list[tuple[str, int | None, str]]) -
     }
 
 
-def render_shards(plans: list[ShardPlan], workers: int) -> Iterator[Path]:
-    """Render all shards in `workers` processes; yields each path as it is done. Finished shards are kept (resume)."""
-    with ProcessPoolExecutor(workers, multiprocessing.get_context("spawn")) as pool:
-        try:
-            for future in as_completed([pool.submit(render_shard, plan) for plan in plans]):
-                yield future.result()
-        except BaseException:
-            pool.shutdown(wait=False, cancel_futures=True)
-            raise
+def render_shards(plans: list[ShardPlan], workers: int, on_result: Callable[[Path], None]) -> list[Path]:
+    """Render all shards in `workers` processes; on_result(path) is called as each is done. Finished ones are kept."""
+    return run_in_processes(render_shard, plans, workers, on_result)
 
 
 @dataclass(frozen=True, kw_only=True)

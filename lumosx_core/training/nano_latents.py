@@ -1,11 +1,8 @@
 """Fifth step of the nano recipe: rendered clips and their references to latents, captions to text states and levels."""
 
 import json
-import multiprocessing
-from collections.abc import Iterator
-from concurrent.futures import ProcessPoolExecutor, as_completed
+from collections.abc import Callable
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -13,9 +10,8 @@ import torch
 import torch.nn.functional as F
 from diffusers import AutoencoderKLWan
 from PIL import Image
-from safetensors.torch import save_file
 
-from lumosx_core.files.atomic import whole_file
+from lumosx_core.files.weights import write_safetensors
 from lumosx_core.model.text_encoder import load_text_encoder
 from lumosx_core.model.token_layout import text_levels
 from lumosx_core.model.vae import encode_video, load_vae
@@ -23,6 +19,7 @@ from lumosx_core.references import Attribute, ReferenceSet, SceneReference, Subj
 from lumosx_core.text_spans import bind_prompt
 from lumosx_core.training.nano_data import read_shard
 from lumosx_core.training.nano_vae import single_frame_convolutions, to_unit_range
+from lumosx_core.workers import run_in_processes
 
 
 def balance_latents(vae: AutoencoderKLWan, shard: Path, *, clips: int = 48, exponent: float = 0.5) -> None:
@@ -104,15 +101,9 @@ class EncodingPlan:
     text_len: int
 
 
-def encode_shards(plans: list[EncodingPlan], workers: int) -> Iterator[Path]:
-    """Encode all shards in `workers` processes of one thread; yields each path as it is done. Finished ones are kept."""
-    with ProcessPoolExecutor(workers, multiprocessing.get_context("spawn"), partial(torch.set_num_threads, 1)) as pool:
-        try:
-            for future in as_completed([pool.submit(encode_shard, plan) for plan in plans]):
-                yield future.result()
-        except BaseException:
-            pool.shutdown(wait=False, cancel_futures=True)
-            raise
+def encode_shards(plans: list[EncodingPlan], workers: int, on_result: Callable[[Path], None]) -> list[Path]:
+    """Encode all shards in `workers` processes; on_result(path) is called as each is done. Finished ones are kept."""
+    return run_in_processes(encode_shard, plans, workers, on_result)
 
 
 def encode_shard(plan: EncodingPlan) -> Path:
@@ -142,6 +133,5 @@ def encode_shard(plan: EncodingPlan) -> Path:
         "levels": torch.cat(levels).half(),
         "owners": torch.from_numpy(data.owners),
     }
-    with whole_file(plan.target) as unfinished:
-        save_file(tensors, unfinished, metadata={"samples": json.dumps(samples), "empty_context": json.dumps(empty)})
-    return plan.target
+    metadata = {"samples": json.dumps(samples), "empty_context": json.dumps(empty)}
+    return write_safetensors(plan.target, tensors, metadata)
