@@ -26,20 +26,31 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Measure and print."""
-    import json
+    import re
 
     from lumosx_core.cli.progress import ProgressBars
     from lumosx_core.errors import InputError
     from lumosx_core.evaluation.attention_speed import measure_attention
+    from lumosx_core.files.atomic import writable_file
+    from lumosx_core.files.json import write_json
     from lumosx_core.model.attention_backends import select_attention
     from lumosx_core.model.token_layout import TokenLayout
+    from lumosx_core.numbers import whole_number
     from lumosx_core.references import ReferenceKind
     from lumosx_core.sampling.pipeline import check_device, weights_type
 
-    try:
-        height, width = (int(part) for part in options.grid.split("x"))
-    except ValueError as error:
-        raise InputError(f"grid is {options.grid!r}, expected rows x columns such as 15x26") from error
+    if not re.fullmatch("[0-9]{1,4}x[0-9]{1,4}", options.grid):
+        raise InputError(f"grid is {options.grid[:40]!r}, expected rows x columns such as 15x26")
+    height, width = (int(part) for part in options.grid.split("x"))
+    for name, least, most in (
+        ("frames", 1, 1024), ("single", 0, 1000), ("heads", 1, 1000), ("head_dim", 1, 4096), ("text_len", 1, 100_000),
+        ("repeats", 1, 10_000),
+    ):  # fmt: skip
+        whole_number(getattr(options, name), name.replace("_", "-"), least=least, most=most)
+    for images in options.groups:
+        whole_number(images, "groups", least=0, most=1000)
+    if options.json is not None:
+        writable_file(options.json)
     check_device(options.device)
     dtype = weights_type(options.dtype)
     backend = select_attention(options.attention, options.device, dtype, options.head_dim)
@@ -73,7 +84,6 @@ def run(options: argparse.Namespace) -> int:
             memory = f"{row['peak_mib']:10.0f}" if report["memory"] else ""
             print(f"  {name:20}{row['seconds']:10.4f}{row['ratio']:10.2f}{memory}")
     if options.json is not None:
-        options.json.parent.mkdir(parents=True, exist_ok=True)
-        options.json.write_text(json.dumps(report, indent=2) + "\n", "utf-8")
+        write_json(options.json, report)
         print(f"wrote {options.json}")
     return 0

@@ -29,10 +29,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Convert one file."""
-    import shutil
-
     from lumosx_core.errors import InputError
-    from lumosx_core.files.atomic import writable_folder
+    from lumosx_core.files.atomic import copy_file, writable_folder
     from lumosx_core.model.convert import convert_text_encoder, convert_transformer, convert_vae
     from lumosx_core.sampling.pipeline import PipelineDefaults, save_defaults
 
@@ -50,7 +48,7 @@ def run(options: argparse.Namespace) -> int:
     else:
         convert_text_encoder(options.source, target, storage=storage)
     if options.tokenizer is not None:
-        shutil.copyfile(options.tokenizer, options.folder / options.tokenizer.name)
+        copy_file(options.tokenizer, options.folder / options.tokenizer.name, "the tokenizer")
     if not (options.folder / "pipeline.json").exists():
         save_defaults(options.folder, PipelineDefaults())
     print(f"wrote {target} ({target.stat().st_size / 2**20:.1f} MiB, {storage})")

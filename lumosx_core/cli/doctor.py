@@ -9,34 +9,88 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:  # noqa: ARG001 - the commands' signature
     """Print the report; status 1 if something that is needed is missing."""
-    import importlib.metadata
     import platform
-    import sys
 
     from lumosx_core import __version__
 
     print(f"lumosx         {__version__}, Python {platform.python_version()}, {platform.system()} {platform.machine()}")
-    missing = []
-    for package in ("torch", "diffusers", "transformers", "safetensors", "einops", "av", "pillow", "sentencepiece"):
-        try:
-            print(f"{package:14} {importlib.metadata.version(package)}")
-        except importlib.metadata.PackageNotFoundError:
-            missing.append(package)
-            print(f"{package:14} MISSING: {sys.executable} -m pip install {package}")
-    for package, purpose in (
-        ("sageattention", "faster attention on CUDA: pip install sageattention"),
-        ("flash-attn", "another attention backend on CUDA: pip install flash-attn"),
-        ("tensorboard", "curves of a training run: pip install lumosx[train]"),
-    ):
-        try:
-            print(f"{package:14} {importlib.metadata.version(package)}")
-        except importlib.metadata.PackageNotFoundError:
-            print(f"{package:14} not installed (optional; {purpose})")
-    if "torch" in missing:
+    wrong = _report_requirements()
+    if "torch" in wrong:
         return 1
     _report_devices()
     _report_letters()
-    return 1 if missing or not _report_assets() else 0
+    return 1 if wrong or not _report_assets() else 0
+
+
+def _report_requirements() -> list[str]:
+    """Print every requirement of the package with the version that is here; the names of those that are missing or too old."""
+    import importlib.metadata
+    import sys
+
+    wrong = []
+    for name, bound, extra in requirements():
+        try:
+            version: str | None = importlib.metadata.version(name)
+        except importlib.metadata.PackageNotFoundError:
+            version = None
+        if version is not None and not is_older(version, bound):
+            print(f"{name:14} {version}")
+            continue
+        state = "not installed" if version is None else f"{version} is older than {bound}"
+        command = f'{sys.executable} -m pip install "{name}>={bound}"'
+        if extra:
+            print(f"{name:14} {state} (optional, of lumosx[{extra}]: {command})")
+        else:
+            wrong.append(name)
+            print(f"{name:14} {'MISSING' if version is None else f'TOO OLD: {state}'}: {command}")
+    for name, purpose in (
+        ("sageattention", "faster attention on CUDA: pip install sageattention"),
+        ("flash-attn", "another attention backend on CUDA: pip install flash-attn"),
+    ):
+        try:
+            print(f"{name:14} {importlib.metadata.version(name)}")
+        except importlib.metadata.PackageNotFoundError:
+            print(f"{name:14} not installed (optional; {purpose})")
+    return wrong
+
+
+def requirements() -> list[tuple[str, str, str]]:
+    """(name, lowest version, extra or "") of everything that the package's metadata asks for, but tools of its development.
+
+    A ComfyUI custom node is not installed as a package: its pyproject.toml, beside the package, says the same.
+    """
+    import importlib.metadata
+    import re
+    from pathlib import Path
+
+    try:
+        lines = importlib.metadata.requires("lumosx") or []
+    except importlib.metadata.PackageNotFoundError:
+        lines = []
+        project = Path(__file__).parents[2] / "pyproject.toml"
+        if project.is_file():
+            table = re.search(r"^dependencies = \[(.*?)\]", project.read_text("utf-8"), re.M | re.S)
+            lines = re.findall(r'"([^"]+)"', table[1] if table else "")
+    found = []
+    for line in lines:
+        match = re.match(r"([A-Za-z0-9._-]+)\s*>=\s*([0-9.]+)", line)
+        extra = re.search(r"extra\s*==\s*[\"'](\w+)[\"']", line)
+        if match and (extra is None or extra[1] != "dev"):
+            found.append((match[1].lower(), match[2], extra[1] if extra else ""))
+    return found
+
+
+def is_older(version: str, bound: str) -> bool:
+    """True if a version such as "2.6.0+cu124" lies below the bound "2.6"."""
+    import re
+
+    def parts(text: str) -> list[int]:
+        release = re.match(r"[0-9]+(\.[0-9]+)*", text)
+        return [int(part) for part in release[0].split(".")] if release else []
+
+    have, want = parts(version), parts(bound)
+    length = max(len(have), len(want))
+    return have + [0] * (length - len(have)) < want + [0] * (length - len(want))
 
 
 def _report_devices() -> None:

@@ -1,12 +1,21 @@
 """The entry point: parses arguments, runs a command, turns errors into messages.
 
-Exit status: 0 done, 1 a check failed, 2 wrong input, 130 stopped by Ctrl-C.
+Exit status: 0 done, 1 a check failed, 2 wrong input or a file that cannot be read or written, 130 stopped by Ctrl-C (143 by
+SIGTERM, 129 by a closed terminal), 141 nobody reads the output any more (`| head -1`).
 """
 
 import argparse
 import importlib
+import io
 import logging
+import os
+import signal
 import sys
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from types import FrameType
+from typing import TextIO
 
 from lumosx_core import __version__
 from lumosx_core.errors import InputError
@@ -43,16 +52,80 @@ def build_parser() -> argparse.ArgumentParser:
 
 def main(arguments: list[str] | None = None) -> int:
     """Run one command; returns the exit status."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):  # a terminal that is not UTF-8 shows what it can
+            stream.reconfigure(errors="backslashreplace")
+    try:
+        with _signals_as_ctrl_c():
+            try:
+                return _run(arguments)
+            finally:
+                if sys.stdout is not None:
+                    sys.stdout.flush()  # here, where a failure can be told
+    except InputError as error:
+        return _fail(f"error: {error}", 2)
+    except BrokenPipeError:
+        _let_go(sys.stdout)
+        return _fail("stopped: nobody reads the output any more", 141)
+    except OSError as error:
+        if sys.stdout is not None and error.filename is None:
+            _let_go(sys.stdout)  # what is in its buffer would fail again at the end of the process
+        return _fail(f"error: {error}; check the path, its permissions and the free space", 2)
+    except KeyboardInterrupt as stop:
+        number = stop.number if isinstance(stop, SignalStop) else signal.SIGINT
+        return _fail("\nstopped; nothing was left half-written", 128 + number)
+
+
+class SignalStop(KeyboardInterrupt):  # noqa: N818 - it is no error
+    """Another signal that asks the process to end, handled as Ctrl-C is."""
+
+    def __init__(self, number: int) -> None:
+        super().__init__()
+        self.number = number
+
+
+def _run(arguments: list[str] | None) -> int:
     options = build_parser().parse_args(arguments)
     logging.basicConfig(level=logging.INFO if options.verbose else logging.WARNING, format="%(levelname)s: %(message)s")
+    return options.run(options)
+
+
+@contextmanager
+def _signals_as_ctrl_c() -> Iterator[None]:
+    """SIGTERM and a closed terminal stop the work as Ctrl-C does, where nobody has said otherwise."""
+
+    def stop(number: int, frame: FrameType | None) -> None:  # noqa: ARG001 - the signature of handlers
+        raise SignalStop(number)
+
+    before = {}
+    if threading.current_thread() is threading.main_thread():
+        for name in ("SIGTERM", "SIGHUP"):
+            number = getattr(signal, name, None)
+            if number is not None and signal.getsignal(number) is signal.SIG_DFL:
+                before[number] = signal.signal(number, stop)
     try:
-        return options.run(options)
-    except InputError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
-    except KeyboardInterrupt:
-        print("\nstopped; nothing was left half-written", file=sys.stderr)
-        return 130
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def _fail(message: str, status: int) -> int:
+    try:
+        print(message, file=sys.stderr, flush=True)
+    except OSError:
+        _let_go(sys.stderr)
+    return status
+
+
+def _let_go(stream: TextIO) -> None:
+    """Send what is left in the buffer of a stream that cannot be written to nowhere."""
+    try:
+        place = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(place, stream.fileno())
+        os.close(place)
+    except (OSError, ValueError):
+        return
 
 
 if __name__ == "__main__":

@@ -1,5 +1,6 @@
 """Progress bars with the time left, for the commands that take long."""
 
+import sys
 from types import TracebackType
 
 from tqdm import tqdm
@@ -17,7 +18,7 @@ class ProgressBars:
         if stage != self.stage or self.bar is None:
             self.close()
             self.stage = stage
-            self.bar = tqdm(total=total, desc=stage, leave=True, dynamic_ncols=True)
+            self.bar = tqdm(total=total, desc=stage, leave=True, dynamic_ncols=True, disable=sys.stderr is None)
         self.bar.update(done - self.bar.n)
 
     def close(self) -> None:

@@ -17,6 +17,7 @@ from lumosx_core.model.relational_attention import (
     relational_self_attention,
 )
 from lumosx_core.model.token_layout import TokenLayout
+from lumosx_core.numbers import whole_number
 
 RATIO, POOL = 0.5, 8
 
@@ -45,6 +46,7 @@ def measure_attention(
 
     The variants take turns within every round, after one round that does not count. Random q, k, v, levels in -1..1.
     """
+    whole_number(repeats, "repeats", least=1)
     generator = torch.Generator().manual_seed(0)
 
     def random(*shape: int) -> torch.Tensor:

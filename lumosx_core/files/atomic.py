@@ -132,6 +132,14 @@ def writable_folder(folder: str | Path, stem: str = "") -> Path:
     return folder
 
 
+def writable_file(path: Path) -> Path:
+    """The path, after the same test for one file. Raises InputError too if something that is no file is there."""
+    if path.exists() and not path.is_file():
+        raise InputError(f"{path} is {'a folder' if path.is_dir() else 'no file'}; give the path of a file to write")
+    writable_folder(path.parent, path.stem)
+    return path
+
+
 def _to_disk(path: Path) -> None:
     with open(path, "r+b") as file:
         try:

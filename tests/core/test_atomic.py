@@ -1,5 +1,6 @@
 """Whole or not at all: what is on the disk before, while and after a file or folder is written, and after a killed writer."""
 
+import ast
 import os
 import stat
 import subprocess
@@ -193,3 +194,70 @@ def test_names_that_files_cannot_have_are_refused(name: str) -> None:
 @pytest.mark.parametrize("name", ["a", "con", "50% done", "\u540d" * 66, "x" * 200, "a.b", ".x", "@1 & 2"])
 def test_names_that_files_can_have_are_kept(name: str) -> None:
     assert output_stem(name) == name
+
+
+CORE = Path(__file__).parents[2] / "lumosx_core"
+WRITERS = {"write_text", "write_bytes", "save", "savez", "savez_compressed", "save_file", "touch"}
+MOVERS = {"copyfile", "copy", "copy2", "copytree", "move", "rename", "replace", "rmtree", "unlink", "rmdir", "remove"}
+KNOWN = {"curves.py": "TensorBoard's own writer appends events"}
+
+
+def calls_that_touch_files(tree: ast.Module) -> list[str]:
+    """Calls that write, move or delete a file and are not inside `with whole_file(...)` or `with whole_folder(...)`."""
+    inside: set[ast.AST] = set()
+    own = {name.asname or name.name for node in ast.walk(tree) if isinstance(node, ast.ImportFrom) for name in node.names}
+    for node in ast.walk(tree):
+        if isinstance(node, ast.With) and any(
+            "whole_file(" in ast.unparse(i) or "whole_folder(" in ast.unparse(i) for i in node.items
+        ):
+            inside |= set(ast.walk(node))
+    found = []
+    for node in ast.walk(tree):
+        if not isinstance(node, ast.Call) or node in inside:
+            continue
+        text, last = ast.unparse(node.func), ast.unparse(node.func).split(".")[-1]
+        if isinstance(node.func, ast.Name):
+            named = (WRITERS - (OURS & own)) | (MOVERS - {"replace", "copy"}) | {"SummaryWriter"}
+            touches = last in named or (last == "open" and writes(node, 1))
+        else:
+            touches = last in WRITERS or (last == "open" and (writes(node, 0) or writes(node, 1)))
+            touches |= last in MOVERS and (text.split(".")[0] in ("os", "shutil") or last in ("unlink", "rmdir", "rename"))
+        if touches or text == "json.dump":
+            found.append(f"line {node.lineno}: {ast.unparse(node)[:90]}")
+    return found
+
+
+OURS = {"write_text", "write_bytes"}  # of files/atomic.py
+
+
+def writes(call: ast.Call, place: int) -> bool:
+    """True if `open` is called with a mode that writes."""
+    modes = [*call.args[place : place + 1], *(k.value for k in call.keywords if k.arg == "mode")]
+    return any(
+        isinstance(mode, ast.Constant) and isinstance(mode.value, str) and set(mode.value) & set("wax+") for mode in modes
+    )
+
+
+def test_every_file_is_written_through_this_room() -> None:
+    """No call outside files/ writes, moves or deletes a file, but into a partial of whole_file or whole_folder."""
+    found = []
+    for path in sorted([*CORE.rglob("*.py"), *(CORE.parent / "nodes").glob("*.py")]):
+        if path.parent != CORE / "files" and path.name not in KNOWN:
+            found += [f"{path.name} {call}" for call in calls_that_touch_files(ast.parse(path.read_text("utf-8")))]
+    assert not found, "\n".join(found)
+
+
+def test_the_search_finds_every_kind_of_call() -> None:
+    bad = """
+open("a", "w"); open(p, mode="ab"); p.open("w"); p.write_text("x"); p.write_bytes(b""); np.save(p, x); torch.save(x, p)
+image.save(p); save_file(x, p); shutil.copyfile(a, b); os.replace(a, b); os.rename(a, b); p.unlink(); shutil.rmtree(p)
+json.dump(x, f); np.savez_compressed(p, a=a); shutil.move(a, b); p.rename(q); p.touch(); os.remove(p); write_text(p, "x")
+"""
+    assert len(calls_that_touch_files(ast.parse(bad))) == 21
+    good = """
+from lumosx_core.files.atomic import write_text
+open(p); open(p, "rb"); p.open(); write_text(p, "x"); "a".replace("b", "c"); replace(config, steps=1); x.copy(); s.remove(3)
+with whole_file(p) as partial:
+    torch.save(x, partial)
+"""
+    assert calls_that_touch_files(ast.parse(good)) == []
