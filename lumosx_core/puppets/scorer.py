@@ -10,6 +10,9 @@ specifications only, never where the clip's author meant to put anybody.
 - An attribute is *bound* if, at its owner's place, its own look fits better than what the others wear there, than clearly
   different random looks of the same kind and than nothing; *swapped* if another person's thing fits best, or if
   somebody who wears nothing of that kind shows it; else *wrong*. It is also wrong if the person is not recognised.
+- It is *hidden*, and then nobody's merit or fault, if too little of it can be seen to be judged: worn under other things it
+  shows less than `SMALLEST` pixels, or so few that hardly any other look differs clearly there; or its owner is recognised, but
+  somebody else or the edge of the frame covers it in every scored frame.
 
 Shapes: F = frames, H, W = pixels, K = candidate drawings.
 """
@@ -39,11 +42,14 @@ LEFT, TOP = 17, 38  # the drawing's foot is at (LEFT, TOP) of its canvas
 CANVAS = (43, 35)
 Part = Callable[[np.ndarray, np.ndarray], np.ndarray]  # (label, |u|) of a drawing -> bool mask of the part
 SMALLEST = 4  # pixels that a drawing must show to be looked for
+MOST_TRIES = 400  # random looks that are drawn to find `DISTRACTORS` clearly different ones; ten are usual, 35 rare
+HOPELESS = 100  # none among so many first ones: there are none
 
 
 @dataclass(frozen=True, kw_only=True)
 class AttributeScore:
-    """What became of one attribute: outcome "bound", "swapped" or "wrong"; error = mean squared difference of its own look."""
+    """What became of one attribute: outcome "bound", "swapped", "wrong" or "hidden"; error = mean squared difference of its
+    own look (infinite where nothing of it can be seen)."""
 
     subject: int
     kind: str
@@ -60,13 +66,13 @@ class ClipScore:
     places: np.ndarray
 
     def rate(self, outcome: str) -> float:
-        """Share of the attributes with that outcome, 0..1 (NaN without attributes)."""
-        hits = [a.outcome == outcome for a in self.attributes]
+        """Share of the attributes with that outcome among those that can be judged, 0..1 (NaN without any)."""
+        hits = [a.outcome == outcome for a in self.attributes if a.outcome != "hidden"]
         return float(np.mean(hits)) if hits else float("nan")
 
 
 def score_clip(frames: np.ndarray, puppets: tuple[PuppetSpec, ...], *, seed: int = 0, scored_frames: int = 5) -> ClipScore:
-    """Score `frames` (uint8 [F, 80, 96, 3]) against the people who should be in it (1 to 3).
+    """Score `frames` (uint8 [F, 80, 96, 3]) against the people who should be in it (1 to 3). Always ends: at most some seconds.
 
     seed: of the random distractors. scored_frames: how many frames, evenly spread, are looked at.
     Raises InputError for frames of another shape or type.
@@ -87,11 +93,19 @@ def score_clip(frames: np.ndarray, puppets: tuple[PuppetSpec, ...], *, seed: int
     attributes = tuple(
         _attribute_score(matcher, puppets, n, found[n], own, rng) for n, p in enumerate(puppets) for own in p.attributes
     )
-    attributes = tuple(replace(a, outcome="swapped") if (a.subject, a.kind) in leaks else a for a in attributes)
-    attributes = tuple(
-        replace(a, outcome="wrong") if a.outcome == "bound" and not identities[a.subject] else a for a in attributes
-    )
+    attributes = tuple(_settled(a, identities[a.subject], (a.subject, a.kind) in leaks) for a in attributes)
     return ClipScore(identities=identities, attributes=attributes, places=places)
+
+
+def _settled(score: AttributeScore, recognised: bool, leaked: bool) -> AttributeScore:
+    """The score of an attribute, given whether its owner was recognised and whether it shows on somebody else."""
+    if score.outcome == "hidden":
+        return score
+    if leaked:
+        return replace(score, outcome="swapped")
+    if not recognised:
+        return replace(score, outcome="wrong" if score.outcome == "bound" else score.outcome)
+    return replace(score, outcome="hidden") if np.isinf(score.error) else score
 
 
 def _drawing_pixels(frames: np.ndarray) -> np.ndarray:
@@ -288,7 +302,8 @@ def _bare(puppet: PuppetSpec, kind: str) -> PuppetSpec:
 
 def _clearly_different(puppet: PuppetSpec, part: Part, sample: Callable[[bool], PuppetSpec]) -> list[PuppetSpec]:
     """`DISTRACTORS` random variants of the puppet whose part a person would tell from its own at a glance: a red striped
-    shirt and a red dotted one are too close for that, a red one and a blue one are not.
+    shirt and a red dotted one are too close for that, a red one and a blue one are not. Fewer if too little of the part can
+    be seen for that (`SMALLEST`, `MOST_TRIES`).
 
     sample(held_out) draws a variant, alternately from the training part and the held-out part.
     """
@@ -296,11 +311,15 @@ def _clearly_different(puppet: PuppetSpec, part: Part, sample: Callable[[bool], 
     rgb, label, u = _drawing(puppet, *pose)
     mask = part(label, u)
     chosen: list[PuppetSpec] = []
-    while len(chosen) < DISTRACTORS:
+    if mask.sum() < SMALLEST:
+        return chosen
+    for tried in range(1, MOST_TRIES + 1):
         other = sample(bool(len(chosen) % 2))
         other_rgb, _, _ = _drawing(other, *pose)
         if float(((rgb - other_rgb)[mask] ** 2).mean()) >= CLEARLY_DIFFERENT:
             chosen.append(other)
+        if len(chosen) == DISTRACTORS or (not chosen and tried >= HOPELESS):
+            break
     return chosen
 
 
@@ -322,10 +341,11 @@ def _attribute_score(
     def random_look(held_out: bool) -> PuppetSpec:
         return _worn(puppets[n], sample_attribute(rng, own.kind, held_out=held_out))
 
+    rivals = _clearly_different(puppets[n], part, random_look)
+    if len(rivals) < DISTRACTORS:
+        return AttributeScore(subject=n, kind=own.kind, outcome="hidden", error=own_error)
     errors = [(_error(matcher, found, _worn(puppets[n], a), _worn_part(a.kind), CLOSE), "swapped") for a in others]
-    errors += [
-        (_error(matcher, found, rival, part, CLOSE), "wrong") for rival in _clearly_different(puppets[n], part, random_look)
-    ]
+    errors += [(_error(matcher, found, rival, part, CLOSE), "wrong") for rival in rivals]
     # Without it there is nothing to slide, so what is below counts where the thing itself would be.
     errors.append((_error(matcher, found, _bare(puppets[n], own.kind), part, 2, outline=puppets[n]), "wrong"))
     for error, name in errors:
