@@ -45,12 +45,12 @@ def run(options: argparse.Namespace) -> int:
     step = pipeline.defaults.enlarge
     frames, _ = read_video(files.video)
     score = score_clip(frames[:, step // 2 :: step, step // 2 :: step], read_truth(folder))
-    bound = sum(attribute.outcome == "bound" for attribute in score.attributes)
+    outcomes = [attribute.outcome for attribute in score.attributes if attribute.outcome != "hidden"]
     print(f"video          {files.video}")
     print(f"contact sheet  {files.contact_sheet}")
     print(f"relations      {options.out / f'{options.sample}_relations.png'}")
     print(
-        f"binding score  {bound} of {len(score.attributes)} attributes on the right person, "
+        f"binding score  {outcomes.count('bound')} of {len(outcomes)} attributes on the right person, "
         f"{sum(score.identities)} of {len(score.identities)} people recognised"
     )
     for attribute in score.attributes:

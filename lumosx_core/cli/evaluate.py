@@ -43,10 +43,10 @@ def run(options: argparse.Namespace) -> int:
             changes=chosen_changes(options),
             progress=lambda done, total: progress("cases", done, total),
         )
-    print(f"{'':22}{'cases':>7}{'binding':>10}{'swapped':>10}{'wrong':>10}{'identity':>10}")
+    print(f"{'':22}{'cases':>7}{'binding':>10}{'swapped':>10}{'wrong':>10}{'hidden':>8}{'identity':>10}")
     for name, row in report.items():
         if name != "settings":
-            rates = "".join(f"{row[key]:10.1%}" for key in ("binding", "swap", "wrong", "identity"))
-            print(f"{name:22}{row['cases']:7}{rates}")
+            rates = "".join(f"{row[key]:10.1%}" for key in ("binding", "swap", "wrong"))
+            print(f"{name:22}{row['cases']:7}{rates}{row['hidden']:8}{row['identity']:10.1%}")
     print(f"report         {options.out / 'report.json'}\ncontact sheet  {options.out / 'sheet.png'}")
     return 0

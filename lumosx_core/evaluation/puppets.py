@@ -160,20 +160,25 @@ def evaluate_puppets(
 
 
 def summarize(results: list[CaseResult]) -> dict:
-    """Rates (0..1) per half and for described and plain together: binding, identity, swap, and the counts behind them."""
+    """Rates (0..1) per half and for described and plain together: binding, identity, swap, and the counts behind them.
+
+    Rates of attributes are among those that can be judged ("attributes"); how many are hidden is counted beside them.
+    """
     groups = {half: [r for r in results if r.half == half] for half in HALVES}
     groups["described and plain"] = groups["described"] + groups["plain"]
     report = {}
     for name, members in groups.items():
         outcomes = [outcome for r in members for _, _, outcome in r.outcomes]
+        judged = len(outcomes) - outcomes.count("hidden")
         identities = [right for r in members for right in r.identities]
         if members:
             report[name] = {
                 "cases": len(members),
-                "attributes": len(outcomes),
-                "binding": outcomes.count("bound") / len(outcomes),
-                "swap": outcomes.count("swapped") / len(outcomes),
-                "wrong": outcomes.count("wrong") / len(outcomes),
+                "attributes": judged,
+                "hidden": outcomes.count("hidden"),
+                "binding": outcomes.count("bound") / max(1, judged),
+                "swap": outcomes.count("swapped") / max(1, judged),
+                "wrong": outcomes.count("wrong") / max(1, judged),
                 "identity": sum(identities) / len(identities),
             }
     return report
@@ -266,9 +271,9 @@ def _sheet(kept: dict[str, Path], cases: list[PuppetCase], results: dict[str, Ca
     for case in cases:
         result = results[case.name]
         frames = _read_frames(kept[case.name])
-        bound = sum(outcome == "bound" for _, _, outcome in result.outcomes)
+        outcomes = [outcome for _, _, outcome in result.outcomes if outcome != "hidden"]
         note = (
-            f"{case.half}, seed {case.seed}: {bound} of {len(result.outcomes)} attributes bound, "
+            f"{case.half}, seed {case.seed}: {outcomes.count('bound')} of {len(outcomes)} attributes bound, "
             f"{sum(result.identities)} of {len(result.identities)} people right"
         )
         sheets.append(contact_sheet(case.sample.references, frames, shown=6, prompt=case.sample.prompt, note=note))

@@ -93,11 +93,13 @@ def score_clip(frames: np.ndarray, puppets: tuple[PuppetSpec, ...], *, seed: int
     attributes = tuple(
         _attribute_score(matcher, puppets, n, found[n], own, rng) for n, p in enumerate(puppets) for own in p.attributes
     )
-    attributes = tuple(_settled(a, identities[a.subject], (a.subject, a.kind) in leaks) for a in attributes)
+    attributes = tuple(
+        settle_outcome(a, recognised=identities[a.subject], leaked=(a.subject, a.kind) in leaks) for a in attributes
+    )
     return ClipScore(identities=identities, attributes=attributes, places=places)
 
 
-def _settled(score: AttributeScore, recognised: bool, leaked: bool) -> AttributeScore:
+def settle_outcome(score: AttributeScore, *, recognised: bool, leaked: bool) -> AttributeScore:
     """The score of an attribute, given whether its owner was recognised and whether it shows on somebody else."""
     if score.outcome == "hidden":
         return score

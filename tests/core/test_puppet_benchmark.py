@@ -47,11 +47,13 @@ def test_rates_are_shares_of_attributes_and_people() -> None:
     report = summarize(
         [
             result("described", ("bound", "bound", "bound", "wrong"), (True, True)),
-            result("plain", ("bound", "swapped", "swapped", "wrong"), (True, False)),
+            result("plain", ("bound", "swapped", "hidden", "swapped", "wrong", "hidden"), (True, False)),
         ]
     )
     assert "shuffled" not in report
-    assert report["plain"] == {"cases": 1, "attributes": 4, "binding": 0.25, "swap": 0.5, "wrong": 0.25, "identity": 0.5}
+    assert report["plain"] == {
+        "cases": 1, "attributes": 4, "hidden": 2, "binding": 0.25, "swap": 0.5, "wrong": 0.25, "identity": 0.5,
+    }  # fmt: skip
     both = report["described and plain"]
     assert (both["cases"], both["binding"], both["swap"], both["identity"]) == (2, 0.5, 0.25, 0.75)
 

@@ -1,5 +1,6 @@
 """The puppet world: truth, determinism, held-out splits, and the scorer on true and exchanged renders."""
 
+import time
 from dataclasses import replace
 
 import numpy as np
@@ -8,7 +9,7 @@ import pytest
 from lumosx_core.errors import InputError
 from lumosx_core.puppets.painter import pattern_fill
 from lumosx_core.puppets.samples import SAMPLES_FOLDER, read_truth, write_embedded_samples, write_puppet_sample
-from lumosx_core.puppets.scorer import score_clip
+from lumosx_core.puppets.scorer import AttributeScore, score_clip, settle_outcome
 from lumosx_core.puppets.spec import (
     ATTRIBUTE_KINDS,
     PATTERNS,
@@ -65,6 +66,45 @@ def test_an_empty_scene_and_strangers_score_nothing() -> None:
     strangers = replace(clip, puppets=clip_of(4).puppets)
     score = score_clip(render_clip(strangers).frames, clip.puppets)
     assert score.rate("bound") <= 0.25 and not any(score.identities)
+
+
+def test_too_little_to_be_judged_is_hidden_and_scoring_always_ends() -> None:
+    """The clips that the first 24 seeds give; 200 of them take four minutes, and none of those over seven seconds."""
+    rng = np.random.default_rng((779, 33, 1, 3))  # a jacket of which a scarf and a bag leave almost nothing
+    clips = [sample_clip(rng, people=1, attributes=3, described=False, held_out=True, frames=17)]
+    for seed in range(24):
+        rng = np.random.default_rng((779, seed))
+        people, worn = int(rng.integers(1, 4)), int(rng.integers(0, 4))
+        clips.append(sample_clip(rng, people=people, attributes=worn, held_out=bool(seed % 2), frames=5))
+    outcomes = []
+    for clip in clips:
+        started = time.monotonic()
+        score = score_clip(render_clip(clip).frames, clip.puppets, scored_frames=1)
+        assert time.monotonic() - started < 10
+        assert len(score.attributes) == sum(len(puppet.attributes) for puppet in clip.puppets)
+        outcomes.append([(attribute.kind, attribute.outcome) for attribute in score.attributes])
+        judged = [outcome for _, outcome in outcomes[-1] if outcome != "hidden"]
+        assert score.rate("bound") == pytest.approx(judged.count("bound") / len(judged) if judged else np.nan, nan_ok=True)
+    assert outcomes[0] == [("jacket", "hidden"), ("scarf", "bound"), ("bag", "bound")]
+    rest = [outcome for clip in outcomes[1:] for _, outcome in clip]
+    assert rest.count("bound") / len(rest) > 0.95
+
+
+@pytest.mark.parametrize(
+    ("outcome", "error", "recognised", "leaked", "settled"),
+    [
+        ("bound", 0.1, True, False, "bound"),
+        ("bound", 0.1, False, False, "wrong"),
+        ("bound", 0.1, True, True, "swapped"),
+        ("wrong", np.inf, True, False, "hidden"),  # covered in every frame
+        ("wrong", np.inf, False, False, "wrong"),  # nobody is there
+        ("wrong", np.inf, True, True, "swapped"),
+        ("hidden", 0.1, False, True, "hidden"),
+    ],
+)
+def test_how_an_outcome_is_settled(outcome: str, error: float, recognised: bool, leaked: bool, settled: str) -> None:
+    score = AttributeScore(subject=0, kind="hat", outcome=outcome, error=error)
+    assert settle_outcome(score, recognised=recognised, leaked=leaked).outcome == settled
 
 
 def test_patterns_come_by_their_shares() -> None:
