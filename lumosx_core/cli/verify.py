@@ -57,7 +57,11 @@ def run(options: argparse.Namespace) -> int:
                 backend = select_attention(name, device, torch.bfloat16)
                 report(device, name, backend_check(backend, device, torch.bfloat16))
     if options.json:
-        print(json.dumps({"folder": str(folder), "torch": torch.__version__, "failed": failed, "checks": records}, indent=2))
+        print(
+            json.dumps(
+                {"folder": folder.resolve().name, "torch": torch.__version__, "failed": failed, "checks": records}, indent=2
+            )
+        )
     else:
         print(f"{len(records) - failed} of {len(records)} checks within their bars")
     return 1 if failed else 0

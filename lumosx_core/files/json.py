@@ -5,6 +5,7 @@ NaN, values of other types than the record has.
 """
 
 import json
+import math
 import types
 import typing
 from collections.abc import Mapping
@@ -14,6 +15,7 @@ from typing import Any, Literal, TypeVar
 
 from lumosx_core.errors import InputError
 from lumosx_core.files.atomic import whole_file
+from lumosx_core.files.existing import existing_file
 
 MAX_BYTES = 256 * 2**20  # the largest file that is read as JSON
 SHOWN = 80  # characters of a wrong value in a message
@@ -27,9 +29,7 @@ def read_json(path: str | Path, what: str = "the file") -> Any:
     Raises InputError, which names `what` and the path, if it is missing, no file, unreadable, larger than `MAX_BYTES`, or no
     JSON.
     """
-    path = Path(path)
-    if not path.is_file():
-        raise InputError(f"{what} {path} is {'no file' if path.exists() else 'missing'}; expected a JSON file")
+    path = existing_file(path, what.removeprefix("the "), "give the path of a JSON file")
     try:
         if path.stat().st_size > MAX_BYTES:
             raise InputError(f"{what} {path} is larger than {MAX_BYTES // 2**20} MiB; that is no file of ours")
@@ -42,12 +42,12 @@ def read_json(path: str | Path, what: str = "the file") -> Any:
 def parse_json(text: str | bytes, source: str) -> Any:
     """The value of a JSON text; `source` names it in messages ("the metadata of FILE").
 
-    Raises InputError if it is no UTF-8, no JSON (NaN and Infinity are none), nested too deeply, or holds a number of thousands
-    of digits.
+    Raises InputError if it is no UTF-8, no JSON (NaN, Infinity and 1e400 are none), nested too deeply, or holds a number of
+    thousands of digits.
     """
     try:
         plain = text.decode("utf-8-sig") if isinstance(text, bytes) else text.removeprefix("\ufeff")
-        return json.loads(plain, parse_constant=_no_number)
+        return json.loads(plain, parse_constant=_no_number, parse_float=_finite)
     except RecursionError:
         raise InputError(f"{source} is nested too deeply for JSON of ours; correct it or delete it") from None
     except ValueError as error:  # UnicodeDecodeError and JSONDecodeError too
@@ -91,6 +91,13 @@ def write_json(path: str | Path, content: Any, what: str = "the file") -> Path:
 
 def _no_number(name: str) -> Any:
     raise ValueError(f"{name} is no number")
+
+
+def _finite(text: str) -> float:
+    number = float(text)
+    if math.isinf(number):
+        raise ValueError(f"{_short(text)} is too large a number")
+    return number
 
 
 def _typed(value: Any, hint: Any, where: str) -> Any:
