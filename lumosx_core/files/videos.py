@@ -5,7 +5,8 @@ that a full disk or Ctrl-C leaves no half file.
 """
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -15,7 +16,13 @@ from PIL import Image
 
 from lumosx_core.errors import InputError
 from lumosx_core.files.atomic import whole_file, whole_folder
+from lumosx_core.files.existing import existing_file
+from lumosx_core.files.json import parse_json
+from lumosx_core.numbers import real_number, whole_number
 
+MAX_SIDE_PX = 16384  # of H.264
+MAX_BYTES = 8 * 2**30  # of frames that are read
+MAX_COMMENT = 16 * 2**20  # characters of metadata
 DEFAULT_CRF = 16  # x264 quality, 0 (lossless) to 51; at 16 a difference is hard to see
 
 
@@ -34,22 +41,27 @@ def write_video(
     (its "prompt" as plain text in `description`), `read_video_metadata` gives it back. enlarge: whole factor, every
     pixel becomes a square (for pixel art).
 
-    Raises InputError for other frames, metadata that JSON cannot hold, and a disk that refuses.
+    Raises InputError for other frames, numbers out of range (fps 0.01 to 1000, crf 0 to 51, at most 16384 pixels on a side),
+    metadata that JSON cannot hold, and a disk that refuses.
     """
     import av
 
     path = Path(path)
     frames = _checked_frames(frames)
-    if enlarge < 1:
-        raise InputError(f"a video can be enlarged by 1, 2, 3, ..., got {enlarge}")
+    enlarge = whole_number(enlarge, "the enlargement of a video", least=1, most=MAX_SIDE_PX)
+    crf = whole_number(crf, "crf", least=0, most=51)
+    rate = real_number(float(fps) if isinstance(fps, Fraction) else fps, "frames per second", least=0.01, most=1000)
+    if max(frames.shape[1:3]) * enlarge > MAX_SIDE_PX:
+        raise InputError(
+            f"a video of {frames.shape[2]}x{frames.shape[1]} pixels enlarged by {enlarge} is too large; H.264 takes "
+            f"{MAX_SIDE_PX} pixels on a side"
+        )
     if any(side * enlarge % 2 for side in frames.shape[1:3]):
         raise InputError(f"H.264 video needs even sides, got {frames.shape[2]}x{frames.shape[1]} pixels")
-    if not fps > 0:
-        raise InputError(f"frames per second must be above 0, got {fps}")
     tags = _tags(metadata or {})
     with whole_file(path, "the video") as partial:
         try:
-            _encode(partial, frames, Fraction(fps).limit_denominator(1001), tags, crf, enlarge)
+            _encode(partial, frames, Fraction(rate).limit_denominator(1001), tags, crf, enlarge)
         except av.codec.codec.UnknownCodecError as error:
             raise InputError("this PyAV was built without libx264; install the `av` wheel from PyPI") from error
         except av.error.FFmpegError as error:
@@ -60,47 +72,61 @@ def write_video(
 def read_video(path: str | Path, *, max_frames: int | None = None) -> tuple[np.ndarray, float]:
     """Reads the frames of a video, at most `max_frames`: (uint8 [F, H, W, 3], frames per second).
 
-    Raises InputError for a missing or broken file and one without a video stream or frames.
+    Raises InputError for a missing, unreadable or broken file, one without a video stream or frames, frames of several
+    sizes, and more than `MAX_BYTES` of frames.
     """
-    import av
-
-    path = _existing(path)
     frames: list[np.ndarray] = []
-    try:
-        with av.open(str(path)) as container:
-            if not container.streams.video:
-                raise InputError(f"{path} has no video stream; give a video file")
-            stream = container.streams.video[0]
-            stream.thread_type = "AUTO"
-            fps = float(stream.average_rate or stream.guessed_rate or 0)
-            for frame in container.decode(stream):
-                if max_frames is not None and len(frames) >= max_frames:
-                    break
-                frames.append(frame.to_ndarray(format="rgb24"))
-    except (av.error.FFmpegError, OSError) as error:
-        raise InputError(f"cannot read the video {path} ({error}); give a whole video file") from error
+    total = 0
+    with _opened(path) as (container, stream):
+        stream.thread_type = "AUTO"
+        fps = float(stream.average_rate or stream.guessed_rate or 0)
+        for frame in container.decode(stream):
+            if max_frames is not None and len(frames) >= max_frames:
+                break
+            if max(frame.width, frame.height) > MAX_SIDE_PX:
+                raise InputError(f"{path} is {frame.width}x{frame.height} pixels; at most {MAX_SIDE_PX} on a side are read")
+            frames.append(frame.to_ndarray(format="rgb24"))
+            total += frames[-1].nbytes
+            if frames[-1].shape != frames[0].shape:
+                raise InputError(f"{path} changes its size within the video; give a video of one size")
+            if total > MAX_BYTES:
+                raise InputError(f"{path} has more than {MAX_BYTES // 2**30} GiB of frames; cut it shorter or make it smaller")
     if not frames:
         raise InputError(f"{path} has no frames; give a whole video file")
     return np.stack(frames), fps
 
 
 def read_video_metadata(path: str | Path) -> dict[str, Any]:
-    """The metadata that `write_video` put into the file; empty if there is none of ours."""
+    """The metadata that `write_video` put into the file; empty if there is none of ours.
+
+    Raises InputError for a missing, unreadable or broken file, and for metadata that begins as ours and is damaged.
+    """
+    with _opened(path) as (container, _):
+        comment = container.metadata.get("comment", "")
+    if not comment.lstrip().startswith("{"):
+        return {}  # somebody else's comment
+    if len(comment) > MAX_COMMENT:
+        raise InputError(f"the metadata of {path} is larger than {MAX_COMMENT // 2**20} MiB; that is none of ours")
+    return parse_json(comment, f"the metadata of {path}")
+
+
+@contextmanager
+def _opened(path: str | Path) -> Iterator[tuple[Any, Any]]:
+    """(container, its video stream) of a file; whatever the decoder trips over while they are used becomes an InputError."""
     import av
 
-    path = _existing(path)
+    path = existing_file(path, "video", "give the path of a video file")
     try:
-        with av.open(str(path)) as container:
+        with av.open(str(path), metadata_errors="replace") as container:
             if not container.streams.video:
-                raise InputError(f"{path} has no video stream; give a whole video file")
-            comment = container.metadata.get("comment", "")
-    except (av.error.FFmpegError, OSError) as error:
+                raise InputError(f"{path} has no video stream; give a video file")
+            yield container, container.streams.video[0]
+    except InputError:
+        raise
+    except Exception as error:  # FFmpeg's errors, and what PyAV raises for sizes and formats that no frame can have
+        if isinstance(error, MemoryError) and not isinstance(error, av.error.FFmpegError):
+            raise  # this machine's, not an absurd size in a damaged file
         raise InputError(f"cannot read the video {path} ({error}); give a whole video file") from error
-    try:
-        content = json.loads(comment)
-    except ValueError:
-        return {}  # somebody else's comment
-    return content if isinstance(content, dict) else {}
 
 
 def write_png_frames(folder: str | Path, frames: np.ndarray, *, overwrite: bool = False) -> list[Path]:
@@ -158,13 +184,6 @@ def _tags(metadata: Mapping[str, Any]) -> dict[str, str]:
         raise InputError(f"video metadata must be what JSON can hold ({error})") from error
     prompt = metadata.get("prompt")
     return {"comment": comment} | ({"description": prompt.replace("\0", " ")} if isinstance(prompt, str) and prompt else {})
-
-
-def _existing(path: str | Path) -> Path:
-    path = Path(path)
-    if not path.is_file():
-        raise InputError(f"no video at {path}; give the path of a video file")
-    return path
 
 
 def _is_frame(path: Path) -> bool:

@@ -2,9 +2,11 @@
 
 import resource
 import signal
+import time
 from fractions import Fraction
 from pathlib import Path
 
+import av
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -82,8 +84,15 @@ def test_enlarged_pixels_are_squares(tmp_path: Path) -> None:
         (np.zeros((16, 16, 3), np.uint8), 16, {}, r"\[16, 16, 3\]"),
         (np.zeros((0, 16, 16, 3), np.uint8), 16, {}, r"\[0, 16, 16, 3\]"),
         (np.zeros((1, 15, 16, 3), np.uint8), 16, {}, "even sides, got 16x15"),
-        (np.zeros((1, 16, 16, 3), np.uint8), 0, {}, "above 0, got 0"),
-        (np.zeros((1, 16, 16, 3), np.uint8), 16, {"enlarge": 0}, "got 0"),
+        (np.zeros((1, 16, 16, 3), np.uint8), 0, {}, "frames per second is 0, expected a number"),
+        (np.zeros((1, 16, 16, 3), np.uint8), 16, {"enlarge": 0}, "enlargement of a video is 0"),
+        (np.zeros((1, 16, 16, 3), np.uint8), float("nan"), {}, "frames per second is nan"),
+        (np.zeros((1, 16, 16, 3), np.uint8), float("inf"), {}, "frames per second is inf"),
+        (np.zeros((1, 16, 16, 3), np.uint8), 1e-9, {}, "frames per second is 1e-09"),
+        (np.zeros((1, 16, 16, 3), np.uint8), 16, {"enlarge": 10**30}, "enlargement of a video is 1000"),
+        (np.zeros((1, 16, 16, 3), np.uint8), 16, {"enlarge": 1.5}, "expected a whole number"),
+        (np.zeros((1, 16, 16, 3), np.uint8), 16, {"enlarge": 2000}, "16x16 pixels enlarged by 2000 is too large"),
+        (np.zeros((1, 16, 16, 3), np.uint8), 16, {"crf": 99}, "crf is 99"),
         (np.zeros((1, 16, 16, 3), np.uint8), 16, {"metadata": {"x": object()}}, "JSON can hold"),
         (np.zeros((1, 16, 16, 3), np.uint8), 16, {"metadata": {"x": float("nan")}}, "JSON can hold"),
         (np.zeros((1, 16, 16, 3), np.uint8), 16, {"metadata": {"prompt": "\udcff"}}, "JSON can hold"),
@@ -160,3 +169,57 @@ def test_png_frames(tmp_path: Path) -> None:
     (tmp_path / "frames" / "mine.txt").write_text("x")
     with pytest.raises(InputError, match="would be overwritten"):
         write_png_frames(tmp_path / "frames", bars(1), overwrite=True)
+
+
+def commented(path: Path, comment: str) -> Path:
+    """A small mp4 with that comment."""
+    with av.open(str(path), mode="w", format="mp4") as container:
+        container.metadata["comment"] = comment
+        stream = container.add_stream("libx264", rate=8)
+        stream.width = stream.height = 16
+        stream.pix_fmt = "yuv420p"
+        for packet in [*stream.encode(av.VideoFrame(16, 16, "yuv420p")), *stream.encode()]:
+            container.mux(packet)
+    return path
+
+
+def test_metadata_of_others_is_none_and_damaged_metadata_is_said(tmp_path: Path) -> None:
+    for comment in ("", "made with love", "[1, 2]", "7", "null", "<x/>"):
+        assert read_video_metadata(commented(tmp_path / "x.mp4", comment)) == {}
+    for comment in ('{"a": ' * 100_000, '{"prompt": "x', '{"a": NaN}', '{"a": ' + "9" * 5000 + "}", "{not json}"):
+        with pytest.raises(InputError, match="the metadata of .*x.mp4"):
+            read_video_metadata(commented(tmp_path / "x.mp4", comment))
+
+
+def test_any_damaged_file_is_a_video_or_an_input_error(tmp_path: Path) -> None:
+    """320 files: bytes exchanged, cut out, put in, the end cut off; in the header and in the frames."""
+    rng = np.random.default_rng(4)
+    noise = rng.integers(0, 256, (5, 32, 32, 3), dtype=np.uint8)
+    whole = write_video(tmp_path / "whole.mp4", noise, 8, {"prompt": "a man", "seed": 3}).read_bytes()
+    header = whole.index(b"mdat")  # the index is in front
+    path, read, slowest = tmp_path / "x.mp4", 0, 0.0
+    for number in range(320):
+        spoilt = bytearray(whole)
+        for _ in range(int(rng.integers(1, 5))):
+            place, many = int(rng.integers(0, header if number % 2 else len(spoilt))), int(rng.integers(1, 9))
+            change = rng.integers(8)
+            if change < 5:
+                spoilt[place : place + many] = rng.bytes(len(spoilt[place : place + many]))
+            elif change == 5:
+                del spoilt[place : place + many]
+            elif change == 6:
+                spoilt[place:place] = rng.bytes(many)
+            else:
+                del spoilt[max(place, 40) :]
+        path.write_bytes(spoilt)
+        started = time.monotonic()
+        for reader in (read_video, read_video_metadata):
+            try:
+                reader(path)
+                read += 1
+            except InputError as error:
+                assert "x.mp4" in str(error), number
+            except Exception as error:
+                raise AssertionError(f"video {number}: {error!r}") from error
+        slowest = max(slowest, time.monotonic() - started)
+    assert 100 < read < 640 and slowest < 5, (read, slowest)
