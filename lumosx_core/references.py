@@ -13,6 +13,11 @@ from PIL import Image
 
 from lumosx_core.errors import InputError
 from lumosx_core.files.images import rgb_on_white
+from lumosx_core.word_borders import is_letter
+
+LONGEST_PHRASE = 400  # characters; also of names
+LONGEST_TAG = 100
+LONGEST_PROMPT = 20_000
 
 ReferenceKind = Literal["background", "object", "face", "attribute"]
 
@@ -21,8 +26,9 @@ ReferenceKind = Literal["background", "object", "face", "attribute"]
 class Attribute:
     """A thing that belongs to one subject: clothing, glasses, a held thing.
 
-    phrase: its words in the prompt; white space around them is dropped. image: any PIL mode, any size >= 1x1.
-    tag: short name for `@subject.tag` in a prompt. occurrence: which match of the phrase is meant, from 1.
+    phrase: its words in the prompt, at most `LONGEST_PHRASE` characters; white space around them is dropped, and any inside
+    is one space. image: any PIL mode, any size >= 1x1. tag: short name for `@subject.tag` in a prompt. occurrence: which
+    match of the phrase is meant, from 1.
     """
 
     phrase: str
@@ -65,7 +71,7 @@ class Subject:
     more_views: tuple[Image.Image, ...] = ()
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "name", self.name.strip())
+        object.__setattr__(self, "name", one_line(self.name, "a subject's name", LONGEST_PHRASE))
         object.__setattr__(self, "attributes", tuple(self.attributes))
         object.__setattr__(self, "more_views", tuple(self.more_views))
         what = f"subject {self.name!r}"
@@ -137,6 +143,7 @@ class Sample:
     sample_id: str | None = None
 
     def __post_init__(self) -> None:
+        check_length(self.prompt, "the prompt", LONGEST_PROMPT)
         object.__setattr__(self, "prompt", self.prompt.strip())
         _check_phrase(self.prompt, "the prompt")
         if self.sample_id is not None and not re.fullmatch(r"[^\s;]+", self.sample_id):
@@ -170,11 +177,24 @@ def _flatten(kind: ReferenceKind, subject: int | None, item: Attribute | SceneRe
 
 
 def _check_reference(item: Attribute | SceneReference, what: str) -> None:
-    object.__setattr__(item, "phrase", item.phrase.strip())
+    object.__setattr__(item, "phrase", one_line(item.phrase, f"the phrase of {what}", LONGEST_PHRASE))
     _check_phrase(item.phrase, f"the phrase of {what}")
     _check_image(item.image, f"the picture of {item.phrase!r}")
     _check_tag(item.tag, repr(item.phrase))
     _check_occurrence(item.occurrence, repr(item.phrase))
+
+
+def one_line(text: str, what: str, longest: int) -> str:
+    """The text with every white space as one space and none around it. Raises InputError if it is too long."""
+    text = " ".join(text.split())
+    check_length(text, what, longest)
+    return text
+
+
+def check_length(text: str, what: str, longest: int) -> None:
+    """Raises InputError, with the beginning of the text only, if it has more characters than `longest`."""
+    if len(text) > longest:
+        raise InputError(f"{what} has {len(text)} characters, at most {longest} are read: {text[:60]!r}...; shorten it")
 
 
 def _check_phrase(phrase: str, what: str) -> None:
@@ -194,7 +214,10 @@ def _check_image(image: object, what: str) -> None:
 
 
 def _check_tag(tag: str | None, what: str) -> None:
-    if tag is not None and (not re.fullmatch(r"\w+", tag) or tag.isdecimal()):
+    if tag is None:
+        return
+    check_length(tag, f"the tag of {what}", LONGEST_TAG)
+    if not tag or not all(map(is_letter, tag)) or tag.isdecimal():
         raise InputError(
             f"tag {tag!r} of {what} must be letters, digits and underscores with at least one letter "
             "(bare numbers mean subjects: @1, @2)"

@@ -8,7 +8,8 @@
     <sample>/subjects/<n>/<attribute phrase>.png
     <sample>/relations.json                  ours, optional: what file names cannot say
 
-An id is the text before the first `;` when it holds no white space; a caption that starts with `;` has no id.
+An id is the text before the first `;` when it is ASCII letters, digits and `_ - .` alone; letters alone are a word of the
+prompt if a space follows the `;` ("Cinematic; a man"). A caption that starts with `;` has no id.
 Phrases are escaped as `files/names.py` says. `relations.json` maps a path inside the folder to an object: for a subject's
 folder `name`, `tag`, `occurrence`, `order`; for a picture `phrase`, `tag`, `occurrence`; for `objects` the `order` (file
 names in the wanted order). It is written only when there is something to say, and published folders have none.
@@ -215,7 +216,8 @@ def _parse_caption(path: Path) -> tuple[str | None, str]:
 
 def _split_caption(text: str) -> tuple[str | None, str]:
     head, semicolon, tail = text.partition(";")
-    if semicolon and not re.search(r"\s", head):
+    is_word = head.isalpha() and tail.startswith(" ")
+    if semicolon and re.fullmatch(r"[A-Za-z0-9_.-]*", head) and not is_word:
         return head or None, tail.strip()
     return None, text
 

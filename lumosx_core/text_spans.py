@@ -1,33 +1,39 @@
-"""Which words of the prompt each reference owns, by token ids (method: LumosX arXiv 2603.20192, our method.md section 6).
+"""Which words of the prompt each reference owns (method: LumosX arXiv 2603.20192, our method.md section 6).
 
-The rules, in the order they apply:
-1. A tag (`prompt_tags.py`) owns exactly its places; the tagged phrase owns nothing else, and nobody else gets the places.
-2. Longer phrases go first. A match strictly inside a longer phrase of another owner belongs to the longer phrase:
-   "man" of subject 1 does not own the start of "man in a hat" of subject 2.
-3. A phrase with one owner owns every match (the published rule), or the one its `occurrence` names. `occurrence` counts
-   all matches in the prompt from 1, after tags were replaced.
-4. A phrase with k owners ("man" and "man") needs k matches: those with an `occurrence` take theirs, the others take the
-   remaining matches in prompt order, subjects in their order. Other counts are a problem to be settled by the user.
-5. A phrase without a match is a problem. If its letters are in the prompt but fall into other tokens ("(man)"), or in
-   another case, it owns the tokens that cover them, and this is reported too.
+A place is where a phrase stands in the prompt as whole words (`word_borders.py`): "bag" does not stand in "baguette", and
+a Chinese phrase stands anywhere among Chinese letters. It owns the tokens that cover it. No token has two owners. The rules,
+in the order they apply:
+1. A tag (`prompt_tags.py`) gives exactly its place to the tagged phrase. That phrase owns nothing else, and no other
+   phrase, not even of the same owner, gets a place that shares a token with it.
+2. Longer phrases (by letters; else in the order of the references) go first. A place that shares a token with the place
+   of another owner is taken: neither "man" nor "hat" of anybody else is free inside "man in a hat" of subject 2. An
+   owner's own phrases may share words ("man" and "man bag" of subject 1).
+3. `occurrence` names one place of the phrase, counted from 1 over all of them, free or not, after tags were replaced. If it
+   is not there or taken, the phrase owns nothing.
+4. Else a phrase with one owner owns every free place (the published rule). A phrase of k owners without occurrence ("man"
+   and "man") needs k free places that do not overlap: subjects take them in their order; other counts are a problem.
+5. First only places count that have the phrase's own token ids. Where those are too few (for the owners of rule 4, or for the
+   largest occurrence), places count that have the same letters in other tokens ("(man)"), then those that look alike (a
+   non-breaking hyphen), then another case, then the English plural, until there are enough; this is noted. A place
+   that is spelled as another phrase is, is not found in these ways.
+6. Places beyond what the model reads are dropped: a note, and a problem for an owner that is left without any.
+What cannot be given is a problem; nothing is given instead.
 """
 
-import difflib
 import logging
-import re
-import unicodedata
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
 from lumosx_core.errors import InputError
 from lumosx_core.prompt_tags import OwnedPhrase, known_tags, owned_phrases, replace_tags
-from lumosx_core.references import ReferenceKind, ReferenceSet
-from lumosx_core.tokenizers import Tokenizer, clean_text
+from lumosx_core.references import LONGEST_PROMPT, ReferenceKind, ReferenceSet, check_length
+from lumosx_core.tokenized_prompt import SPELLINGS, Match, Span, TokenizedPrompt, shortened
+from lumosx_core.tokenizers import Tokenizer, settled_text
+from lumosx_core.word_borders import Place, fold
 
 log = logging.getLogger(__name__)
 
-Span = tuple[int, int]
 ProblemKind = Literal[
     "unknown_tag",
     "not_found",
@@ -37,10 +43,18 @@ ProblemKind = Literal[
     "claimed_twice",
     "no_such_occurrence",
     "beyond_text_len",
+    "partly_beyond",
     "matched_by_letters",
     "several",
 ]
-NOTES = ("matched_by_letters", "several")  # reported, never an error
+NOTES = ("partly_beyond", "matched_by_letters", "several")  # reported, never an error
+_TOLD = 20  # problems in one message
+_SPELLED = {
+    "other_tokens": "as other tokens",
+    "look_alike": "in other characters that look alike",
+    "other_case": "in another case",
+    "plural": "in the plural",
+}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -99,46 +113,50 @@ def bind_prompt(
 ) -> BoundPrompt:
     """Finds the tokens each reference owns; the rules are on top of this file.
 
-    text_len: the model's text length with its end token; words beyond it are a problem. on_problem: "error" raises
-    InputError with every problem that is one; "warn" logs them and leaves doubtful spans empty or in prompt order;
-    "ignore" only returns them in `problems`.
+    text_len: the model's text length with its end token; no span goes beyond it. on_problem: "error" raises InputError with
+    every problem that is one; "warn" logs them and leaves doubtful spans empty or in prompt order; "ignore" only returns
+    them in `problems`. Raises InputError for a prompt of more than `LONGEST_PROMPT` characters, also after tags are replaced.
     """
-    phrases = tuple(replace(phrase, phrase=_settled(phrase.phrase)) for phrase in owned_phrases(references))
-    tagged = replace_tags(_settled(prompt), phrases)
-    if _settled(tagged.text) != tagged.text:
-        raise InputError(f"the prompt changes its meaning when its tags are replaced: {tagged.text!r}; write it out")
-    binding = _Binding(tagged.text, tokenizer, phrases, suggest=on_problem != "ignore")
-    for tag in tagged.unknown:
-        hint = f"known tags: {', '.join(known_tags(phrases)) or 'none'}; write @@ for a plain @"
-        binding.report("unknown_tag", None, f"the tag {tag}; {hint}")
+    check_length(prompt, "the prompt", LONGEST_PROMPT)
+    phrases = tuple(
+        replace(phrase, phrase=settled_text(phrase.phrase), tag=phrase.tag and settled_text(phrase.tag))
+        for phrase in owned_phrases(references)
+    )
+    tagged = replace_tags(settled_text(prompt), phrases)
+    check_length(tagged.text, "the prompt with its tags replaced", LONGEST_PROMPT)
+    if settled_text(tagged.text) != tagged.text:
+        raise InputError(f"the prompt changes its meaning when its tags are replaced; write it out: {shortened(tagged.text)!r}")
+    binding = _Binding(TokenizedPrompt(tagged.text, tokenizer), phrases, suggest=on_problem != "ignore")
+    for tag in tagged.unknown[:_TOLD]:
+        known = shortened(", ".join(known_tags(phrases)) or "none")
+        binding.report("unknown_tag", None, f"the tag {shortened(tag)}; known tags: {known}; write @@ for a plain @")
     binding.settle_tags(tagged.places)
     binding.settle_matches()
     if text_len is not None:
-        binding.report_beyond(text_len - 1)  # the end token takes the last place
+        binding.drop_beyond(text_len - 1)  # the end token takes the last place
     flat = references.references()
     spans = [binding.spans[index] for index, phrase in enumerate(phrases) for _ in range(phrase.pictures)]
     bound = BoundPrompt(
         prompt=tagged.text,
-        token_ids=tuple(binding.token_ids),
+        token_ids=tuple(binding.prompt.token_ids),
         references=tuple(
             BoundReference(kind=item.kind, subject=item.subject, phrase=item.phrase, token_spans=tuple(own))
             for item, own in zip(flat, spans, strict=True)
         ),
         problems=tuple(binding.problems),
-        char_spans=tuple(tuple(binding.char_range(span) for span in own) for own in spans),
+        char_spans=tuple(tuple(map(binding.prompt.char_range, own)) for own in spans),
     )
     _tell(bound, on_problem)
     return bound
 
 
 class _Binding:
-    """The state of one `bind_prompt`: spans per owned phrase, filled rule by rule."""
+    """The state of one `bind_prompt`: spans per owned phrase, and which phrase holds each token, filled rule by rule."""
 
-    def __init__(self, text: str, tokenizer: Tokenizer, phrases: Sequence[OwnedPhrase], *, suggest: bool) -> None:
-        self.text, self.tokenizer, self.phrases, self.suggest = text, tokenizer, phrases, suggest
-        self.pieces = tokenizer.pieces(text)
-        self.token_ids = [piece[0] for piece in self.pieces]
+    def __init__(self, prompt: TokenizedPrompt, phrases: Sequence[OwnedPhrase], *, suggest: bool) -> None:
+        self.prompt, self.phrases, self.suggest = prompt, phrases, suggest
         self.spans: list[list[Span]] = [[] for _ in phrases]
+        self.holders: list[int | None] = [None] * len(prompt.token_ids)
         self.tagged: set[int] = set()
         self.problems: list[SpanProblem] = []
 
@@ -146,220 +164,183 @@ class _Binding:
         owner, words = (phrase.owner, phrase.phrase) if phrase else ("", "")
         self.problems.append(SpanProblem(kind=kind, owner=owner, phrase=words, message=message))
 
-    def settle_tags(self, places: dict[int, list[Span]]) -> None:
+    def give(self, index: int, spans: list[Span]) -> None:
+        self.spans[index] = spans
+        for span in spans:
+            self.holders[slice(*span)] = [index if held is None else held for held in self.holders[slice(*span)]]
+
+    def in_the_way(self, span: Span, owner: str | None) -> list[int]:
+        """The phrases that hold a token of a span and do not share it with the owner (None: with nobody)."""
+        holders = dict.fromkeys(index for index in self.holders[slice(*span)] if index is not None)
+        return [index for index in holders if index in self.tagged or self.phrases[index].owner != owner]
+
+    def settle_tags(self, places: dict[int, list[Place]]) -> None:
+        self.tagged = set(places)
         for index, ranges in places.items():
-            self.tagged.add(index)
-            self.spans[index] = [self.token_range(place) for place in ranges]
-
-    def settle_matches(self) -> None:
-        groups: dict[tuple[tuple[int, ...], str], list[int]] = {}
-        for index, phrase in enumerate(self.phrases):
-            if index not in self.tagged and (phrase.phrase or phrase.has_picture):
-                # Ids alone are not enough: two words that the vocabulary lacks are both "unknown".
-                ids = tuple(self.tokenizer.encode(phrase.phrase))
-                groups.setdefault((ids, _letters(phrase.phrase)), []).append(index)
-        for (ids, _), members in sorted(groups.items(), key=lambda group: -len(group[0][0])):
-            self.settle_group(ids, members)
-
-    def settle_group(self, ids: tuple[int, ...], members: list[int]) -> None:
-        """Shares the matches of one phrase among the untagged phrases that are spelled so."""
-        matches = self.find(ids, members)
-        if not matches:
-            return
-        tagged_alike = [
-            span for index in self.tagged for span in self.spans[index] if tuple(self.token_ids[slice(*span)]) == ids
-        ]
-        free = [match for match in matches if not any(_overlap(match, span) for span in tagged_alike)]
-        owners = list(dict.fromkeys(self.phrases[index].owner for index in members))
-        chosen = self.settle_occurrences(members, matches, tagged_alike)
-        left = [match for match in free if match not in chosen.values()]
-        outside = [match for match in left if not self.containers(match, owners)]
-        waiting = [owner for owner in owners if owner not in chosen]
-        share: dict[str, list[Span]] = {owner: [match] for owner, match in chosen.items()}
-        if len(owners) == 1 and waiting:
-            share[owners[0]] = outside or left
-            self.report_single(members[0], outside, left, matches)
-        elif waiting:
-            share |= {owner: [match] for owner, match in zip(waiting, outside, strict=False)}
-            self.report_shared(members, waiting, outside, matches)
-        for index in members:
-            self.spans[index] = share.get(self.phrases[index].owner, [])
-
-    def settle_occurrences(self, members: list[int], matches: list[Span], tagged: list[Span]) -> dict[str, Span]:
-        """The match of every owner that names its occurrence."""
-        chosen: dict[str, Span] = {}
-        for phrase in (self.phrases[index] for index in members):
-            if phrase.occurrence is None or phrase.owner in chosen:
-                continue
-            if phrase.occurrence > len(matches):
-                self.report(
-                    "no_such_occurrence",
-                    phrase,
-                    f"{phrase} asks for occurrence {phrase.occurrence}, but there are {len(matches)}: {self.mark(matches)}",
-                )
-                continue
-            match = matches[phrase.occurrence - 1]
-            if match in chosen.values() or any(_overlap(match, span) for span in tagged):
+            spans = [self.prompt.token_range(place) for place in ranges]
+            taken = [span for span in spans if any(other != index for other in self.in_the_way(span, None))]
+            if taken:
+                phrase = self.phrases[index]
                 self.report(
                     "claimed_twice",
                     phrase,
-                    f"{phrase} asks for occurrence {phrase.occurrence}, which another "
-                    f"owner has by tag or occurrence; give it another one: {self.mark(matches)}",
+                    f"{phrase} shares a token with another tag; put a space or other words between: {self.prompt.mark(taken)}",
                 )
-            chosen[phrase.owner] = match
-        return chosen
+            self.give(index, [span for span in spans if span not in taken and span != (0, 0)])
 
-    def find(self, ids: tuple[int, ...], members: list[int]) -> list[Span]:
-        """All matches of a phrase by token ids, else by letters; reports what is missing."""
-        width = len(ids)
-        starts = range(len(self.token_ids) - width + 1) if width else ()
-        matches = [(start, start + width) for start in starts if tuple(self.token_ids[start : start + width]) == ids]
-        phrase = self.phrases[members[0]]
-        matches = [match for match in matches if _letters(self.text[slice(*self.char_range(match))]) == _letters(phrase.phrase)]
-        if matches:
-            return matches
-        for flags, how in ((0, "as other tokens"), (re.IGNORECASE, "in another case")):
-            letters = rf"(?<!\w){re.escape(phrase.phrase)}(?!\w)" if phrase.phrase else "(?!)"
-            found = [self.token_range(match.span()) for match in re.finditer(letters, self.text, flags)]
-            if found:
-                self.report(
-                    "matched_by_letters",
-                    phrase,
-                    f"{phrase} is in the prompt only {how}; it owns the tokens that cover it: {self.mark(found)}",
-                )
-                return found
+    def settle_matches(self) -> None:
+        groups: dict[str, list[int]] = {}
+        for index, phrase in enumerate(self.phrases):
+            if index not in self.tagged and (phrase.phrase or phrase.has_picture):
+                groups.setdefault(fold(phrase.phrase), []).append(index)
+        for spelling, members in sorted(groups.items(), key=lambda group: -len(group[0])):
+            self.settle_group(members, groups.keys() - {spelling})
+
+    def settle_group(self, members: list[int], others: set[str]) -> None:
+        """Shares the places of one phrase among the untagged phrases that are spelled so; others: how the other ones are."""
+        owners = list(dict.fromkeys(self.phrases[index].owner for index in members))
+        matches = self.find(members, owners, others)
+        if not matches:
+            self.report_missing(members)
+            return
+        share, failed = self.settle_occurrences(members, matches)
+        waiting = [owner for owner in owners if owner not in share and owner not in failed]
+        free = self.free(matches, owners)
+        if len(owners) == 1 and waiting:
+            share[owners[0]] = free
+            self.report_single(members, free, matches)
+        elif waiting:
+            share |= {owner: [span] for owner, span in zip(waiting, free, strict=False)}
+            self.report_shared(members, waiting, free, matches, failed)
         for index in members:
-            if self.phrases[index].has_picture:
-                near = self.nearest(phrase.phrase)
-                hint = f"; nearest phrases in it: {', '.join(map(repr, near))}" if near else ""
-                self.report(
-                    "not_found",
-                    self.phrases[index],
-                    f"{self.phrases[index]} is not in the prompt{hint}; use the same words in both, or put a tag in the prompt",
-                )
-        return []
+            if self.phrases[index].occurrence is None:
+                self.give(index, share.get(self.phrases[index].owner, []))
+        self.report_spelling(members, matches)
 
-    def containers(self, match: Span, owners: list[str]) -> list[int]:
-        """The longer phrases of another owner that hold the match."""
-        return [
-            index
-            for index, phrase in enumerate(self.phrases)
-            if owners != [phrase.owner]
-            for start, end in self.spans[index]
-            if start <= match[0] and match[1] <= end and end - start > match[1] - match[0]
+    def find(self, members: list[int], owners: list[str], others: set[str]) -> list[Match]:
+        """The places of a phrase, in as few kinds of spelling as give enough of them (rule 5)."""
+        found = [
+            match
+            for match in self.prompt.matches([self.phrases[index].phrase for index in members])
+            if match.spelling in SPELLINGS[:2] or fold(self.prompt.text[slice(*match.place)]) not in others
         ]
+        largest = max(self.phrases[index].occurrence or 0 for index in members)
+        matches: list[Match] = []
+        for count in range(1, len(SPELLINGS) + 1):
+            matches = [match for match in found if match.spelling in SPELLINGS[:count]]
+            if len(matches) >= largest and len(self.free(matches, owners)) >= len(owners):
+                break
+        return matches
 
-    def report_single(self, index: int, outside: list[Span], left: list[Span], matches: list[Span]) -> None:
-        phrase = self.phrases[index]
-        if not phrase.has_picture:
-            return
-        if not left:
-            self.report(
-                "too_few",
-                phrase,
-                f"{phrase}: every place in the prompt is tagged as another's; add a place for it: {self.mark(matches)}",
-            )
-        elif not outside:
-            others = [self.phrases[other] for match in left for other in self.containers(match, [phrase.owner])]
-            if phrase.subject is not None and any(other.subject is not None for other in others):
-                self.report(
-                    "inside_other",
-                    phrase,
-                    f"{phrase} is only a part of {', '.join(map(str, others))}, and "
-                    f"shared words cancel out; give it words of its own: {self.mark(matches)}",
+    def free(self, matches: list[Match], owners: list[str]) -> list[Span]:
+        """The spans that nobody else holds; for several owners also without those that overlap one before them."""
+        alone = owners[0] if len(owners) == 1 else None
+        spans: list[Span] = []
+        for match in matches:
+            overlaps = alone is None and spans and match.span[0] < spans[-1][1]
+            if not overlaps and not self.in_the_way(match.span, alone):
+                spans.append(match.span)
+        return spans
+
+    def settle_occurrences(self, members: list[int], matches: list[Match]) -> tuple[dict[str, list[Span]], set[str]]:
+        """The place of every owner that names its occurrence, and the owners that name one in vain."""
+        share: dict[str, list[Span]] = {}
+        failed: set[str] = set()
+        for index in members:
+            phrase = self.phrases[index]
+            if phrase.occurrence is None:
+                continue
+            shown = self.prompt.mark(match.span for match in matches)
+            asks = f"{phrase} asks for occurrence {phrase.occurrence}"
+            if phrase.occurrence > len(matches):
+                self.report("no_such_occurrence", phrase, f"{asks}, but there are {len(matches)}: {shown}")
+                failed.add(phrase.owner)
+                continue
+            span = matches[phrase.occurrence - 1].span
+            if self.in_the_way(span, phrase.owner):
+                text = (
+                    f"{asks}, which another owner has by tag, by occurrence or in a longer phrase; give it another one: {shown}"
                 )
-        elif len(outside) > 1:
-            self.report(
-                "several",
-                phrase,
-                f"{phrase} owns all its {len(outside)} places; give an occurrence or a tag "
-                f"if only one is meant: {self.mark(outside)}",
-            )
+                self.report("claimed_twice", phrase, text)
+                failed.add(phrase.owner)
+                continue
+            self.give(index, [span])
+            share.setdefault(phrase.owner, [span])
+        return share, failed
 
-    def report_shared(self, members: list[int], waiting: list[str], outside: list[Span], matches: list[Span]) -> None:
-        if len(waiting) == len(outside):
+    def report_missing(self, members: list[int]) -> None:
+        near = self.prompt.nearest(self.phrases[members[0]].phrase) if self.suggest else []
+        hint = f"; nearest phrases in it: {', '.join(map(repr, near))}" if near else ""
+        for phrase in (self.phrases[index] for index in members):
+            if phrase.has_picture:
+                text = f"{phrase} is not in the prompt{hint}; use the same words in both, or put a tag in the prompt"
+                self.report("not_found", phrase, text)
+
+    def report_single(self, members: list[int], free: list[Span], matches: list[Match]) -> None:
+        phrase = next((self.phrases[index] for index in members if self.phrases[index].has_picture), None)
+        if phrase is None:
             return
-        kind: ProblemKind = "too_few" if len(outside) < len(waiting) else "too_many"
+        shown = self.prompt.mark(free or [match.span for match in matches])
+        if len(free) > 1:
+            text = f"{phrase} owns all its {len(free)} places; give an occurrence or a tag if only one is meant: {shown}"
+            self.report("several", phrase, text)
+        if free:
+            return
+        blocking = dict.fromkeys(index for match in matches for index in self.in_the_way(match.span, phrase.owner))
+        others = [self.phrases[index] for index in blocking if index not in self.tagged]
+        if others:
+            names = shortened(", ".join(map(str, others)))
+            text = f"{phrase} is only a part of {names}, or shares words with it; give it words of its own: {shown}"
+            self.report("inside_other", phrase, text)
+        else:
+            text = f"{phrase}: every place in the prompt is tagged as another's; add a place for it: {shown}"
+            self.report("too_few", phrase, text)
+
+    def report_shared(
+        self, members: list[int], waiting: list[str], free: list[Span], matches: list[Match], failed: set[str]
+    ) -> None:
+        if len(waiting) == len(free) or (failed and len(free) > len(waiting)):
+            return
+        kind: ProblemKind = "too_few" if len(free) < len(waiting) else "too_many"
         phrase = next(self.phrases[index] for index in members if self.phrases[index].owner in waiting)
         self.report(
             kind,
             phrase,
-            f"{phrase.phrase!r} is meant by {len(waiting)} owners ({', '.join(waiting)}), but "
-            f"{len(outside)} of its places are free for them; give an occurrence or put a tag in the prompt: "
-            f"{self.mark(matches)}",
+            f"{phrase.phrase!r} is meant by {len(waiting)} owners ({shortened(', '.join(waiting))}), but "
+            f"{len(free)} of its places are free for them; give an occurrence or put a tag in the prompt: "
+            f"{self.prompt.mark(match.span for match in matches)}",
         )
 
-    def report_beyond(self, last: int) -> None:
+    def report_spelling(self, members: list[int], matches: list[Match]) -> None:
+        """Notes the given places that are spelled otherwise."""
+        given = {span for index in members for span in self.spans[index]}
+        for spelling, how in _SPELLED.items():
+            found = [match.span for match in matches if match.spelling == spelling and match.span in given]
+            if found:
+                phrase = self.phrases[members[0]]
+                only = "" if any(match.spelling == "as_given" for match in matches) else "only "
+                text = f"{phrase} is in the prompt {only}{how}; it owns the tokens that cover it: {self.prompt.mark(found)}"
+                self.report("matched_by_letters", phrase, text)
+
+    def drop_beyond(self, last: int) -> None:
         for index, phrase in enumerate(self.phrases):
-            if phrase.has_picture and any(end > last for _, end in self.spans[index]):
-                self.report(
-                    "beyond_text_len",
-                    phrase,
-                    f"{phrase} stands beyond the {last} tokens that the model reads "
-                    f"(the prompt has {len(self.token_ids)}); shorten the prompt",
-                )
-
-    def token_range(self, place: Span) -> Span:
-        """The tokens that cover a character range, and a token that is only the space before it, as in a match by ids."""
-        touched = [number for number, (_, start, end) in enumerate(self.pieces) if start < place[1] and end > place[0]]
-        if not touched:
-            return (0, 0)
-        first = touched[0]
-        while first > 0 and not self.text[slice(*self.pieces[first - 1][1:])].strip():
-            first -= 1
-        return (first, touched[-1] + 1)
-
-    def char_range(self, span: Span) -> Span:
-        """The characters of a token range, without white space around them."""
-        if span[0] == span[1]:
-            return (0, 0)
-        start, end = self.pieces[span[0]][1], self.pieces[span[1] - 1][2]
-        words = self.text[start:end]
-        return (start + len(words) - len(words.lstrip()), start + len(words.rstrip()))
-
-    def mark(self, spans: Iterable[Span]) -> str:
-        """The prompt with numbered places: "a [1: man] and a [2: man]"."""
-        text = self.text
-        for number, span in reversed(list(enumerate(spans, start=1))):
-            start, end = self.char_range(span)
-            text = f"{text[:start]}[{number}: {text[start:end]}]{text[end:]}"
-        return f'"{text}"'
-
-    def nearest(self, phrase: str) -> list[str]:
-        """Up to three runs of the prompt's words that are spelled most like the phrase."""
-        if not self.suggest:
-            return []
-        words = [match.span() for match in re.finditer(r"\w+(?:['-]\w+)*", self.text)]
-        count = len(phrase.split())
-        runs = {
-            self.text[words[first][0] : words[first + size - 1][1]]: None
-            for size in range(max(1, count - 1), count + 2)
-            for first in range(len(words) - size + 1)
-        }
-        lower = {run.casefold(): run for run in reversed(runs)}
-        return [lower[run] for run in difflib.get_close_matches(phrase.casefold(), lower, n=3, cutoff=0.5)]
-
-
-def _settled(text: str) -> str:
-    """`clean_text` until nothing changes, so that the tokenizer's own cleaning moves no character."""
-    while (cleaned := clean_text(text)) != text:
-        text = cleaned
-    return text
-
-
-def _letters(text: str) -> str:
-    """The text without white space, case, and what Unicode writes in several ways."""
-    return re.sub(r"\s", "", unicodedata.normalize("NFKC", text).casefold())
-
-
-def _overlap(first: Span, second: Span) -> bool:
-    return first[0] < second[1] and second[0] < first[1]
+            kept = [span for span in self.spans[index] if span[1] <= last]
+            beyond = len(self.spans[index]) - len(kept)
+            self.spans[index] = kept
+            if phrase.has_picture and beyond:
+                where = f"the {last} tokens that the model reads (the prompt has {len(self.holders)})"
+                if kept:
+                    self.report("partly_beyond", phrase, f"{beyond} places of {phrase} are left out, beyond {where}")
+                else:
+                    self.report("beyond_text_len", phrase, f"{phrase} stands beyond {where}; shorten the prompt")
 
 
 def _tell(bound: BoundPrompt, on_problem: str) -> None:
     errors = [problem.message for problem in bound.problems if problem.is_error]
     if on_problem == "error" and errors:
-        raise InputError("\n".join([f"the prompt does not settle who owns which words: {bound.prompt!r}", *errors]))
+        more = [f"and {len(errors) - _TOLD} more problems"] if len(errors) > _TOLD else []
+        last = f"so the prompt does not settle who owns which words: {shortened(bound.prompt)!r}"
+        raise InputError("\n".join([*errors[:_TOLD], *more, last]))
     if on_problem != "ignore":
         for problem in bound.problems:
             log.log(logging.INFO if problem.kind == "several" else logging.WARNING, problem.message)

@@ -188,8 +188,10 @@ def test_a_subjects_own_longer_phrase_shares_its_words() -> None:
 def test_a_phrase_that_is_only_part_of_another_subjects_cancels_out_and_is_told() -> None:
     with pytest.raises(InputError, match=r"'shirt' \(attribute of subject 1\) is only a part of 'red shirt'"):
         bind("a man and a boy in a red shirt", subject("man", "shirt"), subject("boy", "red shirt"))
-    bound = bind("at a kitchen table", objects=(scene("kitchen table"),), background=scene("kitchen"))
-    assert spans(bound) == [((2, 3),), ((2, 4),)] and bound.problems == ()
+    kitchen = {"objects": (scene("kitchen table"),), "background": scene("kitchen"), "on_problem": "ignore"}
+    bound = bind("at a kitchen table", **kitchen)
+    assert spans(bound) == [(), ((2, 4),)] and [problem.kind for problem in bound.problems] == ["inside_other"]
+    assert spans(bind("a kitchen, at a kitchen table", **kitchen)) == [((1, 2),), ((5, 7),)]
 
 
 def test_a_missing_phrase_is_told_with_the_nearest_ones_and_the_prompt() -> None:
