@@ -4,6 +4,7 @@ Legend: B = batch, F = frames (4n + 1), H, W = pixels (multiples of 8), T = (F +
 """
 
 import json
+import logging
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,11 +13,15 @@ import torch
 from lumosx_core.errors import InputError
 from lumosx_core.files.weights import StateDict, read_state_dict, write_safetensors
 from lumosx_core.model.checkpoint import check_keys
+from lumosx_core.model.memory import free_memory, is_out_of_memory
 
 if TYPE_CHECKING:
     from diffusers import AutoencoderKLWan
 
+log = logging.getLogger(__name__)
 FORMAT = "lumosx-vae"
+# How a decode is tried: (in bf16, in tiles), one after the other as memory runs out.
+FALLBACKS = {"card": ((False, False), (True, False), (True, True)), "cpu": ((False, False), (False, True))}
 
 
 def save_vae(path: str | Path, vae: "AutoencoderKLWan", *, dtype: torch.dtype = torch.float32) -> Path:
@@ -87,3 +92,30 @@ def denormalize_latents(vae: "AutoencoderKLWan", latent: torch.Tensor) -> torch.
     """Normalised latents as the VAE's own decoder takes them, same shape."""
     mean, std = _statistics(vae, latent)
     return latent * std + mean
+
+
+def decode_within_memory(vae: "AutoencoderKLWan", latent: torch.Tensor) -> torch.Tensor:
+    """As `decode_video`; where memory runs out it is tried again: on a card in bf16, then in bf16 and overlapping tiles of 256
+    pixels; on a CPU, where bf16 takes many times as long, in tiles at once.
+
+    The log says when that happens. The VAE's weights stay bf16 then, rounded. Raises the last error if memory is short for
+    tiles too.
+    """
+    for half, tiles in FALLBACKS["cpu" if vae.device.type == "cpu" else "card"]:
+        how = " and ".join(name for name, on in (("in bf16", half), ("in tiles", tiles)) if on)
+        if how:
+            log.warning("memory ran out while decoding; it is tried again %s, which changes the pixels a little", how)
+        if half:
+            torch.nn.Module.to(vae, torch.bfloat16)  # diffusers' own warns of nothing here
+        if tiles:
+            vae.enable_tiling()
+        try:
+            return decode_video(vae, latent)
+        except (RuntimeError, MemoryError) as error:
+            if tiles or not is_out_of_memory(error):
+                raise
+        finally:
+            vae.disable_tiling()
+            vae.clear_cache()
+        free_memory()
+    raise AssertionError("the last of FALLBACKS returns or raises")

@@ -6,6 +6,7 @@ Legend: R = references, T, h, w = latent frames and sides, F, H, W = frames and 
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -18,15 +19,17 @@ from lumosx_core.files.images import save_image
 from lumosx_core.files.names import output_stem
 from lumosx_core.files.videos import write_png_frames, write_video
 from lumosx_core.model.attention_backends import AttentionBackend, select_attention
+from lumosx_core.model.memory import memory_told
 from lumosx_core.model.relational_attention import PoolLayout
 from lumosx_core.model.token_layout import TokenLayout, text_levels
-from lumosx_core.model.vae import decode_video, encode_video
+from lumosx_core.model.vae import decode_within_memory, encode_video
 from lumosx_core.numbers import seed_number
 from lumosx_core.references import Sample, prepare_reference_image, to_unit_range
 from lumosx_core.relation_graph import draw_relation_graph
 from lumosx_core.sampling.guidance import Condition, guided_velocity
 from lumosx_core.sampling.limits import checked_numbers
 from lumosx_core.sampling.pipeline import LumosXPipeline, PipelineDefaults
+from lumosx_core.sampling.saved_latent import SavedLatent, read_latent, save_latent
 from lumosx_core.sampling.schedule import flow_sigmas
 from lumosx_core.sampling.solver import solver_named
 from lumosx_core.text_spans import BoundPrompt, bind_prompt
@@ -119,38 +122,73 @@ def generate(
     """Make one video per seed in the folder `out`, with a contact sheet each and one picture of the relation graph.
 
     The same seed gives the same noise on every device. progress(stage, done, total) is called often and may raise to
-    cancel: finished files stay, nothing is left half-written. Seeds, name and folder are checked before anything is made.
-    Raises InputError for everything the user can mend.
+    cancel: finished files stay, nothing is left half-written. Seeds, name, folder and words are checked before a model is
+    loaded. A finished latent is kept in a file until its video is written. Raises InputError for everything the user can mend.
     """
     seeds = tuple(seed_number(seed) for seed in seeds)
     attention_of(pipeline, config)  # an unavailable choice is known before the long work
     out = writable_folder(out, output_stem(name))
-    prepared = prepare(pipeline, sample, config, progress)
-    save_image(draw_relation_graph(sample.references, prepared.bound), out / f"{name}_relations.png")
+    bound = bind(pipeline, sample, config)
+    save_image(draw_relation_graph(sample.references, bound), out / f"{name}_relations.png")
+    prepared = prepare(pipeline, sample, config, progress, bound=bound)
     written = []
     for seed in seeds:
         latent = denoise(pipeline, prepared, config, seed, progress)
-        frames = decode(pipeline, latent, progress)
-        written.append(write(pipeline, sample, prepared, config, frames, out, name=f"{name}_{seed}", seed=seed, png=png))
+        kept = save_latent(
+            out / f"{name}_{seed}.latent.safetensors", latent, bound.prompt, _record(sample, bound, config, seed)
+        )
+        written.append(finish(pipeline, sample, kept, out, name=f"{name}_{seed}", png=png, progress=progress))
+        kept.unlink()
     return written
+
+
+def finish(
+    pipeline: LumosXPipeline,
+    sample: Sample,
+    latent: Path,
+    out: str | Path,
+    *,
+    name: str,
+    png: bool = False,
+    progress: Progress | None = None,
+) -> Written:
+    """The video of a kept latent: decode -> write. The file of the latent stays. Raises InputError if memory runs out even for
+    decoding in tiles, and for a file that is no latent."""
+    stored = read_latent(latent)
+    try:
+        frames = decode(pipeline, stored.latent.to(pipeline.device), progress)
+    except InputError as error:
+        raise InputError(f"{error}; the finished latent is kept: lumosx generate ... --latent {latent}") from error
+    return write(pipeline, sample, stored, frames, writable_folder(out, output_stem(name)), name=name, png=png)
 
 
 def attention_of(pipeline: LumosXPipeline, config: GenerationConfig) -> AttentionBackend:
     """The attention backend that the configuration asks for. Raises InputError if it cannot run here."""
-    model = pipeline.transformer
-    return select_attention(config.attention, pipeline.device, model.patch_embedding.weight.dtype, model.config.head_dim)
+    return select_attention(config.attention, pipeline.device, pipeline.dtype, pipeline.sizes.head_dim)
 
 
-def prepare(pipeline: LumosXPipeline, sample: Sample, config: GenerationConfig, progress: Progress | None = None) -> Prepared:
-    """Bind the prompt, encode the references and both prompts, lay out the tokens."""
-    model, text_len = pipeline.transformer, pipeline.transformer.config.text_len
-    bound = bind_prompt(
+def bind(pipeline: LumosXPipeline, sample: Sample, config: GenerationConfig) -> BoundPrompt:
+    """Who owns which words of the sample's prompt, for this model. No model is loaded. Raises InputError as `bind_prompt`."""
+    return bind_prompt(
         sample.prompt,
         sample.references,
-        pipeline.text_encoder.tokenizer,
-        text_len=text_len,
+        pipeline.tokenizer,
+        text_len=pipeline.sizes.text_len,
         on_problem="warn" if config.on_problem == "warn" else "error",
     )
+
+
+def prepare(
+    pipeline: LumosXPipeline,
+    sample: Sample,
+    config: GenerationConfig,
+    progress: Progress | None = None,
+    *,
+    bound: BoundPrompt | None = None,
+) -> Prepared:
+    """Bind the prompt (or take it as it is bound), encode both prompts and the references, lay out the tokens."""
+    bound = bound or bind(pipeline, sample, config)
+    text_len = pipeline.sizes.text_len
     grid = ((config.frames + 3) // 4, config.height // 16, config.width // 16)
     layout = TokenLayout.for_references(
         grid,
@@ -158,10 +196,10 @@ def prepare(pipeline: LumosXPipeline, sample: Sample, config: GenerationConfig, 
         relational_positions=config.relational_positions,
         causal_self_attention_mask=config.causal_self_attention_mask,
     )
-    references = encode_references(pipeline, sample, config.width, config.height, progress)
     levels = text_levels(bound.references, text_len)[None].to(pipeline.device) if bound.references else None
     prompts = [bound.prompt] if config.cfg == 1 else [bound.prompt, config.negative_prompt]
-    states = pipeline.text_encoder.encode(prompts, text_len).to(model.patch_embedding.weight.dtype)
+    states = encode_prompts(pipeline, prompts, progress)
+    references = encode_references(pipeline, sample, config.width, config.height, progress)
     condition = Condition(context=states[:1], reference_latents=references, layout=layout, levels=levels)
     negative = None
     if config.cfg != 1:
@@ -173,79 +211,97 @@ def prepare(pipeline: LumosXPipeline, sample: Sample, config: GenerationConfig, 
     return Prepared(bound=bound, condition=condition, negative=negative)
 
 
+def encode_prompts(pipeline: LumosXPipeline, prompts: list[str], progress: Progress | None = None) -> torch.Tensor:
+    """[B, S, text_dim]: the text states of the prompts on the pipeline's device, in its type."""
+    if progress is not None:
+        progress("text encoding", 0, 1)
+    with memory_told("encoding the prompt", pipeline.device), pipeline.at_work("text_encoder") as encoder:
+        return encoder.encode(prompts, pipeline.sizes.text_len).to(pipeline.device, pipeline.dtype)
+
+
 def encode_references(
     pipeline: LumosXPipeline, sample: Sample, width: int, height: int, progress: Progress | None = None
 ) -> torch.Tensor | None:
     """[1, R, 16, 1, h, w]: every reference as its own one-frame video; None without references."""
     references = sample.references.references()
+    if not references:
+        return None
     latents = []
-    for index, reference in enumerate(references):
+    with memory_told("encoding the references", pipeline.device), pipeline.at_work("vae") as vae:
+        for index, reference in enumerate(references):
+            if progress is not None:
+                progress("references", index, len(references))
+            image = to_unit_range(prepare_reference_image(reference.image, width, height))
+            latents.append(encode_video(vae, torch.from_numpy(image)[None, :, None])[0])
         if progress is not None:
-            progress("references", index, len(references))
-        image = to_unit_range(prepare_reference_image(reference.image, width, height))
-        latents.append(encode_video(pipeline.vae, torch.from_numpy(image)[None, :, None])[0])
-    return torch.stack(latents)[None].to(pipeline.device) if latents else None
+            progress("references", len(references), len(references))
+    return torch.stack(latents)[None].to(pipeline.device)
 
 
 def denoise(
     pipeline: LumosXPipeline, prepared: Prepared, config: GenerationConfig, seed: int, progress: Progress | None = None
 ) -> torch.Tensor:
     """The clean latent [1, 16, T, h, w] from the noise of that seed."""
-    channels = pipeline.transformer.config.in_dim
-    shape = (1, channels, prepared.condition.layout.frames, config.height // 8, config.width // 8)
+    shape = (1, pipeline.sizes.in_dim, prepared.condition.layout.frames, config.height // 8, config.width // 8)
     noise = torch.randn(shape, generator=torch.Generator().manual_seed(seed)).to(pipeline.device)
-    velocity = guided_velocity(
-        pipeline.transformer,
-        prepared.condition,
-        prepared.negative,
-        scale=config.cfg,
-        batched=config.cfg_batched,
-        attention=attention_of(pipeline, config),
-        ratio=config.ratio,
-        pool_layout=config.pool_layout,
-    )
+    if progress is not None:
+        progress(f"seed {seed}", 0, config.steps)
 
     def callback(step: int, steps: int, clean: torch.Tensor) -> None:  # noqa: ARG001 - the solvers' signature
         if progress is not None:
             progress(f"seed {seed}", step + 1, steps)
 
-    return solver_named(config.solver)(velocity, noise, flow_sigmas(config.steps, config.shift), callback)
+    with memory_told(f"sampling seed {seed}", pipeline.device), pipeline.at_work("transformer") as transformer:
+        velocity = guided_velocity(
+            transformer,
+            prepared.condition,
+            prepared.negative,
+            scale=config.cfg,
+            batched=config.cfg_batched,
+            attention=attention_of(pipeline, config),
+            ratio=config.ratio,
+            pool_layout=config.pool_layout,
+        )
+        return solver_named(config.solver)(velocity, noise, flow_sigmas(config.steps, config.shift), callback)
 
 
 def decode(pipeline: LumosXPipeline, latent: torch.Tensor, progress: Progress | None = None) -> np.ndarray:
-    """uint8 frames [F, H, W, 3] of a latent [1, 16, T, h, w]."""
+    """uint8 frames [F, H, W, 3] of a latent [1, 16, T, h, w].
+
+    Where memory runs out it is tried again in bf16, then in bf16 and tiles; the log says so.
+    """
     if progress is not None:
         progress("decoding", 0, 1)
-    video = decode_video(pipeline.vae, latent)[0]
+    with memory_told("decoding the video, even in tiles", pipeline.device), pipeline.at_work("vae") as vae:
+        video = decode_within_memory(vae, latent)[0]
+        if vae.dtype != torch.float32:  # its weights were rounded: the next one starts from the file
+            pipeline.forget("vae")
+    if progress is not None:
+        progress("decoding", 1, 1)
     return ((video.permute(1, 2, 3, 0).float().cpu() + 1) * 127.5).round().clamp(0, 255).byte().numpy()
 
 
 def write(
-    pipeline: LumosXPipeline,
-    sample: Sample,
-    prepared: Prepared,
-    config: GenerationConfig,
-    frames: np.ndarray,
-    out: Path,
-    *,
-    name: str,
-    seed: int,
-    png: bool,
+    pipeline: LumosXPipeline, sample: Sample, stored: SavedLatent, frames: np.ndarray, out: Path, *, name: str, png: bool
 ) -> Written:
     """The video with its metadata, a contact sheet, and PNG frames if asked for."""
-    metadata = {
-        "prompt": sample.prompt,
-        "relations": [asdict(reference) for reference in prepared.bound.references],
-        "seed": seed,
-        "config": asdict(config),
-        "versions": {"lumosx": lumosx_core.__version__, "torch": torch.__version__},
-    }
-    enlarge = pipeline.defaults.enlarge
-    video = write_video(out / f"{name}.mp4", frames, config.fps, metadata, enlarge=enlarge)
-    picture = contact_sheet(sample.references, frames, prompt=prepared.bound.prompt, note=f"seed {seed}")
+    seed, fps = stored.record["seed"], stored.record["config"]["fps"]
+    video = write_video(out / f"{name}.mp4", frames, fps, stored.record, enlarge=pipeline.defaults.enlarge)
+    picture = contact_sheet(sample.references, frames, prompt=stored.prompt, note=f"seed {seed}")
     sheet = save_image(picture, out / f"{name}_sheet.png")
     folder = None
     if png:
         folder = out / f"{name}_frames"
         write_png_frames(folder, frames, overwrite=True)
     return Written(seed=seed, video=video, contact_sheet=sheet, png_folder=folder)
+
+
+def _record(sample: Sample, bound: BoundPrompt, config: GenerationConfig, seed: int) -> dict[str, Any]:
+    """What the video's metadata says: everything that it can be made from again."""
+    return {
+        "prompt": sample.prompt,
+        "relations": [asdict(reference) for reference in bound.references],
+        "seed": seed,
+        "config": asdict(config),
+        "versions": {"lumosx": lumosx_core.__version__, "torch": torch.__version__},
+    }

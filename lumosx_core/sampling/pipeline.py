@@ -5,20 +5,25 @@
 <folder>/spiece.model or tokenizer.json
 """
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, Literal
 
 import torch
+from lumosx_core.model.memory import free_memory, stored_sizes, weights_bytes
 
 from lumosx_core.errors import InputError
 from lumosx_core.files.json import parse_record, read_json, write_json
 from lumosx_core.files.leftovers import restore
 from lumosx_core.model.checkpoint import load_transformer
+from lumosx_core.model.config import TransformerConfig
 from lumosx_core.model.text_encoder import TextEncoder, load_text_encoder
 from lumosx_core.model.transformer import LumosXTransformer
 from lumosx_core.model.vae import load_vae
 from lumosx_core.sampling.limits import checked_numbers
+from lumosx_core.tokenizers import Tokenizer, load_tokenizer
 
 if TYPE_CHECKING:
     from diffusers import AutoencoderKLWan
@@ -57,20 +62,98 @@ class PipelineDefaults:
             raise InputError(f"negative_references is {self.negative_references!r}, expected kept or blank")
 
 
-@dataclass(frozen=True, kw_only=True)
-class LumosXPipeline:
-    """Everything that turns references and a prompt into a video."""
+Part = Literal["text_encoder", "vae", "transformer"]
+FILES: dict[Part, str] = {
+    "text_encoder": "text_encoder.safetensors", "vae": "vae.safetensors", "transformer": "transformer.safetensors",
+}  # fmt: skip
+TOKENIZERS = ("spiece.model", "tokenizer.json")
+TEXT_MARGIN_BYTES = 2**30  # beside the text encoder's weights, for its work
+# What is at work when; nothing else has to be on the device then.
+STAGES: tuple[tuple[str, Part], ...] = (
+    ("text encoding", "text_encoder"), ("references", "vae"), ("sampling", "transformer"), ("decoding", "vae"),
+)  # fmt: skip
 
-    transformer: LumosXTransformer
-    vae: "AutoencoderKLWan"
-    text_encoder: TextEncoder
-    defaults: PipelineDefaults
-    folder: Path
+
+class LumosXPipeline:
+    """A model folder: defaults, tokenizer and sizes at once, each model when it is first used.
+
+    device: where models work. dtype: of transformer and text encoder; the VAE stays float32. resident: all models stay on the
+    device once they are loaded; else only the one that is at work is there, and the text encoder, whose work is done before
+    the others', is let go after it. Raises InputError naming what is missing and how to get it.
+    """
+
+    def __init__(
+        self,
+        folder: str | Path = NANO_FOLDER,
+        *,
+        device: str = "cpu",
+        dtype: torch.dtype = torch.float32,
+        resident: bool = True,
+    ) -> None:
+        check_device(device)
+        self.folder = Path(folder)
+        restore(self.folder)
+        self.device, self.dtype, self.resident = torch.device(device), dtype, resident
+        check_files(self.folder)
+        self.defaults = read_defaults(self.folder)
+        self.tokenizer: Tokenizer = load_tokenizer(self.folder)
+        self.sizes: TransformerConfig = stored_sizes(self.folder / FILES["transformer"])
+        self._models: dict[Part, Any] = {}
 
     @property
-    def device(self) -> torch.device:
-        """Where the transformer is."""
-        return self.transformer.patch_embedding.weight.device
+    def transformer(self) -> LumosXTransformer:
+        """The transformer, loaded when it is first asked for."""
+        return self._model("transformer")
+
+    @property
+    def vae(self) -> "AutoencoderKLWan":
+        """The VAE, loaded when it is first asked for."""
+        return self._model("vae")
+
+    @property
+    def text_encoder(self) -> TextEncoder:
+        """The text encoder, loaded when it is first asked for."""
+        return self._model("text_encoder")
+
+    @contextmanager
+    def at_work(self, part: Part) -> Iterator[Any]:
+        """The model of that name on its device for as long as the block lasts."""
+        model = self._model(part)
+        module = model.model if part == "text_encoder" else model
+        if not self.resident and part != "text_encoder":
+            module.to(self.device)
+        try:
+            yield model
+        finally:
+            if not self.resident:
+                # "meta" lets go of the weights even where a caller still holds the model.
+                module.to("meta" if part == "text_encoder" else "cpu")
+                if part == "text_encoder":
+                    self.forget(part)
+                free_memory()
+
+    def forget(self, part: Part) -> None:
+        """Let go of a model; it is loaded again when it is used again."""
+        self._models.pop(part, None)
+
+    def _model(self, part: Part) -> Any:
+        if part not in self._models:
+            path = self.folder / FILES[part]
+            if part == "transformer":
+                self._models[part] = load_transformer(path, device=self.device, dtype=self.dtype)
+            elif part == "vae":
+                self._models[part] = load_vae(path, device=self.device)
+            else:
+                device = self.device if self.resident else self._text_device(path)
+                self._models[part] = load_text_encoder(path, self.folder, device=device, dtype=self.dtype)
+        return self._models[part]
+
+    def _text_device(self, path: Path) -> torch.device:
+        """The device, or the CPU where the text encoder does not fit into what is free on a card: it works once."""
+        if self.device.type != "cuda":
+            return self.device
+        free, _ = torch.cuda.mem_get_info(self.device)
+        return self.device if weights_bytes(path, self.dtype) + TEXT_MARGIN_BYTES <= free else torch.device("cpu")
 
 
 def check_device(device: str) -> None:
@@ -102,33 +185,27 @@ def read_defaults(folder: Path) -> PipelineDefaults:
     return parse_record(PipelineDefaults, read_json(path, "the pipeline's defaults"), str(path))
 
 
-def load_pipeline(
-    folder: str | Path = NANO_FOLDER, *, device: str = "cpu", dtype: torch.dtype = torch.float32
-) -> LumosXPipeline:
-    """Load a pipeline folder (by default the embedded nano model).
-
-    device: "cpu", "cuda", "cuda:1", ... dtype: of transformer and text encoder; the VAE stays float32.
-    Raises InputError naming what is missing and how to get it.
-    """
-    folder = Path(folder)
-    check_device(device)
-    restore(folder)
-    tokenizer = next((folder / n for n in ("spiece.model", "tokenizer.json") if (folder / n).exists()), None)
-    missing = [
-        name
-        for name in ("pipeline.json", "transformer.safetensors", "vae.safetensors", "text_encoder.safetensors")
-        if not (folder / name).exists()
-    ] + ([] if tokenizer else ["spiece.model or tokenizer.json"])
-    if missing or tokenizer is None:
+def check_files(folder: Path) -> None:
+    """Raises InputError, naming what is missing and how to get it, if the folder is no whole model folder."""
+    missing = [name for name in ("pipeline.json", *FILES.values()) if not (folder / name).is_file()]
+    if not any((folder / name).is_file() for name in TOKENIZERS):
+        missing.append(" or ".join(TOKENIZERS))
+    if missing:
         raise InputError(
             f"the model folder {folder} lacks {', '.join(missing)}; `lumosx convert --help` says how to make them from the "
             "released weights"
         )
-    defaults = read_defaults(folder)
-    return LumosXPipeline(
-        transformer=load_transformer(folder / "transformer.safetensors", device=device, dtype=dtype),
-        vae=load_vae(folder / "vae.safetensors", device=device),
-        text_encoder=load_text_encoder(folder / "text_encoder.safetensors", tokenizer, device=device, dtype=dtype),
-        defaults=defaults,
-        folder=folder,
-    )
+
+
+def load_pipeline(
+    folder: str | Path = NANO_FOLDER, *, device: str = "cpu", dtype: torch.dtype = torch.float32
+) -> LumosXPipeline:
+    """A pipeline folder with all its models loaded and kept on the device (by default the embedded nano model).
+
+    device: "cpu", "cuda", "cuda:1", ... dtype: of transformer and text encoder; the VAE stays float32.
+    Raises InputError naming what is missing and how to get it.
+    """
+    pipeline = LumosXPipeline(folder, device=device, dtype=dtype)
+    for part in FILES:
+        getattr(pipeline, part)
+    return pipeline

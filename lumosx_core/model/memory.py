@@ -1,0 +1,87 @@
+"""Memory: what the weights of a model folder need where and when, and what is said when there is not enough."""
+
+import gc
+import math
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from safetensors import SafetensorError, safe_open
+
+from lumosx_core.errors import InputError
+from lumosx_core.model.checkpoint import infer_config
+from lumosx_core.model.config import TransformerConfig
+
+LEVERS = (
+    "fewer --frames, a smaller --width and --height, --sequential-cfg, --dtype bf16, fewer references, or --device cpu; "
+    "other programs may hold memory too"
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class StoredWeights:
+    """What the header of a safetensors file says, without reading a weight: shapes by name, types, metadata."""
+
+    shapes: dict[str, tuple[int, ...]]
+    types: tuple[str, ...]  # such as "BF16", sorted
+    metadata: dict[str, str]
+
+    @property
+    def parameters(self) -> int:
+        """Number of weights."""
+        return sum(math.prod(shape) for shape in self.shapes.values())
+
+
+def stored_weights(path: Path) -> StoredWeights:
+    """The header of a safetensors file. Raises InputError if it is missing, damaged or no such file."""
+    try:
+        with safe_open(path, "pt") as file:
+            slices = {name: file.get_slice(name) for name in file.keys()}  # noqa: SIM118 - no mapping
+            shapes = {name: tuple(part.get_shape()) for name, part in slices.items()}
+            types = tuple(sorted({str(part.get_dtype()) for part in slices.values()}))
+            return StoredWeights(shapes=shapes, types=types, metadata=dict(file.metadata() or {}))
+    except (SafetensorError, OSError) as error:
+        raise InputError(f"{path} is not a whole safetensors file ({error}); make it again with `lumosx convert`") from error
+
+
+def stored_sizes(path: Path) -> TransformerConfig:
+    """The sizes of a stored transformer, from its metadata, else from its shapes. Raises InputError if it is none."""
+    stored = stored_weights(path)
+    if "config" in stored.metadata:
+        return TransformerConfig.from_json(stored.metadata["config"])
+    return infer_config({name: torch.empty(shape, device="meta") for name, shape in stored.shapes.items()})
+
+
+def weights_bytes(path: Path, dtype: torch.dtype) -> int:
+    """Bytes of a file's weights once they are loaded as `dtype`."""
+    return stored_weights(path).parameters * dtype.itemsize
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """Whether an error means that memory ran out, on a card or in the machine."""
+    told = str(error)
+    return isinstance(error, (torch.OutOfMemoryError, MemoryError)) or (
+        isinstance(error, RuntimeError) and ("can't allocate memory" in told or "not enough memory" in told)
+    )
+
+
+@contextmanager
+def memory_told(doing: str, device: torch.device) -> Iterator[None]:
+    """Turns an error of memory that ran out within the block into an InputError of one line: what was being done, what did not
+    fit, and what can be changed."""
+    try:
+        yield
+    except (RuntimeError, MemoryError) as error:
+        if not is_out_of_memory(error):
+            raise
+        what = str(error).strip().splitlines()[0][:160] if str(error).strip() else "no more memory"
+        raise InputError(f"the memory of {device} ran out while {doing} ({what}); try {LEVERS}") from error
+
+
+def free_memory() -> None:
+    """Give memory back that nothing uses any more."""
+    gc.collect()
+    if torch.cuda.is_available():
+        torch.cuda.empty_cache()
