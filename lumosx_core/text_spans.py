@@ -289,8 +289,10 @@ class _Binding:
         blocking = dict.fromkeys(index for match in matches for index in self.in_the_way(match.span, phrase.owner))
         others = [self.phrases[index] for index in blocking if index not in self.tagged]
         if others:
+            part = all(fold(phrase.phrase) in fold(other.phrase) for other in others)
+            how = "is only a part of" if part else "shares a token of the model with"
             names = shortened(", ".join(map(str, others)))
-            text = f"{phrase} is only a part of {names}, or shares words with it; give it words of its own: {shown}"
+            text = f"{phrase} {how} {names}; give it words of its own: {shown}"
             self.report("inside_other", phrase, text)
         else:
             text = f"{phrase}: every place in the prompt is tagged as another's; add a place for it: {shown}"

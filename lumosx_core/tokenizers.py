@@ -2,6 +2,7 @@
 
 import html
 import re
+from functools import lru_cache
 from pathlib import Path
 from typing import Protocol
 
@@ -33,6 +34,7 @@ def clean_text(text: str) -> str:
     return re.sub(r"\s+", " ", text).strip()
 
 
+@lru_cache(maxsize=256)
 def settled_text(text: str) -> str:
     """`clean_text` until nothing changes, so that the tokenizer's own cleaning moves no character."""
     for _ in range(_MOST_CLEANINGS):

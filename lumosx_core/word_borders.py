@@ -143,10 +143,14 @@ def fold(text: str) -> str:
 
 @lru_cache(maxsize=4096)
 def _fold_sign(sign: str) -> str:
-    is_emoji = any(unicodedata.category(char) == "So" for char in sign)
-    hidden = _SELECTORS if is_emoji else _INVISIBLE + _SELECTORS
-    shown = unicodedata.normalize("NFKC", "".join(char for char in sign if char not in hidden)).translate(_SAME_LOOK)
-    return re.sub(r"\s", " ", shown)
+    shown = "".join(char for char, after in zip(sign, [*sign[1:], ""], strict=True) if not _is_hidden(char, after))
+    return re.sub(r"\s", " ", unicodedata.normalize("NFKC", shown).translate(_SAME_LOOK))
+
+
+def _is_hidden(char: str, after: str) -> bool:
+    """Whether nobody sees a character; a joiner before an emoji makes another emoji."""
+    joins = char == _JOINER and after != "" and unicodedata.category(after) == "So"
+    return char in _INVISIBLE + _SELECTORS and not joins
 
 
 def plurals(spelling: str) -> list[str]:
