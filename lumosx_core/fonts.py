@@ -10,7 +10,6 @@ import io
 import logging
 import os
 import struct
-import unicodedata
 from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import lru_cache
@@ -22,6 +21,7 @@ from PIL import ImageFont
 log = logging.getLogger(__name__)
 
 MOST_FILES = 4000  # font files that are looked at
+ASKED_FIRST = 20  # fonts that are asked one by one before it is asked whether any has the letter
 _LARGEST_TABLE = 2**24
 _FOLDERS = (
     "/usr/share/fonts", "/usr/local/share/fonts", "~/.local/share/fonts", "~/.fonts", "/run/host/fonts",
@@ -64,15 +64,20 @@ class FontFile:
 BUILT_IN = FontFile(None)
 
 
-@lru_cache(maxsize=8192)
+@lru_cache(maxsize=65536)
 def font_for(cluster: str) -> FontFile:
     """The font to draw a letter and what is joined to it with: the built-in one if it can or if nothing can."""
     if BUILT_IN.has(cluster):
         return BUILT_IN
-    candidates: Iterable[FontFile] = _font_files()
-    if any(ord(letter) >= _EMOJI_FROM for letter in cluster):
-        candidates = sorted(candidates, key=FontFile.has_words)
-    found = next((font for font in candidates if font.has(cluster)), None)
+    candidates = _fonts_of_emoji_first() if any(ord(letter) >= _EMOJI_FROM for letter in cluster) else _font_files()
+    found = None
+    for number, font in enumerate(candidates):
+        # Once all fonts have been read in vain, one look at what they have together is enough.
+        if number in (0, ASKED_FIRST) and (number or _all_letters.cache_info().currsize) and not _is_anywhere(cluster):
+            break
+        if font.has(cluster):
+            found = font
+            break
     if found is None and len(cluster) > 1:
         return font_for(cluster[0])  # better without its accent than not at all
     if found is None:
@@ -112,12 +117,17 @@ def _font_files() -> tuple[FontFile, ...]:
     """The upright fonts of ordinary weight, those made for screens first, in the same order on every run."""
     found: dict[Path, None] = {}
     for folder in _FOLDERS:
-        for root, _, names in os.walk(Path(folder).expanduser() if folder[0] == "~" else folder):
+        for root, _, names in os.walk(os.path.expanduser(folder)):
             for name in names:
                 if name.lower().endswith((".ttf", ".otf", ".ttc", ".otc")) and len(found) < MOST_FILES:
                     found[Path(root, name)] = None
     ordinary = [path for path in found if not any(cut in path.stem.lower() for cut in _OTHER_CUTS)]
     return tuple(FontFile(path, _face(path)) for path in sorted(ordinary, key=_preference))
+
+
+@lru_cache(maxsize=1)
+def _fonts_of_emoji_first() -> tuple[FontFile, ...]:
+    return tuple(sorted(_font_files(), key=FontFile.has_words))
 
 
 def _preference(path: Path) -> tuple[int, str, str]:
@@ -132,7 +142,17 @@ def _face(path: Path) -> int:
     return 2 if path.name.lower().startswith("notosanscjk") and path.suffix.lower() == ".ttc" else 0
 
 
-@lru_cache(maxsize=1024)
+@lru_cache(maxsize=1)
+def _all_letters() -> tuple[list[int], list[int]]:
+    """The ranges of characters that any font of the machine has."""
+    return _merged(span for font in _font_files() for span in zip(*_letters(font), strict=True))
+
+
+def _is_anywhere(text: str) -> bool:
+    return all(_is_in(ord(letter), _all_letters()) for letter in text if not _governs(letter))
+
+
+@lru_cache(maxsize=8192)
 def _letters(font: FontFile) -> tuple[list[int], list[int]]:
     """(starts, ends) of the ranges of characters in a font, both included; empty for a file that cannot be read."""
     try:
@@ -176,8 +196,13 @@ def _read_cmap(table: bytes) -> tuple[list[int], list[int]]:
                 ranges.append((first if glyph else first + 1, last))
         elif unicode and kind == 4:
             ranges += _read_segments(table[offset:])
+    return _merged(span for span in ranges if span[0] <= span[1])
+
+
+def _merged(ranges: Iterable[tuple[int, int]]) -> tuple[list[int], list[int]]:
+    """(starts, ends) of the union of ranges, in order."""
     merged: list[list[int]] = []
-    for first, last in sorted(span for span in ranges if span[0] <= span[1]):
+    for first, last in sorted(ranges):
         if merged and first <= merged[-1][1] + 1:
             merged[-1][1] = max(merged[-1][1], last)
         else:
@@ -209,4 +234,4 @@ def _is_in(code: int, ranges: tuple[list[int], list[int]]) -> bool:
 
 def _governs(letter: str) -> bool:
     code = ord(letter)
-    return code in (0x200C, 0x200D) or 0xFE00 <= code <= 0xFE0F or unicodedata.category(letter) in ("Cc", "Cf")
+    return code < 32 or code in (0x200C, 0x200D) or 0xFE00 <= code <= 0xFE0F

@@ -44,6 +44,7 @@ def draw_text(canvas: Image.Image, xy: tuple[float, float], text: str, size: int
         x += _run_width(run, file, size)
 
 
+@lru_cache(maxsize=8192)
 def text_width(text: str, size: int) -> float:
     """Pixels that `draw_text` takes for it."""
     return sum(_run_width(run, file, size) for run, file in _runs(_plain(text)))
