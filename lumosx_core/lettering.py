@@ -60,12 +60,13 @@ def fit_text(text: str, size: int, width: float, keep: int = 0) -> str:
 
     keep: letters at the beginning that are never cut ("Subject 2: ").
     """
-    return _cut_to_fit(text, keep, lambda shown: text_width(shown, size) <= width)
+    return _cut_to_fit(text, keep, _letters_at_most(size, width), lambda shown: text_width(shown, size) <= width)
 
 
 def fit_lines(text: str, size: int, width: float, most: int, keep: int = 0) -> list[str]:
     """The text wrapped into at most `most` lines, cut in the middle as `fit_text` does where that is not enough."""
-    shown = _cut_to_fit(text, keep, lambda shown: len(wrap(shown, size, width, most + 1)) <= most)
+    letters = most * _letters_at_most(size, width)
+    shown = _cut_to_fit(text, keep, letters, lambda shown: len(wrap(shown, size, width, most + 1)) <= most)
     return [shown[start:stop].strip() for start, stop in wrap(shown, size, width, most)]
 
 
@@ -181,8 +182,8 @@ def _breaks_anywhere(letter: str) -> bool:
     return unicodedata.east_asian_width(letter) in ("W", "F")
 
 
-def _cut_to_fit(text: str, keep: int, fits: Callable[[str], bool]) -> str:
-    """The longest form of the text that fits, its middle replaced by dots."""
+def _cut_to_fit(text: str, keep: int, most: int, fits: Callable[[str], bool]) -> str:
+    """The longest form of the text that fits, its middle replaced by dots; of what is cut at most `most` letters stay."""
     if len(text) <= _MOST_DRAWN and fits(text):
         return text
     rest = text[keep:]
@@ -194,12 +195,18 @@ def _cut_to_fit(text: str, keep: int, fits: Callable[[str], bool]) -> str:
         head, tail = letters[: (count + 1) // 2], letters[len(letters) - count // 2 :]
         return text[:keep] + "".join(head).rstrip() + DOTS + "".join(tail).lstrip()
 
-    return cut(_most_that_fit(len(letters) - 1, lambda count: fits(cut(count))))
+    return cut(_most_that_fit(min(most, len(letters) - 1), lambda count: fits(cut(count))))
 
 
 def _letters_that_fit(text: str, size: int, width: float) -> int:
     """How many letters from the beginning are at most `width` wide; at least one."""
-    return max(1, _most_that_fit(min(len(text), int(width) + 1), lambda count: text_width(text[:count], size) <= width))
+    most = min(len(text), _letters_at_most(size, width))
+    return max(1, _most_that_fit(most, lambda count: text_width(text[:count], size) <= width))
+
+
+def _letters_at_most(size: int, width: float) -> int:
+    """More letters than a line holds: the narrowest ones are a fifth as wide as they are high."""
+    return int(6 * width / size) + 8
 
 
 def _most_that_fit(most: int, fits: Callable[[int], bool]) -> int:

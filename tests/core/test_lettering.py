@@ -160,11 +160,11 @@ STRANGE = "".join(chr(0xF0000 + n) for n in range(20_000))  # letters that no fo
     "text", ["(man) " * 16_000, "\u4e00" * 100_000, "x" * 100_000, "a " * 50_000, "&amp;" * 20_000, STRANGE]
 )
 def test_long_texts_take_no_time(text: str) -> None:
-    started = time.monotonic()
+    started = time.process_time()  # others may use the machine
     assert len(wrap(text, 22, 1150, 40)) == 40
     assert text_width(fit_text(text, 16, 150), 16) <= 150
     assert len(fit_lines(text, 20, 166, 3)) <= 3
-    assert time.monotonic() - started < 5
+    assert time.process_time() - started < 5
 
 
 def bound_of(prompt: str, references: ReferenceSet) -> BoundPrompt:
