@@ -1,18 +1,20 @@
 """Kills commands at their file operations, one after the other, and looks at what is left.
 
-    python -m tests.core.kill_harness [COMMAND ...] [--points N]
+    python -m tests.core.kill_harness [COMMAND[:N] ...]
 
 For every file operation of a command (opening for writing, renaming, deleting, making a folder; Python announces each as an
 audit event) a process runs the command over older results and is killed (SIGKILL) right before that operation. Then: every
 older file is whole, in its old or its new version; no new file is half; the same command succeeds, and leaves the very files
 of a run that nobody disturbed, nothing else. States on the disk that are the same as one already tried are not repeated.
---points N takes N of the operations at random (seed 0) instead of all. Exit status 1 if something was lost.
+COMMAND:N takes N of its operations at random (seed 0) instead of all. Exit status 1 if something was lost.
 
 It takes a machine with fork. The process that forks computes nothing: threads do not survive a fork.
 """
 
 import argparse
 import hashlib
+import importlib
+import json
 import os
 import random
 import re
@@ -28,11 +30,10 @@ from typing import Any
 
 from lumosx_core.cli.main import main as lumosx
 from lumosx_core.files.leftovers import restore
-from lumosx_core.puppets.samples import SAMPLES_FOLDER
-from lumosx_core.sampling.pipeline import NANO_FOLDER
 
+ASSETS = Path(__file__).parents[2] / "lumosx_core" / "assets"
 OPERATIONS = {"os.rename", "os.remove", "os.mkdir", "os.rmdir", "os.chmod", "os.truncate", "os.link", "os.symlink"}
-SAMPLE = str(SAMPLES_FOLDER / "two_people")
+SAMPLE = str(ASSETS / "samples" / "two_people")
 FAST = ["--frames", "5", "--steps"]
 Action = Callable[[Path], int]
 
@@ -41,8 +42,8 @@ def convert(kind: str, name: str) -> tuple[Action, Action]:
     """(what is there before, the command): the same file in another type of storage."""
 
     def run(root: Path, storage: str) -> int:
-        source = NANO_FOLDER / f"{name}.safetensors"
-        tokenizer = ["--tokenizer", str(NANO_FOLDER / "spiece.model")]
+        source = ASSETS / "nano" / f"{name}.safetensors"
+        tokenizer = ["--tokenizer", str(ASSETS / "nano" / "spiece.model")]
         return lumosx(["convert", kind, str(source), str(root / "model"), "--storage", storage, *tokenizer])
 
     return lambda root: run(root, "fp16"), lambda root: run(root, "fp32")
@@ -107,6 +108,15 @@ COMMANDS: dict[str, tuple[Action, Action]] = {
     "train": (nothing, train),
 }
 
+# Loaded once, before the forks: what the commands would load each time.
+LOADED = {
+    "write_sample": ("lumosx_core.sample_folder",),
+    "convert": ("lumosx_core.model.convert", "lumosx_core.sampling.pipeline", "torch._dynamo"),
+    "generate": ("lumosx_core.sampling.generate", "torch._dynamo", "av"),
+    "evaluate": ("lumosx_core.evaluation.puppets", "torch._dynamo"),
+    "train": ("lumosx_core.training.nano", "torch._dynamo"),
+}
+
 
 def in_a_process(action: Action, root: Path, kill_at: int = 0) -> tuple[int, int]:
     """(exit status, file operations) of the action in a forked process, killed before operation `kill_at` (0: not at all).
@@ -169,7 +179,12 @@ def contents(root: Path) -> dict[str, str]:
 
 
 def digest(path: Path) -> str:
-    """Of the bytes; of the values where the bytes hold the name that the file was written under."""
+    """Of the bytes; of the values where bytes hold the name that a file was written under, or metadata in any order."""
+    if path.suffix == ".safetensors" and path.name[0] != ".":
+        content = path.read_bytes()
+        start = 8 + int.from_bytes(content[:8], "little")
+        header = json.dumps(json.loads(content[8:start]), sort_keys=True).encode()
+        return hashlib.sha256(header + content[start:]).hexdigest()
     if path.suffix != ".pt" or path.name[0] == ".":
         return hashlib.sha256(path.read_bytes()).hexdigest()
     import torch
@@ -279,22 +294,18 @@ def main() -> int:
     """Try the commands that are named, or all."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("commands", nargs="*", metavar="COMMAND", help=f"of {', '.join(COMMANDS)} (default: all)")
-    parser.add_argument("--points", type=int, help="random operations of each command instead of all")
     options = parser.parse_args()
-    import av  # noqa: F401 - loaded once, before the forks
-    import torch
-
-    import lumosx_core.evaluation.puppets
-    import lumosx_core.model.convert
-    import lumosx_core.sampling.generate
-    import lumosx_core.training.nano  # noqa: F401
-
-    torch.set_num_threads(1)
+    chosen = [name.partition(":") for name in options.commands or COMMANDS]
+    names = [name for name, _, _ in chosen]
+    for module in {module for name in names for module in LOADED[name.split("-")[0]]}:
+        importlib.import_module(module)
+    if "torch" in sys.modules:
+        sys.modules["torch"].set_num_threads(1)
     found = try_command("careless", None, lambda _: None)
     assert [any(word in fault for fault in found) for word in ("is lost", "neither old nor new")] == [True, True], found
     failed = 0
-    for name in options.commands or COMMANDS:
-        faults = try_command(name, options.points, lambda line: print(line, flush=True))  # noqa: T201
+    for name, _, points in chosen:
+        faults = try_command(name, int(points) if points else None, lambda line: print(line, flush=True))  # noqa: T201
         for fault in faults:
             print(f"  {fault}", flush=True)  # noqa: T201
         failed += bool(faults)

@@ -24,10 +24,10 @@ RESULT = CaseResult(name="plain-0001", half="plain", prompt="a", identities=(Tru
 # Whole texts that some reader stumbles over.
 TEXTS = (
     b"", b"[" * 100_000, b"[" * 50_000 + b"]" * 50_000, b'{"a":' * 30_000, b"9" * 5000, b"-" * 10, b"1e400", b"NaN",
-    b"Infinity", b'{"steps": ' + b"9" * 4500 + b"}", b"\xff\xfe{\x00}\x00", b"\xef\xbb\xbf{}", b"\x00" * 100, b'"\\ud800"', b"{}x",
-    b"null", b"true", b"[]", b'{"a": 1, "a": 2}', b'{"width": 1e308, "cfg": -0.0}', '"\u2028"'.encode(), b"'a'", b"{1: 2}", b"[1,]",
-    b"//", b'{"steps": true}', b'{"steps": "4"}', b'{"steps": 4.5}', b'{"' + b"x" * 100_000 + b'": 1}',
-    b'"' + b"x" * 3_000_000 + b'"',
+    b"Infinity", b'{"steps": ' + b"9" * 4500 + b"}", b"\xff\xfe{\x00}\x00", b"\xef\xbb\xbf{}", b"\x00" * 100,
+    b'"\\ud800"', b"{}x", b"null", b"true", b"[]", b'{"a": 1, "a": 2}', b'{"width": 1e308, "cfg": -0.0}',
+    '"\u2028"'.encode(), b"'a'", b"{1: 2}", b"[1,]", b"//", b'{"steps": true}', b'{"steps": "4"}', b'{"steps": 4.5}',
+    b'{"' + b"x" * 100_000 + b'": 1}', b'"' + b"x" * 3_000_000 + b'"',
 )  # fmt: skip
 
 

@@ -10,19 +10,14 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[2]
-CASES = {
-    "write_sample convert-transformer": [],
-    "convert-vae convert-text-encoder evaluate": ["--points", "3"],
-    "generate train": ["--points", "2"],
-}
+CASES = ("write_sample", "convert-transformer:6 generate:1 train:1")
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
 @pytest.mark.parametrize("commands", CASES)
 def test_nothing_is_lost_and_nothing_half(commands: str) -> None:
-    arguments = [*commands.split(), *CASES[commands]]
     done = subprocess.run(
-        [sys.executable, "-m", "tests.core.kill_harness", *arguments],
+        [sys.executable, "-m", "tests.core.kill_harness", *commands.split()],
         capture_output=True,
         text=True,
         cwd=ROOT,
@@ -30,4 +25,4 @@ def test_nothing_is_lost_and_nothing_half(commands: str) -> None:
     )
     assert done.returncode == 0, done.stdout + done.stderr[-3000:]
     killed = [int(n) for n in re.findall(r"killed at (\d+) of \d+ file operations", done.stdout)]
-    assert len(killed) == len(commands.split()) and min(killed) >= 2, done.stdout
+    assert len(killed) == len(commands.split()) and min(killed) >= 1, done.stdout
