@@ -12,13 +12,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 import torch
-from lumosx_core.model.memory import free_memory, stored_sizes, weights_bytes
 
 from lumosx_core.errors import InputError
 from lumosx_core.files.json import parse_record, read_json, write_json
 from lumosx_core.files.leftovers import restore
 from lumosx_core.model.checkpoint import load_transformer
 from lumosx_core.model.config import TransformerConfig
+from lumosx_core.model.memory import free_memory, stored_sizes, weights_bytes
 from lumosx_core.model.text_encoder import TextEncoder, load_text_encoder
 from lumosx_core.model.transformer import LumosXTransformer
 from lumosx_core.model.vae import load_vae
