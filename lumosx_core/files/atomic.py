@@ -47,7 +47,7 @@ def whole_file(path: str | Path, what: str = "the file") -> Iterator[Path]:
     except OSError as error:
         raise InputError(f"cannot write {what} {path} ({error}); choose a writable place with free space") from error
     finally:
-        _remove(partial)
+        remove_file(partial)
 
 
 @contextmanager
@@ -125,8 +125,8 @@ def writable_folder(folder: str | Path, stem: str = "") -> Path:
     except OSError as error:
         raise InputError(f"cannot write into {folder} ({error}); choose another output folder or a shorter name") from error
     finally:
-        _remove(probe)
-        _remove(named)
+        remove_file(probe)
+        remove_file(named)
     if free < MIN_FREE_BYTES:
         raise InputError(f"only {free // 2**20} MiB are free where {folder} is; free some space or choose another folder")
     return folder
@@ -149,8 +149,8 @@ def _to_disk(path: Path) -> None:
                 raise
 
 
-def _remove(path: Path) -> None:
-    """Delete a file that may not be there, in a folder that may not be there or may not be written to."""
+def remove_file(path: Path) -> None:
+    """Delete a file that is not needed any more. One that is not there, or may not be deleted, is no error."""
     try:
         path.unlink(missing_ok=True)
     except OSError:

@@ -14,7 +14,7 @@ import torch
 import lumosx_core
 from lumosx_core.contact_sheet import contact_sheet
 from lumosx_core.errors import InputError
-from lumosx_core.files.atomic import writable_folder
+from lumosx_core.files.atomic import remove_file, writable_folder
 from lumosx_core.files.images import save_image
 from lumosx_core.files.names import output_stem
 from lumosx_core.files.videos import write_png_frames, write_video
@@ -138,7 +138,7 @@ def generate(
             out / f"{name}_{seed}.latent.safetensors", latent, bound.prompt, _record(sample, bound, config, seed)
         )
         written.append(finish(pipeline, sample, kept, out, name=f"{name}_{seed}", png=png, progress=progress))
-        kept.unlink()
+        remove_file(kept)
     return written
 
 
