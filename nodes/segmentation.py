@@ -1,6 +1,5 @@
 """Masks from boxes or points by Segment Anything (package segment-anything, weights sam_vit_*.pth)."""
 
-import pickle
 import re
 from collections.abc import Sequence
 from pathlib import Path
@@ -11,7 +10,7 @@ import torch
 from PIL import Image
 
 from lumosx_core.errors import InputError
-from lumosx_core.files.weights import read_safetensors
+from lumosx_core.files.weights import read_state_dict
 
 from .image_tensors import Box, inside_picture
 
@@ -53,7 +52,7 @@ def load_sam(path: Path) -> Any:
             f"cutting out needs the package segment-anything and a torchvision that fits torch ({error}); install it into "
             "ComfyUI's Python with 'pip install segment-anything', or connect a mask"
         ) from error
-    weights = read_safetensors(path)[0] if path.suffix == ".safetensors" else _read_pickle(path)
+    weights = read_state_dict(path)[0]
     positions = weights.get("image_encoder.pos_embed")
     kind = MODEL_TYPES.get(positions.shape[-1]) if isinstance(positions, torch.Tensor) else None
     if kind is None:
@@ -71,16 +70,6 @@ def load_sam(path: Path) -> Any:
     sam.pixel_mean = torch.tensor([123.675, 116.28, 103.53]).view(3, 1, 1)  # not in the file; of ImageNet, 0..255
     sam.pixel_std = torch.tensor([58.395, 57.12, 57.375]).view(3, 1, 1)
     return sam.float().requires_grad_(False)
-
-
-def _read_pickle(path: Path) -> Any:
-    try:
-        weights = torch.load(path, map_location="cpu", weights_only=True)
-    except (pickle.UnpicklingError, RuntimeError, OSError, EOFError, ValueError) as error:
-        raise InputError(f"{path} cannot be read as weights ({str(error)[:300]}); copy or download it again") from error
-    if not isinstance(weights, dict):
-        raise InputError(f"{path} holds a {type(weights).__name__}, expected a dictionary of tensors")
-    return weights
 
 
 def check_prompts(picture: Image.Image, boxes: Sequence[Box], points: Sequence[Point]) -> None:

@@ -1,121 +1,114 @@
-"""Weights on disk: every kind of checkpoint file in circulation is read here, and safetensors files are written here.
+"""Weights on disk: every kind of checkpoint in circulation is read here, whatever it is called.
 
-Pickles are read with weights_only=True and never otherwise.
+No code of a file runs: pickles are read with weights_only=True, and folders of torch.distributed.checkpoint by a reader that
+knows the few names they need (`distributed.py`).
 """
 
-import pickle
+import re
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import torch
-from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
 
 from lumosx_core.errors import InputError
-from lumosx_core.files.atomic import whole_file
+from lumosx_core.files.distributed import METADATA, open_distributed
+from lumosx_core.files.file_kinds import first_bytes
+from lumosx_core.files.pickles import is_pickle, open_pickle, read_pickle
+from lumosx_core.files.safetensors import (
+    INDEX,
+    index_in,
+    open_safetensors,
+    open_sharded,
+    read_safetensors,
+    write_safetensors,
+)
+from lumosx_core.files.stored import StoredTensor
+
+__all__ = [
+    "StateDict", "StoredTensor", "open_weights", "read_pickle", "read_safetensors", "read_state_dict", "write_safetensors",
+]  # fmt: skip
 
 StateDict = dict[str, torch.Tensor]
-PREFIXES = ("model.diffusion_model.", "diffusion_model.", "module.", "model.", "dit.")
+DEFAULT_ENTRY = "ema"
+WRAPPERS = ("model_state", "state_dict", "model_state_dict")  # entries that hold all there is
+# What wrapped models put before every name, and what compiled and sharded modules put inside.
+PREFIXES = (
+    "model.diffusion_model.", "diffusion_model.", "module.", "model.", "pipe.", "dit.", "transformer.", "vae.", "text_encoder.",
+)  # fmt: skip
+INSIDE = re.compile(r"(?:^|(?<=\.))(?:_orig_mod|_fsdp_wrapped_module|_checkpoint_wrapped_module)\.")
+MAX_DEPTH = 8
+SHOWN = 12  # entries named in a message
 
 
-def read_safetensors(path: Path) -> tuple[StateDict, dict[str, str]]:
-    """(tensors, metadata) of a safetensors file. Raises InputError if it is missing, cut short or not one."""
-    try:
-        with safe_open(path, "pt") as file:
-            return {key: file.get_tensor(key) for key in file.keys()}, dict(file.metadata() or {})  # noqa: SIM118
-    except FileNotFoundError as error:
-        raise InputError(f"there is no file {path}") from error
-    except (SafetensorError, OSError) as error:
-        raise InputError(
-            f"{path} is not a whole safetensors file ({error}); copy or download it again, it may be cut short"
-        ) from error
+def read_state_dict(path: str | Path, entry: str = DEFAULT_ENTRY) -> tuple[StateDict, dict[str, str]]:
+    """(tensors, metadata) of a checkpoint of any kind in circulation: as `open_weights`, with all tensors in memory."""
+    stored, metadata = open_weights(path, entry)
+    return {key: value.read() for key, value in stored.items()}, metadata
 
 
-def read_state_dict(path: str | Path, entry: str = "ema") -> tuple[StateDict, dict[str, str]]:
-    """(tensors, metadata) of a checkpoint of any kind in circulation.
+def open_weights(path: str | Path, entry: str = DEFAULT_ENTRY) -> tuple[dict[str, StoredTensor], dict[str, str]]:
+    """(tensors, metadata) of a checkpoint of any kind in circulation; numbers are read when they are needed.
 
-    path: a .safetensors file, a .pt / .pth pickle, or a torch.distributed.checkpoint folder. entry: which weights to take
-    where several are stored, "ema" or "model". Prefixes such as "module." or "model.diffusion_model." are removed.
-    Raises InputError for missing or damaged files, pickles that hold more than tensors, and unknown entries.
+    path: a .safetensors file, the index of several or their folder, a file of torch.save of any age (.pt, .pth, .ckpt), or a
+    torch.distributed.checkpoint folder. entry: which weights to take where several are stored ("ema", "model",
+    "generator_ema" ...). Prefixes of wrapped and compiled models ("module.", "pipe.dit.", "_orig_mod.") are removed.
+    Raises InputError for missing or damaged files, files that are something else (and says what), pickles that hold more than
+    tensors, and unknown entries.
     """
     path = Path(path)
     tree: Mapping
     metadata: dict[str, str] = {}
     if path.is_dir():
-        tree = _read_distributed(path, entry)
-    elif path.suffix == ".safetensors":
-        tree, metadata = read_safetensors(path)
+        index = None if (path / METADATA).is_file() else index_in(path)
+        tree = open_distributed(path) if index is None else open_sharded(index)
+    elif path.name.endswith(INDEX):
+        tree = open_sharded(path)
+    elif is_pickle(begins := first_bytes(path, "the weights")) or path.suffix not in (".safetensors", ".sft"):
+        if begins[8:9] == b"{" and not is_pickle(begins):  # safetensors under another name
+            tree, metadata = open_safetensors(path)
+        else:
+            tree = open_pickle(path, "the file")
     else:
-        tree = _read_pickle(path)
-    return _without_prefix(_choose_entry(tree, entry, path)), metadata
+        tree, metadata = open_safetensors(path)
+    state = _without_prefix(_choose_entry(tree, entry, path, MAX_DEPTH))
+    if not state:
+        raise InputError(f"{path} holds no tensors{f' in {entry!r}' if entry in tree else ''}; is it the right file?")
+    return state, metadata
 
 
-def _read_pickle(path: Path) -> Mapping:
-    try:
-        tree = torch.load(path, map_location="cpu", weights_only=True, mmap=True)
-    except FileNotFoundError as error:
-        raise InputError(f"there is no file {path}") from error
-    except pickle.UnpicklingError as error:
-        raise InputError(
-            f"{path} holds Python objects besides tensors and was not loaded, since such a file can run any code; "
-            "get the weights as .safetensors"
-        ) from error
-    except (RuntimeError, OSError, EOFError, ValueError) as error:
-        raise InputError(f"{path} cannot be read as a PyTorch checkpoint ({error}); copy or download it again") from error
-    if not isinstance(tree, Mapping):
-        raise InputError(f"{path} holds a {type(tree).__name__}, expected a dictionary of tensors")
-    return tree
-
-
-def _read_distributed(path: Path, entry: str) -> StateDict:
-    """The tensors of one entry of a torch.distributed.checkpoint folder, keys "<entry>.<name>" without the entry."""
-    import torch.distributed.checkpoint as dcp
-
-    if not (path / ".metadata").exists():
-        raise InputError(
-            f"{path} is a folder without a .metadata file; expected a torch.distributed.checkpoint folder, or the path "
-            "of a .safetensors or .pt file"
-        )
-    reader = dcp.FileSystemReader(path)
-    try:
-        stored = reader.read_metadata().state_dict_metadata
-    except (pickle.UnpicklingError, AttributeError, OSError, EOFError) as error:
-        raise InputError(f"{path}/.metadata cannot be read ({error}); copy the folder again") from error
-    tensors = {k: v for k, v in stored.items() if hasattr(v, "size") and hasattr(v, "properties")}
-    entries = sorted({key.split(".")[0] for key in tensors} & {"ema", "model"})
-    if entries:
-        if entry not in entries:
-            raise InputError(f"{path} holds the entries {', '.join(entries)}, not {entry!r}; choose one of them")
-        tensors = {k: v for k, v in tensors.items() if k.startswith(f"{entry}.")}
-    state = {key: torch.empty(meta.size, dtype=meta.properties.dtype) for key, meta in tensors.items()}
-    dcp.load(state, storage_reader=reader)
-    return {key.removeprefix(f"{entry}.") if entries else key: value for key, value in state.items()}
-
-
-def _choose_entry(tree: Mapping, entry: str, path: Path) -> StateDict:
-    nested = [key for key, value in tree.items() if isinstance(value, Mapping)]
-    for wanted in ("model_state", "state_dict"):
-        if wanted in nested:
-            return _choose_entry(tree[wanted], entry, path)
-    if nested:
+def _choose_entry(tree: Mapping, entry: str, path: Path, depth: int) -> dict[str, StoredTensor]:
+    nested = [key for key, value in tree.items() if isinstance(value, Mapping) and _holds_tensors(value)]
+    if depth and nested:
+        wrapper = next((key for key in WRAPPERS if key in nested and entry not in nested), None)
+        if wrapper is not None:
+            return _choose_entry(tree[wrapper], entry, path, depth - 1)
         if entry not in nested:
-            raise InputError(f"{path} holds the entries {', '.join(map(str, nested))}, not {entry!r}; choose one of them")
-        return _choose_entry(tree[entry], entry, path)
-    return {str(key): value for key, value in tree.items() if isinstance(value, torch.Tensor)}
+            names = [str(key)[:60] for key in nested]
+            more = f" and {len(names) - SHOWN} more" if len(names) > SHOWN else ""
+            raise InputError(
+                f"{path} holds the entries {', '.join(names[:SHOWN])}{more}, not {entry!r}; choose one of them (--entry NAME)"
+            )
+        return _choose_entry(tree[entry], entry, path, depth - 1)
+    return {str(key): value for key, value in tree.items() if isinstance(value, StoredTensor)}
 
 
-def _without_prefix(state: StateDict) -> StateDict:
-    for prefix in PREFIXES:
-        if state and all(key.startswith(prefix) for key in state):
-            return _without_prefix({key[len(prefix) :]: value for key, value in state.items()})
-    return state
+def _holds_tensors(tree: Mapping) -> bool:
+    branches: list[Any] = [tree]
+    while branches:
+        for value in branches.pop().values():
+            if isinstance(value, StoredTensor):
+                return True
+            if isinstance(value, Mapping):
+                branches.append(value)
+    return False
 
 
-def write_safetensors(path: str | Path, tensors: StateDict, metadata: dict[str, str]) -> Path:
-    """Write a safetensors file whole or not at all. Raises InputError when the disk refuses."""
-    with whole_file(path) as partial:
-        try:
-            save_file({key: value.contiguous() for key, value in tensors.items()}, partial, metadata=metadata)
-        except SafetensorError as error:  # what safetensors makes of a full disk
-            raise OSError(str(error)) from error
-    return Path(path)
+def _without_prefix(state: dict[str, StoredTensor]) -> dict[str, StoredTensor]:
+    while True:
+        names = {key: INSIDE.sub("", key) for key in state}
+        prefix = next((prefix for prefix in PREFIXES if names and all(name.startswith(prefix) for name in names.values())), "")
+        names = {key: name[len(prefix) :] for key, name in names.items()}
+        if all(key == name for key, name in names.items()) or len(set(names.values())) < len(names):
+            return state
+        state = {names[key]: value for key, value in state.items()}

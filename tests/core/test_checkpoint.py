@@ -200,11 +200,10 @@ def test_another_model_is_named(tmp_path: Path) -> None:
 
 
 def test_nothing_is_left_half_written(tmp_path: Path, model: LumosXTransformer, monkeypatch: pytest.MonkeyPatch) -> None:
-    def full_disk(tensors, path, metadata):  # noqa: ARG001 - the signature of save_file
-        Path(path).write_bytes(b"half")
+    def full_disk(file, key, value):  # noqa: ARG001 - the signature of what writes one tensor
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("lumosx_core.files.weights.save_file", full_disk)
+    monkeypatch.setattr("lumosx_core.files.safetensors._write_numbers", full_disk)
     with pytest.raises(InputError, match="No space left on device"):
         save_transformer(tmp_path / "m.safetensors", model.state_dict(), model.config)
     assert list(tmp_path.iterdir()) == []

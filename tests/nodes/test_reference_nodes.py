@@ -328,13 +328,13 @@ def test_files_that_are_no_segment_anything(
         ("other.pth", {"x": torch.zeros(2)}, "is no Segment Anything model of the first version"),
         ("short.pth", short, "does not fit Segment Anything vit_tiny .*iou_token"),
         ("list.pth", [torch.zeros(2)], "holds a list, expected a dictionary"),
-        ("code.pth", {"x": Path("y")}, "cannot be read as weights"),
+        ("code.pth", {"x": Path("y")}, "holds Python objects besides tensors"),
     ]:
         torch.save(content, models / "sams" / name)
         with pytest.raises(InputError, match=message):
             nodes.segmentation.load_sam(models / "sams" / name)
     (models / "sams/broken.pth").write_bytes(b"cut off")
-    with pytest.raises(InputError, match="cannot be read as weights"):
+    with pytest.raises(InputError, match="is a text file, not weights"):
         nodes.segmentation.load_sam(models / "sams/broken.pth")
     monkeypatch.setitem(sys.modules, "segment_anything", None)
     with pytest.raises(InputError, match="needs the package segment-anything .*pip install segment-anything"):
