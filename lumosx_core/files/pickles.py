@@ -117,6 +117,9 @@ def _dictionary(content: Any, path: Path, what: str) -> Mapping:
 
 def _load(file: Path | BinaryIO, source: str, *, mapped: bool) -> Any:
     try:
+        if isinstance(file, Path) and file.suffix == ".safetensors":  # torch.load goes by the name
+            with open(file, "rb") as opened:
+                return torch.load(opened, map_location="cpu", weights_only=True)
         return torch.load(file, map_location="cpu", weights_only=True, mmap=True if mapped else None)
     except MemoryError as error:
         raise InputError(f"{source} does not fit into memory, or is damaged; {DAMAGED}") from error

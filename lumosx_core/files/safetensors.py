@@ -71,7 +71,7 @@ def _stored(path: Path, key: str, entry: Mapping[str, Any], start: int) -> Store
         try:
             with open(path, "rb") as file:
                 file.seek(start + begin)
-                got = file.readinto(memoryview(buffer.numpy())) if end > begin else 0
+                got = file.readinto(buffer.numpy().data) if end > begin else 0
         except OSError as error:
             raise InputError(f"cannot read {path} ({error}); check the disk and the permissions") from error
         if got != end - begin:
@@ -156,7 +156,7 @@ def _write_numbers(file: Any, key: str, value: StoredTensor) -> None:
     if tuple(tensor.shape) != value.shape or tensor.dtype != value.dtype:
         raise AssertionError(f"{key}: {tuple(tensor.shape)} {tensor.dtype} was read, {value.shape} {value.dtype} announced")
     if tensor.numel():
-        file.write(memoryview(tensor.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy()))
+        file.write(tensor.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy().data)
 
 
 def mapped(value: StoredTensor, dtype: torch.dtype, change: Callable[[torch.Tensor], torch.Tensor]) -> StoredTensor:
