@@ -186,7 +186,7 @@ def _tensor(folder: Path, key: str, record: Any, pieces: list) -> StoredTensor:
     chunks = {}
     for chunk in _field(record, "chunks"):
         chunks[_shape(_field(chunk, "offsets"))] = _shape(_field(chunk, "sizes"))
-    tensor = StoredTensor(shape, dtype, lambda: _read(folder, key, shape, dtype, chunks, pieces))
+    tensor = StoredTensor(shape, dtype, lambda: _read(key, shape, dtype, chunks, pieces))
     covered = sum(StoredTensor(sizes, dtype, tensor.read).numel for sizes in chunks.values())
     inside = all(
         len(offset) == len(sizes) == len(shape) and all(a + b <= c for a, b, c in zip(offset, sizes, shape, strict=True))
@@ -208,7 +208,7 @@ def _shape(sides: Any) -> tuple[int, ...]:
     return sides
 
 
-def _read(folder: Path, key: str, shape: tuple, dtype: torch.dtype, chunks: dict, pieces: list) -> torch.Tensor:
+def _read(key: str, shape: tuple, dtype: torch.dtype, chunks: dict, pieces: list) -> torch.Tensor:
     whole = None
     for offset, path, first, length in pieces:
         try:
