@@ -125,8 +125,8 @@ def _read_metadata(path: Path) -> Any:
         return _MetadataReader(io.BytesIO(path.read_bytes())).load()
     except Refused as error:
         raise InputError(
-            f"{path} holds {error}, which no checkpoint needs: such a file can run any code, it was not loaded; get the weights "
-            "as .safetensors from a source you trust"
+            f"{path} holds {error}, which no checkpoint needs: such a file can run any code, it was not loaded; get the "
+            "weights as .safetensors from a source you trust"
         ) from error
     except InputError:
         raise
