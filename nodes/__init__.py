@@ -6,8 +6,9 @@ from typing_extensions import override
 from .conditioning_nodes import EncodeReferences, RelationGraphNode
 from .inspection_nodes import Inspect
 from .loading_nodes import Nano, SampleFolder
-from .reference_nodes import AttributeReferenceNode, FaceReferenceNode, SceneReferenceNode, SubjectNode
+from .reference_nodes import AttributeReferenceNode, FaceReferenceNode, SceneReferenceNode
 from .sampling_nodes import Apply, Sampler, Scheduler, Solver
+from .subject_nodes import SubjectNode
 
 
 class LumosXExtension(ComfyExtension):

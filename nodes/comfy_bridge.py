@@ -151,9 +151,6 @@ class _Hooks:
         self.base = patcher.model
         blocks = len(self.base.diffusion_model.blocks)
         self.recorded = {blocks // 4, blocks // 2, 3 * blocks // 4}
-        sampling = patcher.get_model_object("model_sampling")
-        self.highest = float(sampling.percent_to_sigma(options.start_percent))
-        self.lowest = float(sampling.percent_to_sigma(options.end_percent))
         self.backend = None if options.attention == "host" else options.attention
 
     def prepare_sampling(self, executor: Callable, model: Any, noise_shape: Any, *args: Any, **kwargs: Any) -> Any:
@@ -201,7 +198,12 @@ class _Hooks:
         if not self.references.kinds:
             return False
         sigmas = transformer_options.get("sigmas")
-        return sigmas is None or self.lowest <= float(sigmas[0]) <= self.highest
+        if sigmas is None:
+            return True
+        # The noise levels of the sampling that runs: a node after this one may have changed its shift.
+        sampling, options = self.base.model_sampling, self.options
+        highest, lowest = (float(sampling.percent_to_sigma(part)) for part in (options.start_percent, options.end_percent))
+        return lowest <= float(sigmas[0]) <= highest
 
     def _layout(self, x: torch.Tensor) -> TokenLayout:
         frames, height, width = x.shape[2:]

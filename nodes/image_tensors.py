@@ -16,6 +16,7 @@ from lumosx_core.files.images import rgb_on_white
 Box = tuple[float, float, float, float]
 PixelBox = tuple[int, int, int, int]
 INSIDE = 0.5  # a mask's pixels above this count as inside
+BLACK_BORDER = 0.9  # share of exactly black pixels along the edges from which a picture stands on black
 
 
 def pictures_of(image: torch.Tensor) -> list[Image.Image]:
@@ -146,17 +147,49 @@ def cut_by_mask(picture: Image.Image, mask: np.ndarray, margin: float) -> Image.
     return canvas
 
 
-def cut_by_alpha(picture: Image.Image, margin: float) -> Image.Image:
-    """A picture that is cut out already, RGB: by its alpha channel like `cut_by_mask`; unchanged if it has none.
+def opaque_part(transparency: torch.Tensor, picture: Image.Image) -> np.ndarray | None:
+    """How opaque a picture is, float32 [H, W], from the mask that Load Image gives with it: 1 where it is transparent.
 
-    Raises InputError if nothing of it is visible.
+    None where nothing is transparent: for a file without transparency that mask is 64x64 zeros, whatever the picture's size.
+    Raises InputError for a mask of another picture, and if nothing of the picture is visible.
     """
-    if picture.mode != "RGBA":
-        return picture
-    alpha = np.asarray(picture.getchannel("A"), dtype=np.float32) / 255
-    if not (alpha > INSIDE).any():
-        raise InputError("the image is fully transparent; connect a picture that shows something")
-    return cut_by_mask(picture.convert("RGB"), alpha, margin)
+    if transparency.ndim in (2, 3) and not (transparency > 0).any():
+        return None
+    return masks_of(transparency, [picture], invert=True)[0]
+
+
+def cut_by_transparency(picture: Image.Image, opaque: np.ndarray | None, margin: float) -> Image.Image:
+    """A picture that is cut out already, RGB: by `opaque` (from `opaque_part`) or its own alpha channel as `cut_by_mask` does;
+    unchanged if it has neither.
+
+    Raises InputError if nothing of it is visible, and for a picture on black: that is what Load Image makes of a transparent
+    file whose mask is not connected.
+    """
+    if opaque is None and picture.mode == "RGBA":
+        opaque = np.asarray(picture.getchannel("A"), dtype=np.float32) / 255
+        if not (opaque > INSIDE).any():
+            raise InputError("the image is fully transparent; connect a picture that shows something")
+    if opaque is not None:
+        return cut_by_mask(picture.convert("RGB"), opaque, margin)
+    pixels = np.asarray(picture)
+    border = np.concatenate([pixels[0], pixels[-1], pixels[:, 0], pixels[:, -1]])
+    if (border == 0).all(-1).mean() >= BLACK_BORDER and (pixels > 0).any():
+        raise InputError(
+            "the image stands on black, not on white: Load Image shows a transparent picture so; connect its mask output too"
+        )
+    return picture
+
+
+def check_way_round(picture: Image.Image, mask: np.ndarray) -> None:
+    """Raises InputError if a mask [H, W] keeps nothing but plain black of a picture that shows something elsewhere: then it is
+    the wrong way round, since under transparency files hold black."""
+    pixels = np.asarray(picture.convert("RGB"))
+    inside = mask > INSIDE
+    if inside.any() and not pixels[inside].any() and pixels[~inside].any():
+        raise InputError(
+            "the mask keeps only black of this image, it is the wrong way round; switch invert_mask the other way (the mask that "
+            "Load Image gives with a transparent picture is white where the picture is transparent)"
+        )
 
 
 def show(box: Box) -> str:

@@ -1,4 +1,4 @@
-"""Nodes that turn pictures into references: a face, what a person wears or holds, an object or the background, a person."""
+"""Nodes that turn pictures into references: a face, what a person wears or holds, an object or the background."""
 
 from pathlib import Path
 
@@ -9,28 +9,29 @@ from PIL import Image
 
 from lumosx_core.errors import InputError
 from lumosx_core.files.images import rgb_on_white
-from lumosx_core.references import Attribute, SceneReference, Subject
+from lumosx_core.references import Attribute, SceneReference
 
 from . import comfy_folders, face_detection, segmentation
 from .image_tensors import (
     Box,
     boxes_of,
-    cut_by_alpha,
+    check_way_round,
     cut_by_mask,
+    cut_by_transparency,
     image_of,
     inside_picture,
     mask_box,
     masks_of,
     one_picture,
+    opaque_part,
     pictures_of,
     show,
     square_around,
 )
-from .io_types import AttributeSocket, Face, FaceReference, SceneSocket, SubjectSocket
+from .io_types import AttributeSocket, Face, FaceReference, SceneSocket
 from .search_aliases import search_aliases
 
 BoundingBoxes = io.Custom("BOUNDING_BOX")  # io.BoundingBox exists only in newer hosts
-MAX_ATTRIBUTES = 8
 LARGEST_SIDE = 16384  # pixels
 CROPS = ("detect", "box", "already cropped")
 CUTS = ("mask", "segment", "already cut out")
@@ -40,7 +41,7 @@ def _boxes_input(tooltip: str) -> io.Input:
     return BoundingBoxes.Input("bboxes", optional=True, tooltip=tooltip, extra_dict={"forceInput": True})
 
 
-def _phrase_inputs() -> list[io.Input]:
+def phrase_inputs() -> list[io.Input]:
     """The optional inputs that say how a prompt names a reference."""
     return [
         io.String.Input(
@@ -78,7 +79,7 @@ def _margin_input(default: float, tooltip: str) -> io.Input:
     return io.Float.Input("margin", default=default, min=0.0, max=2.0, step=0.01, tooltip=tooltip)
 
 
-def _tag(text: str) -> str | None:
+def tag_of(text: str) -> str | None:
     """A tag as the core wants it; users may write the @ of the prompt before it."""
     return text.strip().removeprefix("@") or None
 
@@ -206,7 +207,7 @@ class AttributeReferenceNode(io.ComfyNode):
             category="LumosX",
             description="Clothing, glasses or a held thing of one person, cut out on white, with its words in the prompt.",
             inputs=[
-                io.Image.Input("image", tooltip="A picture that shows the thing. Its alpha channel is used if it has one."),
+                io.Image.Input("image", tooltip="A picture that shows the thing."),
                 io.String.Input(
                     "phrase",
                     default="",
@@ -218,7 +219,7 @@ class AttributeReferenceNode(io.ComfyNode):
                     options=list(CUTS),
                     default="mask",
                     tooltip="mask: by the connected mask. segment: by Segment Anything, with a box or points. already cut "
-                    "out: on white already, or with an alpha channel.",
+                    "out: on white already, or a transparent picture with Load Image's mask connected.",
                 ),
                 io.String.Input(
                     "box",
@@ -239,11 +240,14 @@ class AttributeReferenceNode(io.ComfyNode):
                     tooltip="For segment: a Segment Anything file (sam_vit_b, sam_vit_l or sam_vit_h) in models/sams.",
                 ),
                 _margin_input(0.05, "How much white is left around the thing on every side, as a part of its longer side."),
-                *_mask_inputs("For mask: white where the thing is, as large as the image."),
+                *_mask_inputs(
+                    "For mask: white where the thing is, as large as the image. For already cut out: Load Image's mask, which "
+                    "is white where the picture is transparent."
+                ),
                 _boxes_input(
                     "For segment: boxes around the thing from a detector, instead of the text; several are cut out together."
                 ),
-                *_phrase_inputs(),
+                *phrase_inputs(),
             ],
             outputs=[
                 AttributeSocket.Output(display_name="attribute", tooltip="For LumosX Subject."),
@@ -274,24 +278,36 @@ class AttributeReferenceNode(io.ComfyNode):
         file, and places outside the picture.
         """
         picture = one_picture(image)
-        for name, value, used_by in (("mask", mask, "mask"), ("bboxes", bboxes, "segment")):
-            if value is not None and cut_out != used_by:
-                raise InputError(f"{name} is connected, but cut_out is {cut_out!r}; choose {used_by!r}, or disconnect it")
+        for name, value, used_by in (("mask", mask, ("mask", "already cut out")), ("bboxes", bboxes, ("segment",))):
+            if value is not None and cut_out not in used_by:
+                raise InputError(f"{name} is connected, but cut_out is {cut_out!r}; choose {used_by[0]!r}, or disconnect it")
         if cut_out == "segment":
             picture = _segmented(rgb_on_white(picture), box, points, bboxes, comfy_folders.sam_path(sam), margin)
         elif cut_out == "already cut out":
-            picture = cut_by_alpha(picture, margin)
+            picture = cut_by_transparency(picture, _opaque(picture, mask, invert_mask), margin)
         elif mask is not None:
             picture = _masked(picture, mask, invert_mask, margin)
         else:
             raise InputError("cut_out is 'mask', but no mask is connected; connect one, choose 'segment' or 'already cut out'")
-        attribute = Attribute(phrase=phrase, image=picture, tag=_tag(tag), occurrence=occurrence or None)
+        attribute = Attribute(phrase=phrase, image=picture, tag=tag_of(tag), occurrence=occurrence or None)
         shown = image_of([picture])
         return io.NodeOutput(attribute, shown, ui=ui.PreviewImage(shown, cls=cls))
 
 
 def _masked(picture: Image.Image, mask: torch.Tensor, invert: bool, margin: float) -> Image.Image:
-    return cut_by_mask(picture, masks_of(mask, [picture], invert=invert)[0], margin)
+    kept = masks_of(mask, [picture], invert=invert)[0]
+    check_way_round(picture, kept)
+    return cut_by_mask(picture, kept, margin)
+
+
+def _opaque(picture: Image.Image, mask: torch.Tensor | None, invert: bool) -> np.ndarray | None:
+    """What is opaque of a picture that is cut out already, from the connected mask; None if nothing is said, or all of it."""
+    if mask is None:
+        return None
+    opaque = masks_of(mask, [picture])[0] if invert else opaque_part(mask, picture)
+    if opaque is not None:
+        check_way_round(picture, opaque)
+    return opaque
 
 
 def _segmented(picture: Image.Image, box: str, points: str, bboxes: object, file: Path, margin: float) -> Image.Image:
@@ -328,8 +344,14 @@ class SceneReferenceNode(io.ComfyNode):
                     tooltip="The words that stand for it in the prompt, exactly as they are written there.",
                 ),
                 _margin_input(0.05, "With a mask: how much white is left around the object, as a part of its longer side."),
-                *_mask_inputs("Cuts an object out on white. Leave it open for a background."),
-                *_phrase_inputs(),
+                *_mask_inputs("Cuts an object out on white: white where the object is. Leave it open for a background."),
+                *phrase_inputs(),
+                io.Mask.Input(
+                    "transparency",
+                    optional=True,
+                    tooltip="Load Image's mask, white where the picture is transparent: cuts out a transparent picture; "
+                    "without transparency it changes nothing.",
+                ),
             ],
             outputs=[
                 SceneSocket.Output(display_name="scene", tooltip="For an object input or background of LumosX Relation Graph."),
@@ -348,70 +370,18 @@ class SceneReferenceNode(io.ComfyNode):
         invert_mask: bool = False,
         tag: str = "",
         occurrence: int = 0,
+        transparency: torch.Tensor | None = None,
     ) -> io.NodeOutput:
-        """A `SceneReference` and its picture [1, H, W, 3]. Raises InputError for a batch, and an empty phrase or mask."""
+        """A `SceneReference` and its picture [1, H, W, 3]. Raises InputError for a batch, an empty phrase or mask, and for a
+        mask beside a transparency that is not empty."""
         picture = one_picture(image)
-        picture = rgb_on_white(picture) if mask is None else _masked(picture, mask, invert_mask, margin)
-        scene = SceneReference(phrase=phrase, image=picture, tag=_tag(tag), occurrence=occurrence or None)
+        opaque = _opaque(picture, transparency, invert=False)
+        if opaque is not None and mask is not None:
+            raise InputError("mask and transparency are both connected, but only one can cut the object out; disconnect one")
+        if opaque is not None:
+            picture = cut_by_mask(picture, opaque, margin)
+        else:
+            picture = rgb_on_white(picture) if mask is None else _masked(picture, mask, invert_mask, margin)
+        scene = SceneReference(phrase=phrase, image=picture, tag=tag_of(tag), occurrence=occurrence or None)
         shown = image_of([picture])
         return io.NodeOutput(scene, shown, ui=ui.PreviewImage(shown, cls=cls))
-
-
-class SubjectNode(io.ComfyNode):
-    """One person: a name in the prompt, a face, and what belongs to that person."""
-
-    @classmethod
-    def define_schema(cls) -> io.Schema:
-        """Inputs and outputs."""
-        return io.Schema(
-            node_id="LumosXSubject",
-            display_name="LumosX Subject",
-            category="LumosX",
-            description="Binds a face and attributes to one person of the prompt.",
-            inputs=[
-                io.String.Input(
-                    "name",
-                    default="",
-                    placeholder="man",
-                    tooltip="The words that stand for the person in the prompt, such as man or the young woman. Only a subject "
-                    "without a face may do without.",
-                ),
-                Face.Input("face", optional=True, tooltip="From LumosX Face Reference."),
-                io.Autogrow.Input(
-                    "attributes",
-                    optional=True,
-                    template=io.Autogrow.TemplateNames(
-                        AttributeSocket.Input("attribute", tooltip="From LumosX Attribute Reference."),
-                        names=[f"attribute_{number}" for number in range(1, MAX_ATTRIBUTES + 1)],
-                        min=0,
-                    ),
-                    tooltip="What belongs to this person: from LumosX Attribute Reference. LumosX was trained with up to 3.",
-                ),
-                *_phrase_inputs(),
-            ],
-            outputs=[SubjectSocket.Output(display_name="subject", tooltip="For LumosX Relation Graph.")],
-            **search_aliases("person", "identity", "character"),
-        )
-
-    @classmethod
-    def execute(
-        cls,
-        name: str,
-        face: FaceReference | None = None,
-        attributes: io.Autogrow.Type | None = None,
-        tag: str = "",
-        occurrence: int = 0,
-    ) -> io.NodeOutput:
-        """A `Subject`; attributes in the order of their sockets. Raises InputError as `Subject` does."""
-        views = face.views if face else ()
-        connected = tuple(item for item in (attributes or {}).values() if item is not None)
-        return io.NodeOutput(
-            Subject(
-                name=name,
-                face=views[0] if views else None,
-                more_views=views[1:],
-                attributes=connected,
-                tag=_tag(tag),
-                occurrence=occurrence or None,
-            )
-        )

@@ -42,7 +42,13 @@ def nodes(pack: Callable[[str], ModuleType], models: Path) -> ModuleType:
     return pack("nodes.reference_nodes")
 
 
-def test_schemas_say_what_execute_takes_and_explain_everything(nodes: ModuleType) -> None:
+@pytest.fixture
+def subjects(pack: Callable[[str], ModuleType]) -> ModuleType:
+    """`nodes/subject_nodes.py`."""
+    return pack("nodes.subject_nodes")
+
+
+def test_schemas_say_what_execute_takes_and_explain_everything(nodes: ModuleType, subjects: ModuleType) -> None:
     from comfy_api.latest import _io
 
     ids = {
@@ -52,7 +58,7 @@ def test_schemas_say_what_execute_takes_and_explain_everything(nodes: ModuleType
         "SubjectNode": "LumosXSubject",
     }
     for name, node_id in ids.items():
-        node = getattr(nodes, name)
+        node = getattr(subjects if name == "SubjectNode" else nodes, name)
         schema = node.GET_SCHEMA()
         assert schema.node_id == node_id and schema.category == "LumosX" and schema.description
         parameters = inspect.signature(node.execute).parameters
@@ -63,7 +69,7 @@ def test_schemas_say_what_execute_takes_and_explain_everything(nodes: ModuleType
         assert all(item.tooltip for item in [*schema.inputs, *schema.outputs])
         assert set(node.INPUT_TYPES()) <= {"required", "optional", "hidden"}
     nested = {"attributes.attribute_1": "hat", "attributes.attribute_3": "scarf", "name": "man"}
-    inputs, _, v3_data = _io.get_finalized_class_inputs(nodes.SubjectNode.INPUT_TYPES(), nested)
+    inputs, _, v3_data = _io.get_finalized_class_inputs(subjects.SubjectNode.INPUT_TYPES(), nested)
     assert _io.build_nested_inputs(nested, v3_data)["attributes"] == {"attribute_1": "hat", "attribute_3": "scarf"}
     assert inputs["optional"]["attributes.attribute_3"][0] == "LUMOSX_ATTRIBUTE"
     assert nodes.FaceReferenceNode.INPUT_TYPES()["optional"]["bboxes"][0] == "BOUNDING_BOX"
@@ -352,10 +358,10 @@ def test_scene_references(nodes: ModuleType) -> None:
         nodes.SceneReferenceNode.execute(picture, "", 0.1)
 
 
-def test_subjects(nodes: ModuleType) -> None:
+def test_subjects(nodes: ModuleType, subjects: ModuleType) -> None:
     views = tuple(Image.new("RGB", (2, 2), colour) for colour in (RED, GREEN, BLUE))
     hat, coat = (Attribute(phrase=phrase, image=views[0]) for phrase in ("hat", "coat"))
-    subject = nodes.SubjectNode.execute(
+    subject = subjects.SubjectNode.execute(
         " man ",
         nodes.FaceReference(views=views),
         {"attribute_1": hat, "attribute_2": None, "attribute_3": coat},
@@ -363,6 +369,6 @@ def test_subjects(nodes: ModuleType) -> None:
         occurrence=2,
     ).args[0]
     assert subject == Subject(name="man", face=views[0], more_views=views[1:], attributes=(hat, coat), tag="bob", occurrence=2)
-    assert nodes.SubjectNode.execute("", attributes={"attribute_1": hat}).args[0].face is None
+    assert subjects.SubjectNode.execute("", attributes={"attribute_1": hat}).args[0].face is None
     with pytest.raises(InputError, match="subject 'man' has neither a face nor an attribute"):
-        nodes.SubjectNode.execute("man")
+        subjects.SubjectNode.execute("man")
