@@ -187,8 +187,8 @@ def check_way_round(picture: Image.Image, mask: np.ndarray) -> None:
     inside = mask > INSIDE
     if inside.any() and not pixels[inside].any() and pixels[~inside].any():
         raise InputError(
-            "the mask keeps only black of this image, it is the wrong way round; switch invert_mask the other way (the mask that "
-            "Load Image gives with a transparent picture is white where the picture is transparent)"
+            "the mask keeps only black of this image, it is the wrong way round; switch invert_mask the other way (the mask "
+            "that Load Image gives with a transparent picture is white where the picture is transparent)"
         )
 
 

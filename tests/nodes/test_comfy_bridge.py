@@ -197,3 +197,26 @@ def test_an_interrupted_sampling_stops_within_one_step(bridge: ModuleType, model
     with pytest.raises(comfy.model_management.InterruptProcessingException):
         bridge.host_sampler(dpmpp_2m).sampler_function(velocity_model, torch.ones(1, 16, 1, 2, 2), flow_sigmas(8, 8.0))
     assert len(asked) == 2
+
+
+def test_the_part_with_references_is_that_of_the_sampling_that_runs(bridge: ModuleType, nano: tuple[Any, Any, Any]) -> None:
+    """A node after LumosX Apply may change the schedule's shift: percentages mean the noise levels of what runs."""
+    from comfy_extras.nodes_model_advanced import ModelSamplingSD3
+
+    references = bridge.EncodedReferences(
+        latents=torch.zeros(1, 16, 4, 4), kinds=("face",), subjects=(0,), levels=torch.zeros(1, 8), frames=1
+    )
+    options = bridge.RelationalOptions(start_percent=0.2, end_percent=0.7)
+    shifted = ModelSamplingSD3().patch(nano[0], 12.0)[0]
+    before = ModelSamplingSD3().patch(bridge.apply_relations(nano[0], references, options), 12.0)[0]
+    after = bridge.apply_relations(shifted, references, options)
+    spans = []
+    for model in (before, after):
+        hooks = model.wrappers["diffusion_model"][bridge.KEY][0].__self__
+        model.patch_model(device_to=torch.device("cpu"))
+        levels = torch.linspace(0.01, 1, 100)
+        spans.append([hooks._active({"sigmas": level[None]}) for level in levels])
+        model.unpatch_model()
+    sampling = shifted.get_model_object("model_sampling")
+    expected = [sampling.percent_to_sigma(0.7) <= level <= sampling.percent_to_sigma(0.2) for level in levels.tolist()]
+    assert spans[0] == spans[1] == expected and 0 < sum(expected) < 100
