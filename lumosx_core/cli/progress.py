@@ -13,12 +13,14 @@ class ProgressBars:
         self.stage = ""
         self.bar: tqdm | None = None
 
-    def __call__(self, stage: str, done: int, total: int) -> None:
-        """Show that `done` of `total` steps of a stage are done."""
+    def __call__(self, stage: str, done: int, total: int, note: str = "") -> None:
+        """Show that `done` of `total` steps of a stage are done; note: figures to show behind the bar."""
         if stage != self.stage or self.bar is None:
             self.close()
             self.stage = stage
             self.bar = tqdm(total=total, desc=stage, leave=True, dynamic_ncols=True, disable=sys.stderr is None)
+        if note:
+            self.bar.set_postfix_str(note, refresh=False)
         self.bar.update(done - self.bar.n)
 
     def close(self) -> None:

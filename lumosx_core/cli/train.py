@@ -107,7 +107,7 @@ def _run_transformer(options: argparse.Namespace) -> int:
     with ProgressBars() as progress:
 
         def on_step(step: int, figures: dict[str, float]) -> None:
-            progress("training", step + 1, config.steps)
+            progress("training", step + 1, config.steps, f"loss {figures['loss']:.4f}")
             if curves is not None:
                 curves(step, figures)
 

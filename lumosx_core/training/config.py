@@ -34,13 +34,14 @@ class TrainingConfig:
     grounding_blocks: tuple[int, ...] = (1, 2, 3)  # the transformer blocks it is asked of
     grounding_heads: int = 2  # the first so many heads of each
     save_every: int = 500  # steps between checkpoints
+    skipped_in_a_row: int = 5  # so many steps one after the other with a loss or gradient that is not finite end the run
     seed: int = 0
 
     def __post_init__(self) -> None:
         def put(name: str, number: float) -> None:
             object.__setattr__(self, name, number)
 
-        for name in ("steps", "batch", "save_every"):
+        for name in ("steps", "batch", "save_every", "skipped_in_a_row"):
             put(name, whole_number(getattr(self, name), f"training: {name}", least=1, most=MAX_COUNT))
         for name in ("warmup_steps", "grounding_heads"):
             put(name, whole_number(getattr(self, name), f"training: {name}", least=0, most=MAX_COUNT))
@@ -53,10 +54,14 @@ class TrainingConfig:
             put(name, real_number(getattr(self, name), f"training: {name}", least=0, most=1))
             if getattr(self, name) == 1:
                 raise InputError(f"training: {name} is {getattr(self, name)}, expected 0 <= {name} < 1")
+        if len(self.betas) != 2:
+            raise InputError(f"training: betas has {len(self.betas)} numbers, expected 2")
         for beta in self.betas:
             real_number(beta, "training: betas", least=0, most=1 - 1e-9)
         for frames in self.frames:
             whole_number(frames, "training: frames", least=1, most=MAX_COUNT)
+        for block in self.grounding_blocks:
+            whole_number(block, "training: grounding_blocks", least=0, most=MAX_COUNT)
         if self.precision not in ("fp32", "bf16"):
             raise InputError(f"training: precision is {self.precision!r}, expected 'fp32' or 'bf16'")
         if self.grounding and self.gradient_checkpointing:

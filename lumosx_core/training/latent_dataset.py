@@ -1,32 +1,23 @@
-"""Training data as files: shards of video latents, reference latents, text states and multilevel mask levels.
+"""Training data in memory: the samples of latent shards (`latent_shards.py`), and the batch of every step."""
 
-A shard is one safetensors file with float16 tensors
-    video [N, C, T, h, w]     reference [M, C, h, w] (all samples' references, one after the other)
-    context [N, S, text_dim]  (zeros past each prompt)     levels [M, S]
-an int8 tensor
-    owners [N, T, h/2, w/2]   which of its sample's references a token of the video shows; -1: none, or not known
-and in its metadata `samples`: JSON, per sample its references' `kinds` and `subjects`; `empty_context`: JSON [n][text_dim],
-the text states of the empty prompt. Latents are normalised. Training knows nothing else of where data came from.
-"""
-
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import torch
-from safetensors import safe_open
 
 from lumosx_core.errors import InputError
+from lumosx_core.model.config import TransformerConfig
 from lumosx_core.model.token_layout import TokenLayout
 from lumosx_core.training.grounding import NOBODY
+from lumosx_core.training.latent_shards import REMEDY, Sample, read_latents
 
 
 @dataclass(frozen=True, kw_only=True)
 class Batch:
     """Samples with equal layouts. Shapes as in the shard with a batch axis: references [B, R, C, 1, h, w], levels [B, R, S],
-    owners int8 [B, T, H, W]."""
+    owners int8 [B, T, H, W]. samples: shard and row of each, for messages."""
 
     video: torch.Tensor
     references: torch.Tensor
@@ -34,20 +25,24 @@ class Batch:
     levels: torch.Tensor
     owners: torch.Tensor
     layout: TokenLayout
+    samples: tuple[str, ...] = ()
 
 
 class LatentDataset:
     """All shards `latents-*.safetensors` of a folder in memory, sorted into buckets of equal structure.
 
     also: further shards. `refresh` picks up shards that arrived meanwhile. Batches are a pure function of (seed, step):
-    resuming needs no loader state. Raises InputError when the folder holds no shard.
+    resuming needs no loader state. Raises InputError when the folder holds no shard, for a shard that `read_latents`
+    refuses, and for one of another latent or text width, or text length, than those before.
     """
 
     def __init__(self, folder: Path, also: Sequence[Path] = ()) -> None:
         self.folder, self.also = folder, tuple(also)
-        self.buckets: dict[tuple, list[dict[str, torch.Tensor]]] = {}
+        self.buckets: dict[tuple, list[Sample]] = {}
         self.seen: set[Path] = set()
         self.empty_context = torch.zeros(0, 0)
+        self.widths: tuple[int, int, int] | None = None  # latent channels, text_dim, text length
+        self.first: Path | None = None
         self.refresh()
         if not self.buckets:
             raise InputError(f"no training data: {folder} holds no latents-*.safetensors; prepare them first")
@@ -60,26 +55,28 @@ class LatentDataset:
         for path in [*sorted(self.folder.glob("latents-*.safetensors")), *self.also]:
             if path in self.seen:
                 continue
-            self.seen.add(path)
-            with safe_open(path, "pt") as shard:
-                samples = json.loads(shard.metadata()["samples"])
-                self.empty_context = torch.tensor(json.loads(shard.metadata()["empty_context"]))
-                video, reference = shard.get_tensor("video"), shard.get_tensor("reference")
-                context, levels = shard.get_tensor("context"), shard.get_tensor("levels")
-                owners = shard.get_tensor("owners")
-            at = 0
-            for row, sample in enumerate(samples):
-                rows = slice(at, at := at + len(sample["kinds"]))
-                key = (tuple(sample["kinds"]), tuple(sample["subjects"]), video.shape[2])
-                self.buckets.setdefault(key, []).append(
-                    {
-                        "video": video[row],
-                        "reference": reference[rows],
-                        "context": context[row],
-                        "levels": levels[rows],
-                        "owners": owners[row],
-                    }
+            samples, empty_context = read_latents(path)
+            widths = (samples[0].video.shape[0], samples[0].context.shape[1], samples[0].context.shape[0])
+            if self.widths is None:
+                self.widths, self.first = widths, path
+            if widths != self.widths:
+                raise InputError(
+                    f"{path} has {_words(widths)}, but {self.first} has {_words(self.widths)}; train on shards of one VAE and "
+                    f"one text encoder: {REMEDY}"
                 )
+            self.seen.add(path)
+            self.empty_context = empty_context
+            for sample in samples:
+                self.buckets.setdefault((sample.kinds, sample.subjects, *sample.video.shape[1:]), []).append(sample)
+
+    def check_model(self, config: TransformerConfig) -> None:
+        """Raises InputError unless the transformer reads latents and texts as the shards hold them."""
+        wanted = (config.in_dim, config.text_dim, config.text_len)
+        if self.widths != wanted:
+            raise InputError(
+                f"the shards of {self.folder} have {_words(self.widths or (0, 0, 0))}, but the transformer reads "
+                f"{_words(wanted)}; choose the preset that the data was prepared for, or prepare it again"
+            )
 
     def batch(
         self,
@@ -104,23 +101,28 @@ class LatentDataset:
         rows = self.buckets[key]
         chosen = [rows[int(k)] for k in rng.choice(len(rows), size=size, replace=len(rows) < size)]
         kept = int(rng.choice(frames)) if frames else None
-        video = torch.stack([row["video"] for row in chosen]).float()[:, :, :kept]
-        context = torch.stack([row["context"] for row in chosen]).float()
-        references = torch.stack([row["reference"] for row in chosen]).float()
-        owners = torch.stack([row["owners"] for row in chosen])[:, :kept]
+        video = torch.stack([row.video for row in chosen]).float()[:, :, :kept]
+        context = torch.stack([row.context for row in chosen]).float()
+        references = torch.stack([row.reference for row in chosen]).float()
+        owners = torch.stack([row.owners for row in chosen])[:, :kept]
         drawn = rng.random(size)
         for n in np.flatnonzero(drawn < reference_dropout + text_dropout):
             context[n] = 0
             context[n, : len(self.empty_context)] = self.empty_context
         for n in np.flatnonzero(drawn < reference_dropout):
             references[n], owners[n] = 0, NOBODY
-        kinds, subjects, _ = key
+        kinds, subjects = rows[0].kinds, rows[0].subjects
         grid = (video.shape[2], video.shape[3] // 2, video.shape[4] // 2)
         return Batch(
             video=video,
             references=references.unsqueeze(3),
             context=context,
-            levels=torch.stack([row["levels"] for row in chosen]).float(),
+            levels=torch.stack([row.levels for row in chosen]).float(),
             owners=owners,
             layout=TokenLayout(*grid, kinds=kinds, subjects=subjects),
+            samples=tuple(row.name for row in chosen),
         )
+
+
+def _words(widths: tuple[int, int, int]) -> str:
+    return f"{widths[0]} latent channels and texts of {widths[2]} tokens x {widths[1]}"

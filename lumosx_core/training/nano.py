@@ -6,6 +6,7 @@ stopped goes on where it was. The embedded model (`lumosx_core/assets/nano`) is 
 
 import json
 import logging
+import math
 import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, field, replace
@@ -351,11 +352,12 @@ class _Run:
         def on_step(step: int, figures: dict[str, float]) -> None:
             if curves is not None:
                 curves(step, figures)
-            recent.append(figures["loss"])
+            if math.isfinite(figures["loss"]):  # a step that is left out says nothing
+                recent.append(figures["loss"])
             if (step + 1) % 50 == 0 or step + 1 == config.steps:
                 left = (config.steps - step - 1) * figures["seconds"] / 60
                 self.log(
-                    f"{stage}: step {step + 1}/{config.steps} loss {sum(recent[-50:]) / len(recent[-50:]):.4f} "
+                    f"{stage}: step {step + 1}/{config.steps} loss {sum(recent[-50:]) / max(1, len(recent[-50:])):.4f} "
                     f"grounding {figures.get('grounding', 0.0):.3f} norm {figures['norm']:.2f} "
                     f"{figures['seconds']:.2f} s/step, {len(data)} clips, "
                     f"{(time.monotonic() - started) / 60:.0f} min so far, about {left:.0f} left"

@@ -21,10 +21,11 @@ from diffusers import AutoencoderKLWan
 from torch import autocast
 
 from lumosx_core.model.vae import denormalize_latents, normalize_latents
+from lumosx_core.training.finite import FiniteSteps, check_finite
 from lumosx_core.training.grounding import NOBODY
 from lumosx_core.training.nano_data import TOKEN, ClipShard, read_shard
 from lumosx_core.training.nano_vae import SAVE_EVERY, single_frame_convolutions, to_unit_range
-from lumosx_core.training.resume import load_stage, save_stage
+from lumosx_core.training.resume import DIVERGED, load_optimizer, load_stage, save_stage
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -58,10 +59,11 @@ def refine_vae(
     vae.requires_grad_(True)
     optimizer = torch.optim.AdamW(vae.parameters(), lr=recipe.learning_rate, weight_decay=0.0, betas=(0.9, 0.98))
     first = 0
-    begun = load_stage(state, recipe, vae, rng)
+    begun = load_stage(state, recipe, vae, rng, (recipe.steps,))
     if begun is not None:
         (first,) = begun[0]
-        optimizer.load_state_dict(begun[1])
+        load_optimizer(optimizer, begun[1], state)
+    finite = FiniteSteps("refine")
     recent: list[tuple[float, float, float]] = []
     started = time.monotonic()
     with single_frame_convolutions():
@@ -91,7 +93,9 @@ def refine_vae(
             error = (weight * (difference.abs() + 2 * difference.square())).mean()
             optimizer.zero_grad(set_to_none=True)
             (error + recipe.drift_weight * drift).backward()
-            torch.nn.utils.clip_grad_norm_(vae.parameters(), 1.0)
+            norm = torch.nn.utils.clip_grad_norm_(vae.parameters(), 1.0)
+            if not finite.counts(step, {"error": error.item(), "drift": drift.item(), "norm": norm.item()}):
+                continue
             optimizer.step()
             recent.append((error.item(), difference.square().mean().item(), drift.item()))
             if (step + 1) % 100 == 0 or step + 1 == recipe.steps:
@@ -102,6 +106,7 @@ def refine_vae(
                 )
             if (step + 1) % SAVE_EVERY == 0:
                 save_stage(state, recipe, [step + 1], vae, optimizer, rng)
+    check_finite(vae.state_dict(), "the refined VAE", DIVERGED)
 
 
 def token_weights(shard: ClipShard, weight: float) -> torch.Tensor:

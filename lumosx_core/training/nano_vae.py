@@ -21,8 +21,9 @@ from diffusers import AutoencoderKLWan
 from diffusers.models.autoencoders.autoencoder_kl_wan import WanCausalConv3d
 
 from lumosx_core.puppets.world import BLOCK
+from lumosx_core.training.finite import FiniteSteps, check_finite
 from lumosx_core.training.nano_data import read_shard
-from lumosx_core.training.resume import load_stage, save_stage
+from lumosx_core.training.resume import DIVERGED, load_optimizer, load_stage, save_stage
 
 SAVE_EVERY = 100  # steps
 
@@ -203,8 +204,9 @@ def train_vae(recipe: VaeRecipe, shards: list[Path], state: Path, log: Callable[
     torch.manual_seed(recipe.seed)
     pool = ClipPool(shards, recipe.seed)
     vae = build_vae(recipe.base_dim, pool.pictures(512, 64)[:, :, 0])
-    begun = load_stage(state, recipe, vae, pool.rng)
+    begun = load_stage(state, recipe, vae, pool.rng, (1, max(recipe.picture_steps, recipe.clip_steps)))
     rate = recipe.learning_rate
+    finite = FiniteSteps("vae")
     with single_frame_convolutions():
         for index, (phase, steps) in enumerate((("pictures", recipe.picture_steps), ("clips", recipe.clip_steps))):
             if begun is not None and index < begun[0][0]:
@@ -213,7 +215,7 @@ def train_vae(recipe: VaeRecipe, shards: list[Path], state: Path, log: Callable[
             first = 0
             if begun is not None and index == begun[0][0]:
                 first = begun[0][1]
-                optimizer.load_state_dict(begun[1])
+                load_optimizer(optimizer, begun[1], state)
             started = time.monotonic()
             for step in range(first, steps):
                 warm = min(1.0, (step + 1) / 50)
@@ -236,7 +238,9 @@ def train_vae(recipe: VaeRecipe, shards: list[Path], state: Path, log: Callable[
                 loss = difference.abs().mean() + recipe.kl_weight * kl
                 optimizer.zero_grad(set_to_none=True)
                 loss.backward()
-                torch.nn.utils.clip_grad_norm_(vae.parameters(), 1.0)
+                norm = torch.nn.utils.clip_grad_norm_(vae.parameters(), 1.0)
+                if not finite.counts(step, {"loss": loss.item(), "norm": norm.item()}):
+                    continue
                 optimizer.step()
                 if step % 50 == 0:
                     psnr = 10 * math.log10(4.0 / float(difference.detach().square().mean()))
@@ -248,4 +252,5 @@ def train_vae(recipe: VaeRecipe, shards: list[Path], state: Path, log: Callable[
                     )
                 if (step + 1) % SAVE_EVERY == 0:
                     save_stage(state, recipe, [index, step + 1], vae, optimizer, pool.rng)
+    check_finite(vae.state_dict(), "the VAE", DIVERGED)
     return vae

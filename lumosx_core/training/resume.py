@@ -1,6 +1,10 @@
-"""The state of a run on disk, so that it goes on where it stopped with the same numbers."""
+"""The state of a run on disk, so that it goes on where it stopped with the same numbers.
+
+Nothing of a state is used before all of it is checked: a file that is cut short, foreign or damaged is an InputError.
+"""
 
 import json
+from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -10,29 +14,59 @@ import torch
 
 from lumosx_core.errors import InputError
 from lumosx_core.files.atomic import whole_file
-from lumosx_core.training.config import TrainingConfig
+from lumosx_core.files.json import parse_json
+from lumosx_core.model.checkpoint import check_keys
+from lumosx_core.model.config import TransformerConfig
+from lumosx_core.model.transformer import LumosXTransformer
+from lumosx_core.numbers import whole_number
+from lumosx_core.training.config import MAX_COUNT, TrainingConfig
+from lumosx_core.training.finite import check_finite
+
+WHAT = "the training state"
+REMEDY = "delete it to begin again, or choose another output folder"
+DIVERGED = "it was not written, the state before stays; lower the learning rate, or look for NaN in the data"
+OPTIMIZER_STATE = {"AdamW": {"step", "exp_avg", "exp_avg_sq"}, "Muon": {"momentum_buffer"}}  # per parameter
+SHOWN = 400  # characters of a recipe in a message
 
 
 def save_state(
     path: Path, *, step: int, config: TrainingConfig, model: dict, ema: dict, optimizers: list[dict], model_config: str
 ) -> None:
-    """Write everything that the next step needs; whole or not at all."""
+    """Write everything that the next step needs; whole or not at all. Raises InputError if a value is not finite."""
     state = {"step": step, "config": asdict(config), "model": model, "ema": ema, "optimizers": optimizers}
-    with whole_file(path, "the training state") as partial:
-        torch.save(state | {"model_config": model_config}, partial)
+    _write(path, state | {"model_config": model_config}, f"step {step}")
 
 
 def load_state(path: Path, model_config: str | None) -> dict | None:
-    """The saved state, or None if there is none. Raises InputError if it belongs to a model of other sizes than
-    `model_config` (JSON; None takes any)."""
+    """The saved state, or None if there is none.
+
+    Its fields: step, config (with the optimizer's name), model, ema, optimizers (unchecked, for `load_optimizer`),
+    model_config. Raises InputError if the file is no whole state, or belongs to a model of other sizes than `model_config`
+    (JSON; None takes any).
+    """
     if not path.exists():
         return None
-    state = torch.load(path, map_location="cpu", weights_only=True)
+    state = _read(
+        path, {"step": int, "config": Mapping, "model": Mapping, "ema": Mapping, "optimizers": list, "model_config": str}
+    )
+    whole_number(state["step"], f"{path}: step", least=0, most=MAX_COUNT)
     if model_config is not None and state["model_config"] != model_config:
         raise InputError(
-            f"{path} belongs to a transformer with the config {state['model_config']}, this run has {model_config}; "
+            f"{path} belongs to a transformer with the config {state['model_config'][:SHOWN]}, this run has {model_config}; "
             "choose another output folder"
         )
+    try:
+        config = TransformerConfig.from_json(state["model_config"])
+    except InputError as error:
+        raise InputError(f"{path}: {error}; {REMEDY}") from error
+    for part in ("model", "ema"):  # before a model of an absurd size is built
+        blocks = {str(key).split(".")[1] for key in state[part] if str(key).startswith("blocks.")}
+        if len(blocks) != config.num_layers:
+            raise InputError(f"{path}: {part} has {len(blocks)} blocks, its config {config.num_layers}; {REMEDY}")
+    with torch.device("meta"):
+        expected = LumosXTransformer(config).state_dict()
+    for part in ("model", "ema"):
+        _check_weights(path, part, state[part], expected)
     return state
 
 
@@ -45,7 +79,7 @@ def save_stage(
     rng: np.random.Generator,
 ) -> None:
     """Write how far a stage of the nano recipe is: its recipe (a dataclass), the position in its loops, and what the next
-    step needs, random numbers included (those of `rng` and torch's own)."""
+    step needs, random numbers included (those of `rng` and torch's own). Raises InputError if a value is not finite."""
     state = {
         "recipe": asdict(recipe),
         "position": position,
@@ -54,19 +88,109 @@ def save_stage(
         "numpy": json.dumps(rng.bit_generator.state),
         "torch": torch.get_rng_state(),
     }
-    with whole_file(path, "the training state") as partial:
+    _write(path, state, f"position {position}")
+
+
+def load_stage(
+    path: Path, recipe: Any, model: torch.nn.Module, rng: np.random.Generator, ends: tuple[int, ...]
+) -> tuple[list[int], dict] | None:
+    """Put `model`, `rng` and torch's random numbers where the saved stage was; its position and the optimizer's state (for
+    `load_optimizer`), or None if nothing was saved.
+
+    ends: the largest position in each loop. Raises InputError if the file is no whole state or one of another recipe.
+    """
+    if not path.exists():
+        return None
+    kinds = {"recipe": Mapping, "position": list, "model": Mapping, "optimizer": Mapping, "numpy": str, "torch": torch.Tensor}
+    state = _read(path, kinds)
+    if repr(state["recipe"]) != repr(asdict(recipe)):  # repr: values of any type compare
+        raise InputError(
+            f"{path} was begun as {repr(state['recipe'])[:SHOWN]}, this run has {asdict(recipe)}; choose another output folder"
+        )
+    position = state["position"]
+    if len(position) != len(ends):
+        raise InputError(f"{path}: position has {len(position)} numbers, expected {len(ends)}; {REMEDY}")
+    for number, end in zip(position, ends, strict=True):
+        whole_number(number, f"{path}: position", least=0, most=end)
+    _check_weights(path, "model", state["model"], model.state_dict())
+    numbers = parse_json(state["numpy"], f"the random numbers in {path}")
+    try:
+        np.random.default_rng(0).bit_generator.state = numbers  # tried on others first
+        torch.Generator().set_state(state["torch"])
+    except (TypeError, ValueError, KeyError, OverflowError, RuntimeError) as error:
+        raise InputError(f"{path}: its random numbers cannot be taken up ({error}); {REMEDY}") from error
+    model.load_state_dict(state["model"])
+    rng.bit_generator.state = numbers
+    torch.set_rng_state(state["torch"])
+    return position, state["optimizer"]
+
+
+def load_optimizer(optimizer: torch.optim.Optimizer, saved: Any, path: Path) -> None:
+    """Put an optimizer where the saved one was. Rates and other settings stay those of `optimizer`: the run sets them.
+
+    saved: from a state file at `path`. Raises InputError if it is of another optimizer or of other parameters.
+    """
+    entries = saved.get("state") if isinstance(saved, Mapping) else None
+    parameters = [parameter for group in optimizer.param_groups for parameter in group["params"]]
+    if not isinstance(entries, Mapping) or not set(entries) <= set(range(len(parameters))):
+        raise InputError(f"{path}: the optimizer's state is not that of {len(parameters)} parameters; {REMEDY}")
+    names = OPTIMIZER_STATE[type(optimizer).__name__]
+    for index, entry in entries.items():
+        if not isinstance(entry, Mapping) or set(entry) != names:
+            raise InputError(f"{path}: the optimizer's state of parameter {index} is not {', '.join(sorted(names))}; {REMEDY}")
+        scalar = torch.zeros((), device="meta")
+        expected = {name: scalar if name == "step" else parameters[index] for name in names}
+        _check_weights(path, f"the optimizer's state of parameter {index}", entry, expected)
+        if "step" in names and float(entry["step"]) < 0:
+            raise InputError(f"{path}: the optimizer's state of parameter {index} is at a step below 0; {REMEDY}")
+    optimizer.load_state_dict({"state": dict(entries), "param_groups": optimizer.state_dict()["param_groups"]})
+
+
+def _check_weights(path: Path, what: str, tensors: Mapping, expected: Mapping[str, torch.Tensor]) -> None:
+    """Raise InputError unless these are plain finite tensors with the names and shapes of `expected`."""
+    for name, value in tensors.items():
+        plain = isinstance(value, torch.Tensor) and value.layout == torch.strided and value.device.type == "cpu"
+        if not isinstance(name, str) or not plain or not value.is_floating_point():
+            raise InputError(f"{path}: {what} holds {str(name)[:80]!r}, which is no tensor of numbers; {REMEDY}")
+    check_keys(f"{path}: {what}", dict(tensors), expected)
+    check_finite(tensors, f"{path}: {what}", REMEDY)
+
+
+def _write(path: Path, state: dict, where: str) -> None:
+    """Write a state whole or not at all; the one place that does. Raises InputError if a value is not finite."""
+    check_finite(_tensors(state), f"{WHAT} {path} at {where}", DIVERGED)
+    with whole_file(path, WHAT) as partial:
         torch.save(state, partial)
 
 
-def load_stage(path: Path, recipe: Any, model: torch.nn.Module, rng: np.random.Generator) -> tuple[list[int], dict] | None:
-    """Put `model`, `rng` and torch's random numbers where the saved stage was; its position and the optimizer's state, or
-    None if nothing was saved. Raises InputError if it was saved under another recipe."""
-    if not path.exists():
-        return None
-    state = torch.load(path, map_location="cpu", weights_only=True)
-    if state["recipe"] != asdict(recipe):
-        raise InputError(f"{path} was begun as {state['recipe']}, this run has {asdict(recipe)}; choose another output folder")
-    model.load_state_dict(state["model"])
-    rng.bit_generator.state = json.loads(state["numpy"])
-    torch.set_rng_state(state["torch"])
-    return state["position"], state["optimizer"]
+def _tensors(tree: Any, name: str = "") -> dict[str, torch.Tensor]:
+    """All tensors of numbers in nested dictionaries and lists, by their path."""
+    if isinstance(tree, torch.Tensor):
+        return {name: tree}
+    items = tree.items() if isinstance(tree, Mapping) else enumerate(tree) if isinstance(tree, list) else ()
+    found: dict[str, torch.Tensor] = {}
+    for key, value in items:
+        found |= _tensors(value, f"{name}.{key}" if name else str(key))
+    return found
+
+
+def _read(path: Path, kinds: Mapping[str, type]) -> dict:
+    """The fields of a state file, each of its kind. Raises InputError for files that are none."""
+    state = read_pickle(path, WHAT)
+    wrong = [name for name, kind in kinds.items() if not isinstance(state.get(name), kind)]
+    if wrong:
+        raise InputError(f"{path} is no training state of this kind: {', '.join(wrong)} missing or of another type; {REMEDY}")
+    return {name: state[name] for name in kinds}
+
+
+def read_pickle(path: Path, what: str) -> Mapping:
+    """The dictionary in a file of torch.save, read with weights_only=True. Raises InputError for every fault of the file."""
+    try:
+        tree = torch.load(path, map_location="cpu", weights_only=True)
+    except PermissionError as error:
+        raise InputError(f"cannot read {what} {path} ({error}); check its permissions") from error
+    except Exception as error:  # a damaged pickle can raise anything
+        raise InputError(f"{what} {path} is cut short, damaged or of something else; {REMEDY}") from error
+    if not isinstance(tree, Mapping):
+        raise InputError(f"{what} {path} holds a {type(tree).__name__}, expected a dictionary; {REMEDY}")
+    return tree
