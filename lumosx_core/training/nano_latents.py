@@ -107,7 +107,7 @@ def encode_shards(plans: list[EncodingPlan], workers: int, on_result: Callable[[
 
 
 def encode_shard(plan: EncodingPlan) -> Path:
-    """Write the latent shard of one clip shard (format: `latent_dataset`) unless it is there, whole or not at all."""
+    """Write the latent shard of one clip shard (format: `latent_shards`) unless it is there, whole or not at all."""
     if plan.target.exists():
         return plan.target
     vae, text, text_len = load_vae(plan.vae), load_text_encoder(plan.text_encoder, plan.tokenizer), plan.text_len

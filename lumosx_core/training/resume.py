@@ -15,6 +15,7 @@ import torch
 from lumosx_core.errors import InputError
 from lumosx_core.files.atomic import whole_file
 from lumosx_core.files.json import parse_json
+from lumosx_core.files.weights import read_pickle
 from lumosx_core.model.checkpoint import check_keys
 from lumosx_core.model.config import TransformerConfig
 from lumosx_core.model.transformer import LumosXTransformer
@@ -143,7 +144,8 @@ def load_optimizer(optimizer: torch.optim.Optimizer, saved: Any, path: Path) -> 
         _check_weights(path, f"the optimizer's state of parameter {index}", entry, expected)
         if "step" in names and float(entry["step"]) < 0:
             raise InputError(f"{path}: the optimizer's state of parameter {index} is at a step below 0; {REMEDY}")
-    optimizer.load_state_dict({"state": dict(entries), "param_groups": optimizer.state_dict()["param_groups"]})
+    own = {index: {name: value.clone() for name, value in entry.items()} for index, entry in entries.items()}  # not the file's
+    optimizer.load_state_dict({"state": own, "param_groups": optimizer.state_dict()["param_groups"]})
 
 
 def _check_weights(path: Path, what: str, tensors: Mapping, expected: Mapping[str, torch.Tensor]) -> None:
@@ -181,16 +183,3 @@ def _read(path: Path, kinds: Mapping[str, type]) -> dict:
     if wrong:
         raise InputError(f"{path} is no training state of this kind: {', '.join(wrong)} missing or of another type; {REMEDY}")
     return {name: state[name] for name in kinds}
-
-
-def read_pickle(path: Path, what: str) -> Mapping:
-    """The dictionary in a file of torch.save, read with weights_only=True. Raises InputError for every fault of the file."""
-    try:
-        tree = torch.load(path, map_location="cpu", weights_only=True)
-    except PermissionError as error:
-        raise InputError(f"cannot read {what} {path} ({error}); check its permissions") from error
-    except Exception as error:  # a damaged pickle can raise anything
-        raise InputError(f"{what} {path} is cut short, damaged or of something else; {REMEDY}") from error
-    if not isinstance(tree, Mapping):
-        raise InputError(f"{what} {path} holds a {type(tree).__name__}, expected a dictionary; {REMEDY}")
-    return tree
