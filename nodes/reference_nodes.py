@@ -135,6 +135,7 @@ class FaceReferenceNode(io.ComfyNode):
                 io.Image.Output(display_name="crops", tooltip="The crops; smaller ones are centred on white."),
                 io.String.Output(display_name="text", tooltip="What was taken from each picture."),
             ],
+            is_output_node=True,  # its preview stays after a reload, and it can be run alone
             **search_aliases("face crop", "identity", "insightface", "person reference"),
         )
 
@@ -253,6 +254,7 @@ class AttributeReferenceNode(io.ComfyNode):
                 AttributeSocket.Output(display_name="attribute", tooltip="For LumosX Subject."),
                 io.Image.Output(display_name="image", tooltip="The cut-out on white, as the model gets it."),
             ],
+            is_output_node=True,  # its preview stays after a reload, and it can be run alone
             **search_aliases("clothing", "cut out", "segment anything", "sam", "garment reference"),
         )
 
@@ -357,6 +359,7 @@ class SceneReferenceNode(io.ComfyNode):
                 SceneSocket.Output(display_name="scene", tooltip="For an object input or background of LumosX Relation Graph."),
                 io.Image.Output(display_name="image", tooltip="The picture as the model gets it."),
             ],
+            is_output_node=True,  # its preview stays after a reload, and it can be run alone
             **search_aliases("object reference", "background reference"),
         )
 
