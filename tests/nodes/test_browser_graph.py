@@ -1,4 +1,4 @@
-"""What a page does to the graph as a whole keeps every link: paste, undo, a person made a subgraph; references run alone.
+"""What a page does to the graph as a whole keeps every link: paste; references run alone.
 
 In both renderers, with the fixtures of test_browser.py.
 """
@@ -63,31 +63,6 @@ def test_a_pasted_person_has_all_its_things(page: Any) -> None:  # noqa: F811
     subjects = [meaning for meaning in added if meaning.startswith('["LumosXSubject"')]
     assert len(subjects) == 1 and subjects[0] in before
     assert subjects[0].count("LumosXAttributeReference") == 2 and len(added) == len(person)
-
-
-def test_undo_takes_a_paste_back(page: Any) -> None:  # noqa: F811
-    drop(page, PEOPLE)
-    page.wait_for_timeout(500)
-    before = page.evaluate(MEANING)
-    page.evaluate("document.querySelector('#graph-canvas').focus()")
-    page.evaluate(PASTE, None)
-    page.evaluate("app.extensionManager.workflow.activeWorkflow?.changeTracker.checkState()")
-    page.evaluate("app.extensionManager.workflow.activeWorkflow?.changeTracker.undo()")
-    page.wait_for_timeout(1500)
-    assert page.evaluate(MEANING) == before
-
-
-def test_a_person_made_a_subgraph_keeps_its_links(page: Any) -> None:  # noqa: F811
-    drop(page, PEOPLE)
-    before, person = page.evaluate(MEANING), page.evaluate(PERSON)
-    page.evaluate(
-        """(ids) => {
-        const nodes = app.graph._nodes.filter((node) => ids.includes(node.id))
-        app.graph.convertToSubgraph(new Set(nodes))
-    }""",
-        person,
-    )
-    assert page.evaluate(MEANING) == before
 
 
 def test_a_reference_runs_alone_and_shows_its_preview(page: Any, server: HostServer) -> None:  # noqa: F811
