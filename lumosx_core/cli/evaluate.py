@@ -48,5 +48,8 @@ def run(options: argparse.Namespace) -> int:
         if name != "settings":
             rates = "".join(f"{row[key]:10.1%}" for key in ("binding", "swap", "wrong"))
             print(f"{name:22}{row['cases']:7}{rates}{row['hidden']:8}{row['identity']:10.1%}")
+    whole = report["described and plain"]
+    told = [f"{key} {100 * low:.1f} to {100 * high:.1f} %" for key, (low, high) in whole["intervals"].items()]
+    print(f"95 % intervals of described and plain, drawn over cases: {', '.join(told)}")
     print(f"report         {options.out / 'report.json'}\ncontact sheet  {options.out / 'sheet.png'}")
     return 0

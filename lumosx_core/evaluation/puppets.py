@@ -18,6 +18,7 @@ from PIL import Image
 
 from lumosx_core.contact_sheet import contact_sheet, stack_sheets
 from lumosx_core.errors import InputError
+from lumosx_core.evaluation.statistics import rate_interval
 from lumosx_core.files.atomic import whole_file
 from lumosx_core.files.images import save_image
 from lumosx_core.files.json import parse_record, read_json, write_json
@@ -163,6 +164,7 @@ def summarize(results: list[CaseResult]) -> dict:
     """Rates (0..1) per half and for described and plain together: binding, identity, swap, and the counts behind them.
 
     Rates of attributes are among those that can be judged ("attributes"); how many are hidden is counted beside them.
+    "intervals": of binding, swap and identity [low, high] at 95 %, drawn over cases, since the things of one video go together.
     """
     groups = {half: [r for r in results if r.half == half] for half in HALVES}
     groups["described and plain"] = groups["described"] + groups["plain"]
@@ -180,8 +182,25 @@ def summarize(results: list[CaseResult]) -> dict:
                 "swap": outcomes.count("swapped") / max(1, judged),
                 "wrong": outcomes.count("wrong") / max(1, judged),
                 "identity": sum(identities) / len(identities),
+                "intervals": _intervals(members),
             }
     return report
+
+
+def _intervals(results: list[CaseResult]) -> dict[str, list[float]]:
+    """The 95 % interval of each rate; none where nothing could be judged."""
+
+    def of(wanted: str) -> list[tuple[float, float]]:
+        told = [[outcome for _, _, outcome in r.outcomes if outcome != "hidden"] for r in results]
+        return [(outcomes.count(wanted), len(outcomes)) for outcomes in told]
+
+    cases = {
+        "binding": of("bound"),
+        "swap": of("swapped"),
+        "identity": [(sum(r.identities), len(r.identities)) for r in results],
+    }
+    found = {name: rate_interval(rows) for name, rows in cases.items() if any(asked for _, asked in rows)}
+    return {name: [interval.low, interval.high] for name, interval in found.items()}
 
 
 _PIPELINES: dict[str, LumosXPipeline] = {}  # of this worker process

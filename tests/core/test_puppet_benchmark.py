@@ -51,6 +51,11 @@ def test_rates_are_shares_of_attributes_and_people() -> None:
         ]
     )
     assert "shuffled" not in report
+    intervals = report["plain"].pop("intervals")
+    assert {name: (low < 0.5, high > 0.5) for name, (low, high) in intervals.items() if name != "binding"} == {
+        "swap": (True, True), "identity": (True, True),
+    }  # fmt: skip
+    assert 0 <= intervals["binding"][0] < 0.25 < intervals["binding"][1] <= 1
     assert report["plain"] == {
         "cases": 1, "attributes": 4, "hidden": 2, "binding": 0.25, "swap": 0.5, "wrong": 0.25, "identity": 0.5,
     }  # fmt: skip
