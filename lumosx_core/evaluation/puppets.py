@@ -192,12 +192,12 @@ def _intervals(results: list[CaseResult]) -> dict[str, list[float]]:
 
     def of(wanted: str) -> list[tuple[float, float]]:
         told = [[outcome for _, _, outcome in r.outcomes if outcome != "hidden"] for r in results]
-        return [(outcomes.count(wanted), len(outcomes)) for outcomes in told]
+        return [(float(outcomes.count(wanted)), float(len(outcomes))) for outcomes in told]
 
     cases = {
         "binding": of("bound"),
         "swap": of("swapped"),
-        "identity": [(sum(r.identities), len(r.identities)) for r in results],
+        "identity": [(float(sum(r.identities)), float(len(r.identities))) for r in results],
     }
     found = {name: rate_interval(rows) for name, rows in cases.items() if any(asked for _, asked in rows)}
     return {name: [interval.low, interval.high] for name, interval in found.items()}
