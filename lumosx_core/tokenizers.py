@@ -113,3 +113,12 @@ def load_tokenizer(path: str | Path) -> Tokenizer:
             raise InputError(f"the tokenizer folder {path} holds neither spiece.model nor tokenizer.json")
         path = found[0]
     return HuggingFaceTokenizer(path) if path.suffix == ".json" else SentencePieceTokenizer(path)
+
+
+def vocabulary_size(tokenizer: Tokenizer) -> int | None:
+    """How many tokens a tokenizer knows, or None where it does not say."""
+    if isinstance(tokenizer, SentencePieceTokenizer):
+        return int(tokenizer.processor.get_piece_size())
+    if isinstance(tokenizer, HuggingFaceTokenizer):
+        return int(tokenizer.tokenizer.get_vocab_size(with_added_tokens=True))
+    return None

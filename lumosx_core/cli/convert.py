@@ -12,6 +12,10 @@ FILES = {
     "vae": "vae.safetensors",
     "text-encoder": "text_encoder.safetensors",
 }
+IN_COMFYUI = (
+    "in ComfyUI: put the transformer (--storage fp16 there) into models/diffusion_models, with the unconverted Wan2.1 VAE and "
+    "UMT5 files of ComfyUI; its loaders do not read the converted ones"
+)
 DEFAULT_STORAGE = {"transformer": "bf16", "vae": "fp32", "text-encoder": "bf16"}
 
 
@@ -20,35 +24,51 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("kind", choices=tuple(FILES))
     parser.add_argument("source", type=Path, metavar="SOURCE", help="the released file or folder")
     parser.add_argument("folder", type=Path, metavar="FOLDER", help="the model folder to fill")
-    parser.add_argument("--entry", default="ema", choices=("ema", "model"), help="which weights, where both are stored")
     parser.add_argument(
-        "--storage", choices=("fp32", "bf16", "fp16", "fp8_e4m3fn"), help="type on disk (default: bf16; the vae fp32)"
+        "--entry", default="ema", metavar="NAME", help="which weights, where several are stored, such as model (default: ema)"
+    )
+    parser.add_argument(
+        "--storage",
+        choices=("fp32", "bf16", "fp16", "fp8_e4m3fn"),
+        help="type on disk (default: bf16; the vae fp32; fp16 for ComfyUI)",
     )
     parser.add_argument("--tokenizer", type=Path, help="spiece.model or tokenizer.json to put into the folder")
 
 
 def run(options: argparse.Namespace) -> int:
     """Convert one file."""
+    from lumosx_core.cli.progress import ProgressBars
     from lumosx_core.errors import InputError
-    from lumosx_core.files.atomic import copy_file, writable_folder
-    from lumosx_core.model.convert import convert_text_encoder, convert_transformer, convert_vae
-    from lumosx_core.sampling.pipeline import PipelineDefaults, save_defaults
+    from lumosx_core.files.atomic import copy_file, writable_folder, write_bytes
+    from lumosx_core.model.convert import convert_text_encoder, convert_transformer, convert_vae, embedded_tokenizer
+    from lumosx_core.sampling.pipeline import TOKENIZERS, PipelineDefaults, save_defaults
+    from lumosx_core.tokenizers import SentencePieceTokenizer, load_tokenizer
 
-    if options.tokenizer is not None and options.tokenizer.name not in ("spiece.model", "tokenizer.json"):
-        raise InputError(f"the tokenizer is {options.tokenizer}, expected a file spiece.model or tokenizer.json")
-    if options.tokenizer is not None and not options.tokenizer.is_file():
-        raise InputError(f"there is no tokenizer {options.tokenizer}")
+    given = options.tokenizer
+    if given is not None and given.name not in TOKENIZERS:
+        raise InputError(f"the tokenizer is {given}, expected a file {' or '.join(TOKENIZERS)}")
+    if given is not None and not given.is_file():
+        raise InputError(f"there is no tokenizer {given}")
+    if given is not None:
+        load_tokenizer(given)
     target = writable_folder(options.folder) / FILES[options.kind]
     storage = options.storage or DEFAULT_STORAGE[options.kind]
+    there = next((options.folder / name for name in TOKENIZERS if (options.folder / name).is_file()), None)
+    with ProgressBars() as progress:
+        if options.kind == "transformer":
+            config = convert_transformer(options.source, target, entry=options.entry, storage=storage, progress=progress)
+        elif options.kind == "vae":
+            convert_vae(options.source, target, storage=storage, progress=progress)
+        else:
+            convert_text_encoder(options.source, target, storage=storage, tokenizer=given or there, progress=progress)
     if options.kind == "transformer":
-        config = convert_transformer(options.source, target, entry=options.entry, storage=storage)
         print(f"sizes: {config.to_json()}")
-    elif options.kind == "vae":
-        convert_vae(options.source, target, storage=storage)
-    else:
-        convert_text_encoder(options.source, target, storage=storage)
-    if options.tokenizer is not None:
-        copy_file(options.tokenizer, options.folder / options.tokenizer.name, "the tokenizer")
+    if given is not None:
+        copy_file(given, options.folder / given.name, "the tokenizer")
+    elif options.kind == "text-encoder" and there is None and (inside := embedded_tokenizer(options.source)) is not None:
+        SentencePieceTokenizer(inside)  # refuses what is none
+        write_bytes(options.folder / "spiece.model", inside, "the tokenizer")
+        print("the tokenizer inside the file became spiece.model")
     if not (options.folder / "pipeline.json").exists():
         save_defaults(options.folder, PipelineDefaults())
     print(f"wrote {target} ({target.stat().st_size / 2**20:.1f} MiB, {storage})")
@@ -57,4 +77,6 @@ def run(options: argparse.Namespace) -> int:
     if not any((options.folder / name).exists() for name in ("spiece.model", "tokenizer.json")):
         missing.append("a tokenizer (--tokenizer)")
     print(f"still missing in {options.folder}: {', '.join(missing)}" if missing else f"{options.folder} is complete")
+    if options.kind == "transformer":
+        print(IN_COMFYUI)
     return 0

@@ -119,11 +119,13 @@ def write_safetensors(
     *,
     what: str = "the weights",
     progress: Progress | None = None,
+    finish: Callable[[], None] | None = None,
 ) -> Path:
     """Write a safetensors file whole or not at all, one tensor after another: no more than one is in memory at a time.
 
     The bytes depend on the content only: larger types first, then by name, as the library orders them. progress: called
-    with (stage, done, total), in MiB. Raises InputError when the disk refuses or a type cannot be stored.
+    with (stage, done, total), in MiB. finish: called when all tensors were read; what it raises stops the file from taking its
+    place. Raises InputError when the disk refuses or a type cannot be stored.
     """
     stored: dict[str, StoredTensor] = {
         key: in_memory(value) if isinstance(value, torch.Tensor) else value for key, value in tensors.items()
@@ -148,6 +150,8 @@ def write_safetensors(
             done += stored[key].nbytes
             if progress is not None:
                 progress("writing", done // 2**20 if done < place else total, total)
+        if finish is not None:
+            finish()
     return Path(path)
 
 

@@ -1,67 +1,89 @@
-"""Released weights to the files of a pipeline folder: one safetensors file each, sizes in the metadata."""
+"""Released weights to the files of a pipeline folder: one safetensors file each, sizes in the metadata.
 
-import json
+Tensors are read, checked, converted and written one after another: the largest one is all that is in memory.
+"""
+
 from pathlib import Path
 
 import torch
 
 from lumosx_core.errors import InputError
-from lumosx_core.files.weights import read_state_dict, write_safetensors
-from lumosx_core.model.checkpoint import STORAGE_TYPES, check_keys, infer_config, save_transformer
+from lumosx_core.files.safetensors import Progress
+from lumosx_core.files.weights import DEFAULT_ENTRY, open_weights
+from lumosx_core.model.checkpoint import STORAGE_TYPES, check_keys, expected_transformer, save_transformer, transformer_sizes
 from lumosx_core.model.config import TransformerConfig
-from lumosx_core.model.text_encoder import FORMAT as TEXT_FORMAT
-from lumosx_core.model.text_encoder import infer_text_config, to_transformers_names
-from lumosx_core.model.transformer import LumosXTransformer
-from lumosx_core.model.vae import load_vae, save_vae
+from lumosx_core.model.text_encoder import check_vocabulary, open_text_encoder, write_text_encoder
+from lumosx_core.model.vae import open_vae, write_vae
+from lumosx_core.model.weight_checks import check_types, say_rounded
+from lumosx_core.tokenizers import load_tokenizer
 
 HALF_TYPES = ("fp32", "bf16", "fp16")
+SPIECE = "spiece_model"  # the tokenizer inside ComfyUI's UMT5 files, as a tensor of bytes
 
 
 def convert_transformer(
-    source: str | Path, target: str | Path, *, entry: str = "ema", storage: str = "bf16"
+    source: str | Path,
+    target: str | Path,
+    *,
+    entry: str = DEFAULT_ENTRY,
+    storage: str = "bf16",
+    progress: Progress | None = None,
 ) -> TransformerConfig:
     """The released transformer as one safetensors file; returns its sizes.
 
-    source: .pt, .safetensors, or a torch.distributed.checkpoint folder. entry: "ema" or "model", where both are stored.
-    storage: "fp32", "bf16", "fp16" or "fp8_e4m3fn". Every key is checked against the architecture.
-    Raises InputError for damaged files, keys that do not fit, and an unwritable target.
+    source: anything that `open_weights` reads. entry: which weights, where several are stored. storage: "fp32", "bf16",
+    "fp16" or "fp8_e4m3fn". progress: called with (stage, done, total), in MiB. Every key is checked against the architecture,
+    every weight for being a finite number. Raises InputError for damaged files, other models, weights that do not fit, and an
+    unwritable target.
     """
     if storage not in STORAGE_TYPES:
         raise InputError(f"storage type {storage!r}, expected one of {', '.join(STORAGE_TYPES)}")
-    state, metadata = read_state_dict(source, entry)
-    config = TransformerConfig.from_json(metadata["config"]) if "config" in metadata else infer_config(state)
-    with torch.device("meta"):
-        expected = LumosXTransformer(config).state_dict()
-    check_keys(str(source), state, expected)
-    save_transformer(target, state, config, storage=storage, extra_metadata={"entry": entry})
+    state, metadata = open_weights(source, entry)
+    config = transformer_sizes(str(source), state, metadata)
+    check_keys(str(source), state, expected_transformer(config).state_dict())
+    check_types(str(source), state)
+    say_rounded(str(source), state, STORAGE_TYPES[storage])
+    extra = {"entry": entry}
+    save_transformer(target, state, config, storage=storage, extra_metadata=extra, what=str(source), progress=progress)
     return config
 
 
-def convert_vae(source: str | Path, target: str | Path, *, storage: str = "fp32") -> None:
-    """The Wan2.1 VAE (original or our names) as one safetensors file in diffusers' names. storage: fp32, bf16, fp16."""
-    _check_half(storage)
-    save_vae(target, load_vae(source), dtype=STORAGE_TYPES[storage])
+def convert_vae(source: str | Path, target: str | Path, *, storage: str = "fp32", progress: Progress | None = None) -> None:
+    """The Wan2.1 VAE (original, diffusers' or our names) as one safetensors file in diffusers' names. storage: fp32, bf16,
+    fp16. Raises InputError if it is no Wan2.1 VAE."""
+    dtype = _half_type(storage)
+    state, _, config = open_vae(source)
+    write_vae(target, state, config, dtype, what=str(source), progress=progress)
 
 
-def convert_text_encoder(source: str | Path, target: str | Path, *, storage: str = "bf16") -> None:
+def convert_text_encoder(
+    source: str | Path,
+    target: str | Path,
+    *,
+    storage: str = "bf16",
+    tokenizer: str | Path | None = None,
+    progress: Progress | None = None,
+) -> None:
     """The UMT5 encoder (original Wan or transformers' names, fp8 with scales too) as one safetensors file in transformers'
-    names. storage: fp32, bf16, fp16. Raises InputError if it is no UMT5 encoder."""
-    from transformers import UMT5Config, UMT5EncoderModel
-
-    _check_half(storage)
-    state, metadata = read_state_dict(source)
-    state = to_transformers_names(state)
-    known = metadata.get("format") == TEXT_FORMAT
-    config = json.loads(metadata["config"]) if known else infer_text_config(source, state)
-    with torch.device("meta"):
-        model = UMT5EncoderModel(UMT5Config(**config, dropout_rate=0.0, feed_forward_proj="gated-gelu"))
-    expected = {key: value for key, value in model.state_dict().items() if key != "encoder.embed_tokens.weight"}
-    check_keys(str(source), state, expected)
-    dtype = STORAGE_TYPES[storage]
-    tensors = {key: value.to(dtype) for key, value in state.items()}
-    write_safetensors(target, tensors, {"format": TEXT_FORMAT, "config": json.dumps(config)})
+    names. storage: fp32, bf16, fp16. tokenizer: checked against the encoder's vocabulary before anything is written.
+    Raises InputError if it is no UMT5 encoder, or the tokenizer is another one's."""
+    dtype = _half_type(storage)
+    state, config = open_text_encoder(source)
+    if tokenizer is not None:
+        check_vocabulary(load_tokenizer(tokenizer), tokenizer, config)
+    say_rounded(str(source), state, dtype)
+    write_text_encoder(target, state, config, dtype, what=str(source), progress=progress)
 
 
-def _check_half(storage: str) -> None:
+def embedded_tokenizer(source: str | Path) -> bytes | None:
+    """The SentencePiece model inside ComfyUI's file of the UMT5 encoder, or None. Raises InputError if the file is damaged."""
+    stored = open_weights(source)[0].get(SPIECE)
+    if stored is None or stored.dtype != torch.uint8:
+        return None
+    return stored.read().numpy().tobytes()
+
+
+def _half_type(storage: str) -> torch.dtype:
     if storage not in HALF_TYPES:
         raise InputError(f"storage type {storage!r}, expected one of {', '.join(HALF_TYPES)}")
+    return STORAGE_TYPES[storage]

@@ -11,7 +11,7 @@ import torch
 from safetensors import SafetensorError, safe_open
 
 from lumosx_core.errors import InputError
-from lumosx_core.model.checkpoint import infer_config
+from lumosx_core.model.checkpoint import transformer_sizes
 from lumosx_core.model.config import TransformerConfig
 
 LEVERS = (
@@ -49,9 +49,8 @@ def stored_weights(path: Path) -> StoredWeights:
 def stored_sizes(path: Path) -> TransformerConfig:
     """The sizes of a stored transformer, from its metadata, else from its shapes. Raises InputError if it is none."""
     stored = stored_weights(path)
-    if "config" in stored.metadata:
-        return TransformerConfig.from_json(stored.metadata["config"])
-    return infer_config({name: torch.empty(shape, device="meta") for name, shape in stored.shapes.items()})
+    shapes = {name: torch.empty(shape, device="meta") for name, shape in stored.shapes.items()}
+    return transformer_sizes(str(path), shapes, stored.metadata)
 
 
 def weights_bytes(path: Path, dtype: torch.dtype) -> int:

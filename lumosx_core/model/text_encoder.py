@@ -5,15 +5,22 @@ Legend: B = batch, n = tokens of a prompt with its end token, S = text_len, D = 
 
 import json
 import logging
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import torch
 
 from lumosx_core.errors import InputError
-from lumosx_core.files.weights import StateDict, read_state_dict, write_safetensors
-from lumosx_core.model.checkpoint import check_keys
-from lumosx_core.tokenizers import Tokenizer, load_tokenizer
+from lumosx_core.files.json import parse_json, parse_record
+from lumosx_core.files.safetensors import Progress
+from lumosx_core.files.stored import StoredTensor, in_memory
+from lumosx_core.files.weights import open_weights, write_safetensors
+from lumosx_core.model.checkpoint import check_keys, stored_as
+from lumosx_core.model.weight_checks import FiniteCheck, check_layers, check_types, count_layers, kind_of, loaded
+from lumosx_core.numbers import whole_number
+from lumosx_core.tokenizers import Tokenizer, load_tokenizer, vocabulary_size
 
 if TYPE_CHECKING:
     from transformers import UMT5EncoderModel
@@ -21,7 +28,6 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 FORMAT = "lumosx-text-encoder"
 END_TOKEN = 1
-CONFIG_FIELDS = ("vocab_size", "d_model", "d_kv", "d_ff", "num_layers", "num_heads", "relative_attention_num_buckets")
 # Original Wan names inside a block -> names inside transformers' UMT5 block.
 BLOCK_NAMES = {
     "norm1.weight": "layer.0.layer_norm.weight",
@@ -35,6 +41,23 @@ BLOCK_NAMES = {
     "ffn.fc1.weight": "layer.1.DenseReluDense.wi_1.weight",
     "ffn.fc2.weight": "layer.1.DenseReluDense.wo.weight",
 }
+
+
+@dataclass(frozen=True, kw_only=True)
+class TextConfig:
+    """Sizes of a UMT5 encoder, as transformers calls them. Raises InputError for numbers that no model has."""
+
+    vocab_size: int
+    d_model: int
+    d_kv: int
+    d_ff: int
+    num_layers: int
+    num_heads: int
+    relative_attention_num_buckets: int
+
+    def __post_init__(self) -> None:
+        for field in fields(self):
+            whole_number(getattr(self, field.name), f"text encoder config: {field.name}", least=1, most=2**24)
 
 
 class TextEncoder:
@@ -66,9 +89,26 @@ class TextEncoder:
 
 def save_text_encoder(path: str | Path, model: "UMT5EncoderModel", *, dtype: torch.dtype = torch.float32) -> Path:
     """Write the encoder as one safetensors file in transformers' key names, its sizes (JSON) in the metadata."""
-    config = {field: getattr(model.config, field) for field in CONFIG_FIELDS}
-    state = {k: v.to(dtype) for k, v in model.state_dict().items() if k != "encoder.embed_tokens.weight"}
-    return write_safetensors(path, state, {"format": FORMAT, "config": json.dumps(config)})
+    config = TextConfig(**{field.name: getattr(model.config, field.name) for field in fields(TextConfig)})
+    state = {k: in_memory(v) for k, v in model.state_dict().items() if k != "encoder.embed_tokens.weight"}
+    return write_text_encoder(path, state, config, dtype, what=f"what should become {path}")
+
+
+def write_text_encoder(
+    path: str | Path,
+    state: Mapping[str, StoredTensor],
+    config: TextConfig,
+    dtype: torch.dtype,
+    *,
+    what: str,
+    progress: Progress | None = None,
+) -> Path:
+    """The same from stored tensors with transformers' names, one at a time. Raises InputError for weights that are no finite
+    numbers or beyond the type's range; `what` names them."""
+    check = FiniteCheck(what)
+    tensors = {key: stored_as(key, value, dtype, check) for key, value in state.items()}
+    metadata = {"format": FORMAT, "config": json.dumps(asdict(config))}
+    return write_safetensors(path, tensors, metadata, progress=progress, finish=check.finish)
 
 
 def load_text_encoder(
@@ -79,43 +119,97 @@ def load_text_encoder(
     device: str | torch.device = "cpu",
 ) -> TextEncoder:
     """An encoder in evaluation mode from our own file, the original Wan `.pth`, or a UMT5 safetensors with transformers'
-    names (as ComfyUI users hold it; fp8 with `scale_weight` too). Raises InputError if the file is no UMT5 encoder.
+    names (as ComfyUI users hold it; fp8 with `scale_weight` too). Raises InputError if the file is no UMT5 encoder, or the
+    tokenizer is none or of another one.
     """
+    stored, config = open_text_encoder(path)
+    words = load_tokenizer(tokenizer)
+    check_vocabulary(words, tokenizer, config)
+    model = _empty_encoder(config)
+    state = loaded(str(path), stored, dtype, device)
+    state["encoder.embed_tokens.weight"] = state["shared.weight"]
+    model.load_state_dict(state, assign=True)
+    return TextEncoder(model.train(False), words)
+
+
+def open_text_encoder(path: str | Path) -> tuple[dict[str, StoredTensor], TextConfig]:
+    """(tensors with transformers' names, sizes) of a UMT5 encoder of any kind, checked against each other; numbers are read
+    when they are needed. Raises InputError if the file is something else, which is said."""
+    stored, metadata = open_weights(path)
+    if metadata.get("format", FORMAT) != FORMAT and metadata.get("format") != "pt":
+        raise InputError(f"{path} is a {metadata['format'][:60]} file, expected a text encoder; are two files exchanged?")
+    if (kind := kind_of(stored)) != "a UMT5 text encoder":
+        raise InputError(f"{path} is no UMT5 encoder: it is {kind}")
+    state: dict[str, StoredTensor] = to_transformers_names(stored)
+    if metadata.get("format") == FORMAT and "config" in metadata:
+        source = f"the metadata of {path}"
+        config = parse_record(TextConfig, parse_json(metadata["config"], source), source)
+    else:
+        config = TextConfig(**infer_text_config(path, state))
+    check_layers(str(path), state, "encoder.block.", config.num_layers)
+    expected = {
+        key: value for key, value in _empty_encoder(config).state_dict().items() if key != "encoder.embed_tokens.weight"
+    }
+    check_keys(str(path), state, expected)
+    check_types(str(path), state)
+    return state, config
+
+
+def check_vocabulary(tokenizer: Tokenizer, where: str | Path, config: TextConfig) -> None:
+    """Raises InputError if a tokenizer gives ids that the encoder lacks, or so few that it belongs to another one."""
+    size = vocabulary_size(tokenizer)
+    if size is not None and not config.vocab_size / 2 <= size <= config.vocab_size:
+        raise InputError(
+            f"the tokenizer {where} has {size} tokens, the text encoder {config.vocab_size}: they do not belong together; give "
+            "the tokenizer of this encoder"
+        )
+
+
+def _empty_encoder(config: TextConfig) -> "UMT5EncoderModel":
+    """The model without memory for its weights."""
     from transformers import UMT5Config, UMT5EncoderModel
 
-    state, metadata = read_state_dict(path)
-    state = to_transformers_names(state)
-    config = json.loads(metadata["config"]) if metadata.get("format") == FORMAT else infer_text_config(path, state)
-    with torch.device("meta"):
-        model = UMT5EncoderModel(UMT5Config(**config, dropout_rate=0.0, feed_forward_proj="gated-gelu"))
-    state["encoder.embed_tokens.weight"] = state["shared.weight"]
-    check_keys(str(path), state, model.state_dict())
-    model.load_state_dict({key: value.to(device, dtype) for key, value in state.items()}, assign=True)
-    return TextEncoder(model.train(False), load_tokenizer(tokenizer))
+    try:
+        with torch.device("meta"):
+            return UMT5EncoderModel(UMT5Config(**asdict(config), dropout_rate=0.0, feed_forward_proj="gated-gelu"))
+    except (ValueError, RuntimeError, TypeError) as error:
+        raise InputError(f"these sizes make no UMT5 encoder ({str(error)[:200]}): {config}") from error
 
 
-def to_transformers_names(state: StateDict) -> StateDict:
-    """A UMT5 encoder's state dict with transformers' names, whatever names it came with; fp8 scales multiplied in."""
+def to_transformers_names(state: Mapping[str, Any]) -> dict[str, Any]:
+    """A UMT5 encoder's state dict with transformers' names, whatever names it came with; fp8 scales multiplied in.
+
+    Values are tensors, or StoredTensors, which stay in their file.
+    """
     if "token_embedding.weight" not in state:
         plain = {k: v for k, v in state.items() if not k.endswith((".scale_weight", ".scale_input"))}
         for key in [k for k in state if k.endswith(".scale_weight")]:
             name = key.removesuffix(".scale_weight") + ".weight"
-            plain[name] = plain[name].float() * state[key].float()
+            if name in plain:
+                plain[name] = _scaled(plain[name], state[key])
         for extra in ("spiece_model", "scaled_fp8", "encoder.embed_tokens.weight"):
             plain.pop(extra, None)
         return plain
     renamed = {
         "shared.weight": state["token_embedding.weight"],
-        "encoder.final_layer_norm.weight": state["norm.weight"],
+        **({"encoder.final_layer_norm.weight": state["norm.weight"]} if "norm.weight" in state else {}),
     }
     for key, value in state.items():
         if key.startswith("blocks."):
-            _, number, name = key.split(".", 2)
+            _, number, *rest = key.split(".", 2)
+            name = rest[0] if rest else ""
             renamed[f"encoder.block.{number}.{BLOCK_NAMES.get(name, name)}"] = value
     return renamed
 
 
-def infer_text_config(path: str | Path, state: StateDict) -> dict[str, Any]:
+def _scaled(value: Any, scale: Any) -> Any:
+    if isinstance(value, StoredTensor):
+        return StoredTensor(value.shape, torch.float32, lambda: _scaled(value.read(), scale.read()))
+    return value.float() * scale.float()
+
+
+def infer_text_config(path: str | Path, state: Mapping[str, Any]) -> dict[str, Any]:
+    """The sizes of a UMT5 encoder with transformers' names, from its shapes. Raises InputError if it is none."""
     try:
         buckets, heads = state["encoder.block.0.layer.0.SelfAttention.relative_attention_bias.weight"].shape
         return {
@@ -123,9 +217,9 @@ def infer_text_config(path: str | Path, state: StateDict) -> dict[str, Any]:
             "d_model": state["shared.weight"].shape[1],
             "d_kv": state["encoder.block.0.layer.0.SelfAttention.q.weight"].shape[0] // heads,
             "d_ff": state["encoder.block.0.layer.1.DenseReluDense.wi_0.weight"].shape[0],
-            "num_layers": 1 + max(int(k.split(".")[2]) for k in state if k.startswith("encoder.block.")),
+            "num_layers": count_layers(state, "encoder.block."),
             "num_heads": heads,
             "relative_attention_num_buckets": buckets,
         }
-    except KeyError as error:
-        raise InputError(f"{path} is no UMT5 encoder: the key {error} is missing") from error
+    except (KeyError, IndexError, ValueError, ZeroDivisionError) as error:
+        raise InputError(f"{path} is no UMT5 encoder: {error} is missing or odd") from error

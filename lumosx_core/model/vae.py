@@ -3,17 +3,24 @@
 Legend: B = batch, F = frames (4n + 1), H, W = pixels (multiples of 8), T = (F + 3) / 4, h = H / 8, w = W / 8.
 """
 
+import inspect
 import json
 import logging
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import torch
 
 from lumosx_core.errors import InputError
-from lumosx_core.files.weights import StateDict, read_state_dict, write_safetensors
-from lumosx_core.model.checkpoint import check_keys
+from lumosx_core.files.json import parse_json
+from lumosx_core.files.safetensors import Progress
+from lumosx_core.files.stored import StoredTensor, in_memory
+from lumosx_core.files.weights import open_weights, write_safetensors
+from lumosx_core.model.checkpoint import check_keys, stored_as
 from lumosx_core.model.memory import free_memory, is_out_of_memory
+from lumosx_core.model.weight_checks import FiniteCheck, check_types, kind_of, loaded
+from lumosx_core.numbers import real_number, whole_number
 
 if TYPE_CHECKING:
     from diffusers import AutoencoderKLWan
@@ -27,36 +34,109 @@ FALLBACKS = {"card": ((False, False), (True, False), (True, True)), "cpu": ((Fal
 def save_vae(path: str | Path, vae: "AutoencoderKLWan", *, dtype: torch.dtype = torch.float32) -> Path:
     """Write the VAE as one safetensors file in diffusers' key names, its config (JSON) in the metadata."""
     config = {key: value for key, value in dict(vae.config).items() if not key.startswith("_")}
-    state = {key: value.to(dtype) for key, value in vae.state_dict().items()}
-    return write_safetensors(path, state, {"format": FORMAT, "config": json.dumps(config)})
+    state = {key: in_memory(value) for key, value in vae.state_dict().items()}
+    return write_vae(path, state, config, dtype, what=f"what should become {path}")
+
+
+def write_vae(
+    path: str | Path,
+    state: Mapping[str, StoredTensor],
+    config: Mapping[str, Any],
+    dtype: torch.dtype,
+    *,
+    what: str,
+    progress: Progress | None = None,
+) -> Path:
+    """The same from stored tensors with diffusers' names, one at a time. Raises InputError for weights that are no finite
+    numbers or beyond the type's range; `what` names them."""
+    check = FiniteCheck(what)
+    tensors = {key: stored_as(key, value, dtype, check) for key, value in state.items()}
+    metadata = {"format": FORMAT, "config": json.dumps(dict(config))}
+    return write_safetensors(path, tensors, metadata, progress=progress, finish=check.finish)
 
 
 def load_vae(path: str | Path, *, dtype: torch.dtype = torch.float32, device: str | torch.device = "cpu") -> "AutoencoderKLWan":
-    """A VAE in evaluation mode from our own file, from `wan_2.1_vae.safetensors`, or from `vae.pth` (original Wan keys,
-    plain or nested under `model_state`). Nothing is downloaded. Raises InputError if the file is no Wan VAE.
+    """A VAE in evaluation mode from our own file, from `wan_2.1_vae.safetensors`, from `vae.pth` (original Wan keys, plain
+    or nested under `model_state`), or in diffusers' names. Nothing is downloaded. Raises InputError if the file is no Wan VAE.
     """
-    from diffusers import AutoencoderKLWan
-
-    state, metadata = read_state_dict(path)
-    if metadata.get("format") == FORMAT:
-        config = json.loads(metadata["config"])
-    else:
-        config, state = _from_original(path, state)
-    with torch.device("meta"):
-        vae = AutoencoderKLWan(**config)
-    check_keys(str(path), state, vae.state_dict())
-    vae.load_state_dict({key: value.to(device, dtype) for key, value in state.items()}, assign=True)
+    stored, vae, _ = open_vae(path)
+    vae.load_state_dict(loaded(str(path), stored, dtype, device), assign=True)
     return vae.train(False)
 
 
-def _from_original(path: str | Path, state: StateDict) -> tuple[dict[str, Any], StateDict]:
-    """Config and diffusers state dict of original Wan2.1 keys; the width is read off the first convolution."""
+def open_vae(path: str | Path) -> tuple[dict[str, StoredTensor], "AutoencoderKLWan", dict[str, Any]]:
+    """(tensors with diffusers' names, a VAE without memory for them, its config) of a VAE of any kind; numbers are read when
+    they are needed. Raises InputError if the file is something else, which is said."""
+    from diffusers import AutoencoderKLWan
+
+    stored, metadata = open_weights(path)
+    if (kind := kind_of(stored)) != "a VAE":
+        raise InputError(f"{path} is no Wan2.1 VAE: it is {kind}")
+    if metadata.get("format") == FORMAT:
+        config = _checked_config(parse_json(metadata.get("config", ""), f"the metadata of {path}"), f"the metadata of {path}")
+    elif "encoder.conv1.weight" in stored:
+        config, stored = _from_original(path, stored)
+    else:
+        config = _diffusers_config(path, stored)
+    try:
+        with torch.device("meta"):
+            vae = AutoencoderKLWan(**config)
+    except (TypeError, ValueError, RuntimeError, IndexError, ZeroDivisionError) as error:
+        raise InputError(f"the sizes of {path} make no VAE ({str(error)[:200]}); get the file again") from error
+    check_keys(str(path), stored, vae.state_dict())
+    check_types(str(path), stored)
+    return stored, vae, {key: value for key, value in dict(vae.config).items() if not key.startswith("_")}
+
+
+def _from_original(path: str | Path, stored: dict[str, StoredTensor]) -> tuple[dict[str, Any], dict[str, StoredTensor]]:
+    """Config and diffusers' names of original Wan2.1 keys; the width is read off the first convolution."""
     from diffusers.loaders.single_file_utils import convert_wan_vae_to_diffusers
 
-    first = state.get("encoder.conv1.weight")
-    if first is None or "decoder.head.2.weight" not in state:
-        raise InputError(f"{path} is no Wan2.1 VAE: expected keys such as encoder.conv1.weight; got {len(state)} others")
-    return {"base_dim": first.shape[0]}, convert_wan_vae_to_diffusers(dict(state))
+    shape = stored["encoder.conv1.weight"].shape
+    if len(shape) != 5 or "decoder.head.2.weight" not in stored:
+        raise InputError(f"{path} is no Wan2.1 VAE: expected keys such as decoder.head.2.weight; got {len(stored)} others")
+    if shape[1] != 3:
+        raise InputError(f"{path} takes {shape[1]} channels where Wan2.1's VAE takes 3 (Wan2.2's has 12); get Wan2.1_VAE.pth")
+    try:
+        return {"base_dim": shape[0]}, convert_wan_vae_to_diffusers(dict(stored))
+    except (KeyError, IndexError, AttributeError, ValueError) as error:
+        raise InputError(f"{path} is no whole Wan2.1 VAE ({error}); get it again") from error
+
+
+def _diffusers_config(path: str | Path, stored: Mapping[str, StoredTensor]) -> dict[str, Any]:
+    """Config of diffusers' own names without ours in the metadata: Wan2.1's, the width from the first convolution."""
+    first = stored.get("encoder.conv_in.weight")
+    if first is None or len(first.shape) != 5 or first.shape[1] != 3:
+        raise InputError(f"{path} is no Wan2.1 VAE: its first convolution is {first.shape if first else 'missing'}")
+    return {"base_dim": first.shape[0]}
+
+
+def _checked_config(config: Any, source: str) -> dict[str, Any]:
+    """The config of a VAE of ours, if no number of it is absurd: before such a model is built."""
+    from diffusers import AutoencoderKLWan
+
+    known = set(inspect.signature(AutoencoderKLWan.__init__).parameters)
+    if not isinstance(config, dict) or not set(config) <= known:
+        raise InputError(f"{source} holds no config of a VAE; get the file again")
+
+    def check(value: Any, depth: int) -> None:
+        if isinstance(value, list) and len(value) <= 1024 and depth:
+            for item in value:
+                check(item, depth - 1)
+        elif isinstance(value, int) and not isinstance(value, bool):
+            whole_number(value, f"{source}: a size", least=0, most=4096)
+        elif isinstance(value, float):
+            real_number(value, f"{source}: a number", least=-1e6, most=1e6)
+        elif not (value is None or isinstance(value, bool | str)):
+            raise InputError(f"{source} holds no config of a VAE; get the file again")
+
+    for value in config.values():
+        check(value, 2)
+    if whole_number(config.get("num_res_blocks", 2), f"{source}: num_res_blocks", least=0, most=64) and any(
+        isinstance(item, int) and item > 64 for item in config.get("dim_mult", []) or []
+    ):
+        raise InputError(f"{source}: dim_mult is {str(config['dim_mult'])[:80]}; get the file again")
+    return config
 
 
 def _statistics(vae: "AutoencoderKLWan", like: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:

@@ -109,13 +109,21 @@ def test_convert_reads_the_sizes_off_the_shapes(tmp_path: Path) -> None:
     assert same(load_transformer(tmp_path / "t.safetensors"), model)
 
 
+def word_tokenizer(path: Path, size: int) -> Path:
+    """A tokenizer.json that knows `size` words."""
+    import tokenizers
+
+    words = {f"w{number}": number for number in range(size)}
+    tokenizers.Tokenizer(tokenizers.models.WordLevel(words, unk_token="w0")).save(str(path))
+    return path
+
+
 def test_convert_text_encoder_and_vae_keep_the_numbers(tmp_path: Path) -> None:
     texts = load_file(GOLDEN_FOLDER / "umt5_encoder.safetensors")
     original = {k.removeprefix("weights."): v for k, v in texts.items() if k.startswith("weights.")}
     torch.save(original, tmp_path / "umt5.pth")
     convert_text_encoder(tmp_path / "umt5.pth", tmp_path / "text.safetensors", storage="fp32")
-    spiece = Path(__file__).parents[2] / "lumosx_core" / "assets" / "nano" / "spiece.model"
-    encoder = load_text_encoder(tmp_path / "text.safetensors", spiece)
+    encoder = load_text_encoder(tmp_path / "text.safetensors", word_tokenizer(tmp_path / "tokenizer.json", 256))
     with torch.no_grad():
         states = encoder.model(input_ids=texts["input_ids"], attention_mask=texts["attention_mask"]).last_hidden_state
     known = texts["attention_mask"].bool()
@@ -142,14 +150,14 @@ def test_keys_must_fit_exactly(stored: Path) -> None:
         del tensors["blocks.1.ffn.2.bias"], tensors["head.modulation"]
 
     def extra(tensors):
-        tensors["img_emb.proj.0.bias"] = torch.zeros(1)
+        tensors["extra.proj.0.bias"] = torch.zeros(1)
 
     def wrong(tensors):
         tensors["patch_embedding.bias"] = torch.zeros(5)
 
     for change, words in (
         (missing, "2 missing: "),
-        (extra, "1 not of this model: img_emb.proj.0.bias"),
+        (extra, "1 not of this model: extra.proj.0.bias"),
         (wrong, "1 of the wrong shape: patch_embedding.bias (5,) instead of (32,)"),
     ):
         with pytest.raises(InputError) as raised:
