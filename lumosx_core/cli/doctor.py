@@ -1,13 +1,18 @@
-"""Say what this machine has: versions, devices, attention backends, embedded files, and how to get what is missing."""
+"""Say what this machine has: versions, devices, attention backends, embedded files, and how to get what is missing.
+
+With MODEL also what that model folder holds, whether it would load, and what it needs: only headers are read.
+"""
 
 import argparse
+from pathlib import Path
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """The command has no options."""
+    """Options of the command."""
+    parser.add_argument("model", nargs="?", type=Path, metavar="MODEL", help="a model folder to look at")
 
 
-def run(options: argparse.Namespace) -> int:  # noqa: ARG001 - the commands' signature
+def run(options: argparse.Namespace) -> int:
     """Print the report; status 1 if something that is needed is missing."""
     import platform
 
@@ -19,7 +24,10 @@ def run(options: argparse.Namespace) -> int:  # noqa: ARG001 - the commands' sig
         return 1
     _report_devices()
     _report_letters()
-    return 1 if wrong or not _report_assets() else 0
+    whole = _report_assets()
+    if options.model is not None:
+        whole = _report_model(options.model) and whole
+    return 1 if wrong or not whole else 0
 
 
 def _report_requirements() -> list[str]:
@@ -61,7 +69,6 @@ def requirements() -> list[tuple[str, str, str]]:
     """
     import importlib.metadata
     import re
-    from pathlib import Path
 
     try:
         lines = importlib.metadata.requires("lumosx") or []
@@ -143,3 +150,52 @@ def _report_assets() -> bool:
     print(f"samples        {', '.join(samples)}")
     print(f"golden data    {GOLDEN_FOLDER if GOLDEN_FOLDER.is_dir() else 'MISSING'}")
     return bool(samples) and GOLDEN_FOLDER.is_dir()
+
+
+def _report_model(folder: Path) -> bool:
+    """What a model folder holds, what it needs, and what this machine has of that; True if it would load."""
+    import torch
+
+    from lumosx_core.sampling.model_report import GIB, memory_while_loading, report_model, resident_plan
+
+    print(f"model          {folder}")
+    parts = report_model(folder)
+    for part in parts:
+        print(f"  {part.name:26} {f'FAULT: {part.fault}' if part.fault else part.what}")
+    if any(part.fault for part in parts):
+        print("  would not load")
+        return False
+    print("  would load; only headers were read, not the weights")
+    memory = machine_memory()
+    cards = range(torch.cuda.device_count()) if torch.cuda.is_available() else ()
+    for name, dtype in (("bf16", torch.bfloat16), ("fp32", torch.float32)):
+        plan = resident_plan(folder, dtype)
+        stages = ", ".join(f"{stage} {count / GIB:.2f}" for stage, count in plan.items())
+        print(f"  --dtype {name}: GiB of weights on the device, one model at a time: {stages}")
+        need = memory_while_loading(folder, dtype)
+        has = "its size is not known" if memory is None else f"this machine has {memory / GIB:.1f}, {enough(need, memory)}"
+        print(f"    main memory while loading about {need / GIB:.2f} GiB: {has}")
+        later = max(count for stage, count in plan.items() if stage != "text encoding")
+        for index in cards:
+            total = torch.cuda.get_device_properties(index).total_memory
+            where = "" if plan["text encoding"] <= total else "; the text encoder works on the CPU"
+            print(f"    cuda:{index}: {later / GIB:.2f} of {total / GIB:.1f} GiB, {enough(later, total)}{where}")
+    print("    tokens and pictures need memory besides; --sequential-cfg and fewer frames need less of it")
+    return True
+
+
+def enough(need: int, there: int) -> str:
+    """The verdict on so many bytes where so many are, some of which the system and others use."""
+    if need > there:
+        return "NOT enough"
+    return "enough" if need <= 0.8 * there else "scarcely enough"
+
+
+def machine_memory() -> int | None:
+    """Bytes of this machine's main memory; None where the system does not tell it this way (Windows)."""
+    import os
+
+    try:
+        return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    except (AttributeError, ValueError, OSError):
+        return None

@@ -5,9 +5,16 @@ SAMPLE/objects/<phrase>.png and SAMPLE/background/<phrase>.png, where a phrase i
 """
 
 import argparse
+import logging
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from lumosx_core.cli.sampling_options import add_sampling_arguments, generation_config
+
+if TYPE_CHECKING:
+    from lumosx_core.references import ReferenceSet
+
+log = logging.getLogger(__name__)
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -27,6 +34,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         choices=("error", "warn"),
         help="a phrase that is not in the prompt: stop, or go on without its words",
     )
+    parser.add_argument(
+        "--latent",
+        type=Path,
+        metavar="FILE",
+        help="make the video of a latent that an earlier run of SAMPLE kept when its decoding failed; nothing is sampled",
+    )
     add_sampling_arguments(parser)
 
 
@@ -37,24 +50,46 @@ def run(options: argparse.Namespace) -> int:
     from lumosx_core.cli.progress import ProgressBars
     from lumosx_core.files.atomic import writable_folder
     from lumosx_core.sample_folder import read_sample
-    from lumosx_core.sampling.generate import generate
-    from lumosx_core.sampling.pipeline import NANO_FOLDER, load_pipeline, weights_type
+    from lumosx_core.sampling.generate import finish, generate
+    from lumosx_core.sampling.pipeline import NANO_FOLDER, LumosXPipeline, weights_type
 
     sample = read_sample(options.sample)
     if options.prompt is not None:
         sample = replace(sample, prompt=options.prompt)
     writable_folder(options.out)
-    pipeline = load_pipeline(options.model or NANO_FOLDER, device=options.device, dtype=weights_type(options.dtype))
+    pipeline = LumosXPipeline(
+        options.model or NANO_FOLDER, device=options.device, dtype=weights_type(options.dtype), resident=False
+    )
     config = replace(generation_config(options, pipeline.defaults), on_problem=options.on_problem)
     name = options.name or options.sample.resolve().name
+    if options.model is None and options.latent is None:
+        _warn_of_photographs(sample.references, config.width, config.height)
     with ProgressBars() as progress:
-        written = generate(
-            pipeline, sample, config, options.out, seeds=tuple(options.seed), name=name, png=options.png, progress=progress
-        )
-    print(f"relations      {options.out / f'{name}_relations.png'}")
+        if options.latent is None:
+            written = generate(
+                pipeline, sample, config, options.out, seeds=tuple(options.seed), name=name, png=options.png, progress=progress
+            )
+        else:
+            stem = options.name or options.latent.name.removesuffix(".safetensors").removesuffix(".latent")
+            written = [finish(pipeline, sample, options.latent, options.out, name=stem, png=options.png, progress=progress)]
+    if options.latent is None:
+        print(f"relations      {options.out / f'{name}_relations.png'}")
     for files in written:
         print(f"video          {files.video}")
         print(f"contact sheet  {files.contact_sheet}")
         if files.png_folder is not None:
             print(f"frames         {files.png_folder}")
     return 0
+
+
+def _warn_of_photographs(references: "ReferenceSet", width: int, height: int) -> None:
+    """Say what the embedded model is when it gets pictures of a kind that it has never seen."""
+    from lumosx_core.puppets.samples import photographs
+
+    strange = photographs(references, width, height)
+    if strange:
+        log.warning(
+            "the embedded nano model knows drawn puppets only, and what looks like a photograph comes out as a puppet: %s. "
+            "For real pictures name a model: --model FOLDER (the readme and `lumosx convert --help` say how to make one)",
+            ", ".join(strange),
+        )

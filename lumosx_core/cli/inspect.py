@@ -1,40 +1,56 @@
 """Print and draw what a sample folder means to the model: who owns which words, the token layout, both masks.
 
-Nothing is generated, and phrases that do not fit the prompt are reported instead of stopping.
+Nothing is generated, and phrases that do not fit the prompt are reported instead of stopping. It counts as `generate` with the
+same --model does: without one, with the tokenizer and the sizes of the embedded nano model.
 """
 
 import argparse
 from pathlib import Path
+
+MAX_TEXT_LEN = 8192  # tokens; what is drawn and counted stays within a second
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Options of the command."""
     parser.add_argument("sample", type=Path, metavar="SAMPLE", help="the sample folder")
     parser.add_argument("--out", type=Path, default=Path("outputs/inspect"), help="folder for the pictures")
-    parser.add_argument("--tokenizer", type=Path, help="spiece.model or tokenizer.json (default: the embedded one)")
-    parser.add_argument("--width", type=int, default=96, help="of the video, pixels (default: 96)")
-    parser.add_argument("--height", type=int, default=80)
-    parser.add_argument("--frames", type=int, default=17, help="of the video, 4n + 1")
-    parser.add_argument("--text-len", type=int, default=512, help="tokens that the model reads (default: 512)")
+    parser.add_argument("--model", type=Path, help="model folder whose sizes and tokenizer count (default: the embedded nano)")
+    parser.add_argument("--tokenizer", type=Path, help="spiece.model or tokenizer.json, instead of the model's")
+    parser.add_argument("--width", type=int, help="of the video, pixels (default: the model's)")
+    parser.add_argument("--height", type=int)
+    parser.add_argument("--frames", type=int, help="of the video, 4n + 1")
+    parser.add_argument("--text-len", type=int, help="tokens that the model reads, with the end token (default: the model's)")
 
 
 def run(options: argparse.Namespace) -> int:
     """Print the relations and write two pictures."""
+    from dataclasses import replace
+
     from lumosx_core.files.atomic import writable_folder
     from lumosx_core.files.images import save_image
     from lumosx_core.model.mask_pictures import draw_masks
     from lumosx_core.model.token_layout import TokenLayout, text_levels
+    from lumosx_core.numbers import whole_number
     from lumosx_core.relation_graph import draw_relation_graph
     from lumosx_core.sample_folder import read_sample
-    from lumosx_core.sampling.generate import GenerationConfig
-    from lumosx_core.sampling.pipeline import NANO_FOLDER
+    from lumosx_core.sampling.generate import default_config
+    from lumosx_core.sampling.pipeline import NANO_FOLDER, LumosXPipeline
     from lumosx_core.text_spans import bind_prompt
     from lumosx_core.tokenizers import load_tokenizer
 
-    size = GenerationConfig(width=options.width, height=options.height, frames=options.frames)  # checks the numbers
+    model = LumosXPipeline(options.model or NANO_FOLDER, resident=False)  # no weights are read
+    given = {name: value for name in ("width", "height", "frames") if (value := getattr(options, name)) is not None}
+    size = replace(default_config(model.defaults), **given)  # checks the numbers
+    text_len = model.sizes.text_len
+    if options.text_len is not None:
+        text_len = whole_number(options.text_len, "--text-len", least=2, most=MAX_TEXT_LEN)
     sample = read_sample(options.sample)
-    tokenizer = load_tokenizer(options.tokenizer or NANO_FOLDER)
-    bound = bind_prompt(sample.prompt, sample.references, tokenizer, text_len=options.text_len, on_problem="ignore")
+    tokenizer = load_tokenizer(options.tokenizer) if options.tokenizer else model.tokenizer
+    bound = bind_prompt(sample.prompt, sample.references, tokenizer, text_len=text_len, on_problem="ignore")
+    source = f"the model {options.model}" if options.model else "the embedded nano model (--model FOLDER for another)"
+    print(f"counted with {source}: tokenizer {options.tokenizer or 'of the model'}, {text_len - 1} tokens of text are read,")
+    print(f"             {size.frames} frames of {size.width} x {size.height} pixels")
+    print(f"sample id: {sample.sample_id or 'none'}")
     grid = ((size.frames + 3) // 4, size.height // 16, size.width // 16)
     layout = TokenLayout.for_references(grid, bound.references)
     print(f"prompt ({len(bound.token_ids)} tokens): {bound.prompt}")
@@ -51,7 +67,7 @@ def run(options: argparse.Namespace) -> int:
     out = writable_folder(options.out)
     name = options.sample.resolve().name
     graph = save_image(draw_relation_graph(sample.references, bound), out / f"{name}_relations.png")
-    levels = text_levels(bound.references, options.text_len)
+    levels = text_levels(bound.references, text_len)
     masks = save_image(draw_masks(sample.references, bound, layout, levels, tokenizer), out / f"{name}_masks.png")
     print(f"relations      {graph}\nmasks          {masks}")
     return 0

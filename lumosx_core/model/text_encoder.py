@@ -129,6 +129,7 @@ def load_text_encoder(
     state = loaded(str(path), stored, dtype, device)
     state["encoder.embed_tokens.weight"] = state["shared.weight"]
     model.load_state_dict(state, assign=True)
+    model.encoder.embed_tokens.weight = model.shared.weight  # one table (2 GiB of UMT5-xxl), also where the model is moved
     return TextEncoder(model.train(False), words)
 
 

@@ -9,6 +9,7 @@ from lumosx_core.errors import InputError
 from lumosx_core.files.atomic import write_text
 from lumosx_core.puppets.spec import PuppetSpec
 from lumosx_core.puppets.world import ClipSpec, puppet_sample, sample_clip
+from lumosx_core.references import ReferenceSet, prepare_reference_image
 from lumosx_core.sample_folder import write_sample
 
 SAMPLES_FOLDER = Path(__file__).parent.parent / "assets" / "samples"
@@ -19,6 +20,9 @@ EMBEDDED: tuple[tuple[str, int, int, int, int, bool, bool], ...] = (
     ("three_people", 84, 3, 1, 0, False, False),
     ("one_person_in_a_room", 104, 1, 3, 1, True, True),
 )
+# Distinct colours (32 levels per channel) of a picture at the embedded model's size. Of 480 pictures of the puppet world none
+# has more than 14; photographs have hundreds, grey ones up to 32.
+PUPPET_COLOURS = 24
 TRUTH_FILE = ".truth.json"  # hidden: not a part of the published sample folder
 
 
@@ -49,3 +53,13 @@ def read_truth(folder: Path) -> tuple[PuppetSpec, ...]:
     if not path.is_file():
         raise InputError(f"{folder} has no {TRUTH_FILE}; only samples of the puppet world can be scored")
     return tuple(PuppetSpec.from_dict(record) for record in json.loads(path.read_text("utf-8"))["puppets"])
+
+
+def photographs(references: ReferenceSet, width: int, height: int) -> list[str]:
+    """Kind and phrase of the pictures that have far more colours than drawn puppets and their things, at that size."""
+    strange = []
+    for reference in references.references():
+        pixels = np.asarray(prepare_reference_image(reference.image, width, height)) // 8
+        if len(np.unique(pixels.reshape(-1, 3), axis=0)) > PUPPET_COLOURS:
+            strange.append(f"{reference.kind} {reference.phrase!r}")
+    return strange

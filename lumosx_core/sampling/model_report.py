@@ -1,0 +1,155 @@
+"""What a model folder holds and needs, told from the headers of its files: nothing of the weights is read.
+
+`lumosx doctor MODEL` prints it.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from lumosx_core.errors import InputError
+from lumosx_core.files.json import parse_json
+from lumosx_core.model.checkpoint import check_keys
+from lumosx_core.model.memory import StoredWeights, stored_sizes, stored_weights, weights_bytes
+from lumosx_core.model.text_encoder import CONFIG_FIELDS, infer_text_config, to_transformers_names
+from lumosx_core.model.text_encoder import FORMAT as TEXT_FORMAT
+from lumosx_core.model.transformer import LumosXTransformer
+from lumosx_core.model.vae import FORMAT as VAE_FORMAT
+from lumosx_core.sampling.pipeline import FILES, STAGES, TOKENIZERS, Part, read_defaults
+from lumosx_core.tokenizers import load_tokenizer
+
+GIB = 2**30
+# Types of weights as headers name them, and the options of `--dtype` that load them without a change.
+STORED_AS = {torch.float32: "F32", torch.bfloat16: "BF16", torch.float16: "F16"}
+
+
+@dataclass(frozen=True, kw_only=True)
+class PartReport:
+    """One file of a model folder. `fault` says why it would not load, "" if nothing speaks against it; `what` what it holds."""
+
+    name: str
+    what: str
+    fault: str = ""
+
+
+def report_model(folder: str | Path) -> list[PartReport]:
+    """Every file of a model folder: defaults, the three models, the tokenizer. Faults are told, never raised."""
+    folder = Path(folder)
+    parts = [_part("pipeline.json", lambda: _defaults(folder))]
+    parts += [_part(file, lambda name=name: _model(folder, name)) for name, file in FILES.items()]  # type: ignore[misc]
+    parts.append(_part("tokenizer", lambda: _tokenizer(folder)))
+    if not any(part.fault for part in parts) and (fault := _misfit(folder)):
+        parts.append(PartReport(name="together", what="", fault=fault))
+    return parts
+
+
+def resident_plan(folder: str | Path, dtype: torch.dtype) -> dict[str, int]:
+    """Bytes of weights on the device by stage of `generate`: one model at a time. dtype: of transformer and text encoder; the
+    VAE is float32. Raises InputError for a missing or damaged file."""
+    folder = Path(folder)
+    return {stage: weights_bytes(folder / FILES[part], torch.float32 if part == "vae" else dtype) for stage, part in STAGES}
+
+
+def memory_while_loading(folder: str | Path, dtype: torch.dtype) -> int:
+    """Bytes of main memory at the peak of loading, about: the largest of the models as stored, and once more as loaded where
+    that is another type. Raises InputError for a missing or damaged file."""
+    needs = []
+    for part, file in FILES.items():
+        path, kind = Path(folder) / file, torch.float32 if part == "vae" else dtype
+        same = stored_weights(path).types == (STORED_AS[kind],)
+        needs.append(path.stat().st_size + (0 if same else weights_bytes(path, kind)))
+    return max(needs)
+
+
+def _part(name: str, look: Callable[[], str]) -> PartReport:
+    try:
+        return PartReport(name=name, what=look())
+    except InputError as error:
+        return PartReport(name=name, what="", fault=str(error))
+
+
+def _defaults(folder: Path) -> str:
+    defaults = read_defaults(folder)
+    return f"{defaults.frames} frames of {defaults.width} x {defaults.height} pixels, {defaults.steps} steps"
+
+
+def _model(folder: Path, name: Part) -> str:
+    path = folder / FILES[name]
+    if not path.is_file():
+        raise InputError(f"{'no file' if path.exists() else 'missing'}; `lumosx convert --help` says how to make it")
+    stored = stored_weights(path)
+    sizes = {"transformer": _transformer, "vae": _vae, "text_encoder": _text_encoder}[name](path, stored)
+    size = path.stat().st_size / GIB
+    return f"{size:.2f} GiB, {stored.parameters / 1e6:,.1f} million weights in {', '.join(stored.types)}: {sizes}"
+
+
+def _empty(stored: StoredWeights) -> dict[str, torch.Tensor]:
+    return {name: torch.empty(shape, device="meta") for name, shape in stored.shapes.items()}
+
+
+def _transformer(path: Path, stored: StoredWeights) -> str:
+    sizes = stored_sizes(path)
+    if sizes.num_layers > len(stored.shapes):
+        raise InputError(f"the config in {path} has {sizes.num_layers} blocks, the file {len(stored.shapes)} tensors")
+    with torch.device("meta"):
+        check_keys(str(path), _empty(stored), LumosXTransformer(sizes).state_dict())
+    return f"width {sizes.dim}, {sizes.num_layers} blocks, reads {sizes.text_len} tokens of text"
+
+
+def _vae(path: Path, stored: StoredWeights) -> str:
+    from diffusers import AutoencoderKLWan
+
+    if stored.metadata.get("format") != VAE_FORMAT:
+        raise InputError(f"{path} is no VAE of `lumosx convert vae`; convert it")
+    config = _stored_config(path, stored)
+    try:
+        with torch.device("meta"):
+            vae = AutoencoderKLWan(**config)
+    except (TypeError, ValueError, IndexError, KeyError) as error:
+        raise InputError(f"the config in {path} is none of a Wan VAE ({error}); convert it again") from error
+    check_keys(str(path), _empty(stored), vae.state_dict())
+    return f"width {vae.config.base_dim}"
+
+
+def _text_encoder(path: Path, stored: StoredWeights) -> str:
+    from transformers import UMT5Config, UMT5EncoderModel
+
+    state = to_transformers_names(_empty(stored))
+    ours = stored.metadata.get("format") == TEXT_FORMAT
+    config = _stored_config(path, stored) if ours else infer_text_config(path, state)
+    if missing := [field for field in CONFIG_FIELDS if type(config.get(field)) is not int or config[field] < 1]:
+        raise InputError(f"the config in {path} lacks {', '.join(missing)}; convert it again")
+    try:
+        with torch.device("meta"):
+            model = UMT5EncoderModel(UMT5Config(**config, dropout_rate=0.0, feed_forward_proj="gated-gelu"))
+    except (TypeError, ValueError) as error:
+        raise InputError(f"the config in {path} is none of a UMT5 encoder ({error}); convert it again") from error
+    expected = {key: value for key, value in model.state_dict().items() if key != "encoder.embed_tokens.weight"}
+    check_keys(str(path), state, expected)
+    return f"width {config['d_model']}, {config['num_layers']} blocks, {config['vocab_size']:,} tokens"
+
+
+def _stored_config(path: Path, stored: StoredWeights) -> dict[str, Any]:
+    config = parse_json(stored.metadata.get("config", ""), f"the config in {path}")
+    layers = config.get("num_layers", 1) if isinstance(config, dict) else 0
+    if not isinstance(layers, int) or not 0 < layers <= len(stored.shapes):  # else building it would not end
+        raise InputError(f"the config in {path} does not fit its {len(stored.shapes)} tensors; convert it again")
+    return config
+
+
+def _tokenizer(folder: Path) -> str:
+    load_tokenizer(folder)
+    return next(name for name in TOKENIZERS if (folder / name).is_file())
+
+
+def _misfit(folder: Path) -> str:
+    """Why files that are whole do not belong together, or ""."""
+    sizes = stored_sizes(folder / FILES["transformer"])
+    shapes = to_transformers_names(_empty(stored_weights(folder / FILES["text_encoder"])))
+    width = shapes["shared.weight"].shape[1]
+    if width != sizes.text_dim:
+        return f"the text encoder gives {width} numbers per token, the transformer reads {sizes.text_dim}"
+    return ""
