@@ -63,7 +63,7 @@ def run(options: argparse.Namespace) -> int:
     config = replace(generation_config(options, pipeline.defaults), on_problem=options.on_problem)
     name = options.name or options.sample.resolve().name
     if options.model is None and options.latent is None:
-        _warn_of_photographs(sample.references, config.width, config.height)
+        _warn_of_photographs(sample.references, pipeline.defaults.width, pipeline.defaults.height)
     with ProgressBars() as progress:
         if options.latent is None:
             written = generate(

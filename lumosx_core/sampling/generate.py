@@ -129,6 +129,7 @@ def generate(
     attention_of(pipeline, config)  # an unavailable choice is known before the long work
     out = writable_folder(out, output_stem(name))
     bound = bind(pipeline, sample, config)
+    layout_of(bound, config)  # so is a size that does not fit
     save_image(draw_relation_graph(sample.references, bound), out / f"{name}_relations.png")
     prepared = prepare(pipeline, sample, config, progress, bound=bound)
     written = []
@@ -178,6 +179,16 @@ def bind(pipeline: LumosXPipeline, sample: Sample, config: GenerationConfig) -> 
     )
 
 
+def layout_of(bound: BoundPrompt, config: GenerationConfig) -> TokenLayout:
+    """Where the tokens of the video and of the references lie. Raises InputError if the size needs positions that are none."""
+    return TokenLayout.for_references(
+        ((config.frames + 3) // 4, config.height // 16, config.width // 16),
+        bound.references,
+        relational_positions=config.relational_positions,
+        causal_self_attention_mask=config.causal_self_attention_mask,
+    )
+
+
 def prepare(
     pipeline: LumosXPipeline,
     sample: Sample,
@@ -189,13 +200,7 @@ def prepare(
     """Bind the prompt (or take it as it is bound), encode both prompts and the references, lay out the tokens."""
     bound = bound or bind(pipeline, sample, config)
     text_len = pipeline.sizes.text_len
-    grid = ((config.frames + 3) // 4, config.height // 16, config.width // 16)
-    layout = TokenLayout.for_references(
-        grid,
-        bound.references,
-        relational_positions=config.relational_positions,
-        causal_self_attention_mask=config.causal_self_attention_mask,
-    )
+    layout = layout_of(bound, config)
     levels = text_levels(bound.references, text_len)[None].to(pipeline.device) if bound.references else None
     prompts = [bound.prompt] if config.cfg == 1 else [bound.prompt, config.negative_prompt]
     states = encode_prompts(pipeline, prompts, progress)
