@@ -14,8 +14,7 @@ from lumosx_core.errors import InputError
 from lumosx_core.files.json import parse_json
 from lumosx_core.model.checkpoint import check_keys
 from lumosx_core.model.memory import StoredWeights, stored_sizes, stored_weights, weights_bytes
-from lumosx_core.model.text_encoder import CONFIG_FIELDS, infer_text_config, to_transformers_names
-from lumosx_core.model.text_encoder import FORMAT as TEXT_FORMAT
+from lumosx_core.model.text_encoder import open_text_encoder, to_transformers_names
 from lumosx_core.model.transformer import LumosXTransformer
 from lumosx_core.model.vae import FORMAT as VAE_FORMAT
 from lumosx_core.sampling.pipeline import FILES, STAGES, TOKENIZERS, Part, read_defaults
@@ -114,22 +113,9 @@ def _vae(path: Path, stored: StoredWeights) -> str:
     return f"width {vae.config.base_dim}"
 
 
-def _text_encoder(path: Path, stored: StoredWeights) -> str:
-    from transformers import UMT5Config, UMT5EncoderModel
-
-    state = to_transformers_names(_empty(stored))
-    ours = stored.metadata.get("format") == TEXT_FORMAT
-    config = _stored_config(path, stored) if ours else infer_text_config(path, state)
-    if missing := [field for field in CONFIG_FIELDS if type(config.get(field)) is not int or config[field] < 1]:
-        raise InputError(f"the config in {path} lacks {', '.join(missing)}; convert it again")
-    try:
-        with torch.device("meta"):
-            model = UMT5EncoderModel(UMT5Config(**config, dropout_rate=0.0, feed_forward_proj="gated-gelu"))
-    except (TypeError, ValueError) as error:
-        raise InputError(f"the config in {path} is none of a UMT5 encoder ({error}); convert it again") from error
-    expected = {key: value for key, value in model.state_dict().items() if key != "encoder.embed_tokens.weight"}
-    check_keys(str(path), state, expected)
-    return f"width {config['d_model']}, {config['num_layers']} blocks, {config['vocab_size']:,} tokens"
+def _text_encoder(path: Path, stored: StoredWeights) -> str:  # noqa: ARG001 - the signature of all three
+    _, config = open_text_encoder(path)
+    return f"width {config.d_model}, {config.num_layers} blocks, {config.vocab_size:,} tokens"
 
 
 def _stored_config(path: Path, stored: StoredWeights) -> dict[str, Any]:
