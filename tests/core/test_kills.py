@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[2]
-CASES = ("write_sample", "convert-transformer:6 generate:1 train:1")
+CASES = ("write_sample", "convert-transformer:6 generate:1")
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
