@@ -27,8 +27,15 @@ def _make_core_importable() -> None:
 
 
 async def comfy_entrypoint() -> Any:
-    """The extension that ComfyUI loads."""
+    """The extension that ComfyUI loads. Raises ImportError, with the command that installs it, for a missing package."""
     _make_core_importable()
-    from .nodes import LumosXExtension
+    from lumosx_core.packages import missing_package, missing_text
+
+    try:
+        from .nodes import LumosXExtension
+    except ImportError as error:
+        if package := missing_package(error):
+            raise ImportError(missing_text(package)) from error
+        raise
 
     return LumosXExtension()

@@ -7,3 +7,8 @@ class InputError(ValueError):
     The message names what was got, what was expected and what to do. The command line prints it without a traceback
     and exits with status 2; the ComfyUI nodes show it in the node.
     """
+
+
+def quoted(text: str, longest: int = 60) -> str:
+    """A text in quotes for a message, cut off behind `longest` characters: a reason must not drown in what was given."""
+    return repr(text) if len(text) <= longest else f"{text[:longest]!r}..."

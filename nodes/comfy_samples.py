@@ -4,7 +4,7 @@ from pathlib import Path
 
 import folder_paths
 
-from lumosx_core.errors import InputError
+from lumosx_core.errors import InputError, quoted
 
 EMBEDDED = Path(__file__).parent.parent / "lumosx_core" / "assets" / "samples"
 OWN = "lumosx"  # the folder below ComfyUI's input folder
@@ -23,5 +23,7 @@ def sample_folder(choice: str) -> Path:
     """The folder of a choice. Raises InputError, naming the choices, if it is gone."""
     folders = sample_folders()
     if choice not in folders:
-        raise InputError(f"there is no sample {choice!r}; choose one of {', '.join(folders)} (reload the page for new ones)")
+        raise InputError(
+            f"there is no sample {quoted(choice)}; choose one of {', '.join(folders)} (reload the page for new ones)"
+        )
     return folders[choice]

@@ -34,7 +34,14 @@ def check_latent(latent: dict, references: EncodedReferences) -> None:
             f"the latent is {list(shape)}, expected [batch, {references.latents.shape[1]}, frames, height, width] of a Wan2.1 "
             "video; take it from LumosX Encode References"
         )
+    if not all(shape) or not latent["samples"].is_floating_point():
+        raise InputError(
+            f"the latent is {list(shape)} of {latent['samples'].dtype}, expected float values of at least one video and one "
+            "frame; take it from LumosX Encode References"
+        )
     check_size(references, *shape[3:])
+    if not latent["samples"].isfinite().all():
+        raise InputError("the latent holds NaN or infinite values; a node before has failed, take it from Encode References")
 
 
 def check_prompt(positive: Any, references: EncodedReferences) -> None:

@@ -12,9 +12,11 @@ from typing import Any
 import comfy.sd1_clip
 import comfy.text_encoders.spiece_tokenizer
 
-from lumosx_core.errors import InputError
+from lumosx_core.errors import InputError, quoted
+from lumosx_core.references import LONGEST_PROMPT, check_length
 from lumosx_core.tokenizers import SentencePieceTokenizer
 
+MOST_PARENTHESES = 100
 UMT5 = "umt5xxl"  # how the host marks the tokenizer of Wan's text encoder
 EMBEDDING = re.compile(r"(?:^|\s)(embedding:\S*)")  # what the host exchanges for a file of embeddings
 WEIGHT = re.compile(r"(?<!\\)\(.*?(?<!\\)\)|(?<!\\)[()]", re.DOTALL)
@@ -45,13 +47,15 @@ def prompt_tokenizer(clip: Any) -> PromptTokenizer:
 
 def plain_prompt(prompt: str) -> str:
     """The prompt with "\\(" as "(". Raises InputError for weights and embeddings, which would change the tokens."""
+    check_length(prompt, "the prompt", LONGEST_PROMPT)
     if found := EMBEDDING.search(prompt):
-        raise InputError(f"the prompt asks for {found[1]!r}; embeddings have no words that a subject could own, remove it")
+        raise InputError(f"embeddings have no words that a subject could own; remove {quoted(found[1])} from the prompt")
     escaped = comfy.sd1_clip.escape_important(prompt)
-    if comfy.sd1_clip.token_weights(escaped, 1.0) not in ([], [(escaped, 1.0)]):
+    deep = escaped.count("(") > MOST_PARENTHESES  # the host reads parentheses inside parentheses by recursion
+    if deep or comfy.sd1_clip.token_weights(escaped, 1.0) not in ([], [(escaped, 1.0)]):
         found = WEIGHT.search(prompt)
         raise InputError(
-            f"ComfyUI reads {found[0] if found else '( )'!r} in the prompt as a weight, which splits the words that "
+            f"ComfyUI reads {quoted(found[0] if found else '( )')} in the prompt as a weight, which splits the words that "
             "subjects own; write the word without weight, or \\( and \\) for plain parentheses"
         )
     return comfy.sd1_clip.unescape_important(escaped)

@@ -15,8 +15,10 @@ from .comfy_references import empty_latent, encode_references
 from .comfy_tokenizer import host_prompt, plain_prompt, prompt_tokenizer
 from .image_tensors import image_of
 from .io_types import GraphSocket, ReferencesSocket, RelationGraph, SceneSocket, SubjectSocket
+from .node_inputs import checked_inputs
 from .search_aliases import search_aliases
 
+MAX_VIDEO_TOKENS = 2**20  # a latent of 256 MiB; far beyond what any card samples
 MOST = 6  # subjects, and objects, of one graph
 
 
@@ -74,6 +76,7 @@ class RelationGraphNode(io.ComfyNode):
         )
 
     @classmethod
+    @checked_inputs
     def execute(
         cls,
         clip: Any,
@@ -151,6 +154,7 @@ class EncodeReferences(io.ComfyNode):
         )
 
     @classmethod
+    @checked_inputs
     def execute(cls, graph: RelationGraph, vae: Any, width: int, height: int, length: int) -> io.NodeOutput:
         """`EncodedReferences` and a LATENT [1, 16, T, h, w]. Raises InputError for sizes that Wan cannot do and for a VAE that
         is not Wan2.1's."""
@@ -186,3 +190,9 @@ def _check_size(width: int, height: int, length: int) -> None:
     if length < 1 or length % 4 != 1:
         near = max(1, round((length - 1) / 4) * 4 + 1)
         raise InputError(f"length is {length} frames, expected 4n + 1, for example {near}")
+    tokens = (length + 3) // 4 * (height // 16) * (width // 16)
+    if tokens > MAX_VIDEO_TOKENS:
+        raise InputError(
+            f"{width} x {height} pixels and {length} frames are {tokens:,} places for the model to look at, at most "
+            f"{MAX_VIDEO_TOKENS:,} are allowed (832 x 480 and 81 frames have 32,760); take a smaller size or fewer frames"
+        )

@@ -13,6 +13,7 @@ import numpy as np
 from PIL import Image
 
 from lumosx_core.errors import InputError
+from lumosx_core.packages import install_command
 
 from .image_tensors import Box, show
 
@@ -59,8 +60,9 @@ def load_detector(root: Path, folder: Path) -> Any:
         from insightface.app import FaceAnalysis
     except ImportError as error:
         raise InputError(
-            f"finding faces needs the packages insightface and onnxruntime ({error}); install them into ComfyUI's Python with "
-            '\'pip install insightface onnxruntime\', or choose crop "box" or "already cropped"'
+            f"finding faces needs the packages insightface and onnxruntime ({error}); run  "
+            f"{install_command(['onnxruntime' if error.name == 'onnxruntime' else 'insightface'])}  and start ComfyUI again, "
+            'or choose crop "box" or "already cropped"'
         ) from error
     try:
         detector = FaceAnalysis(

@@ -11,23 +11,50 @@ import torch
 from PIL import Image
 
 from lumosx_core.errors import InputError
-from lumosx_core.files.images import rgb_on_white
+from lumosx_core.files.images import MAX_PIXELS, MAX_SIDE_PX, rgb_on_white
+from lumosx_core.numbers import real_number
 
 Box = tuple[float, float, float, float]
 PixelBox = tuple[int, int, int, int]
 INSIDE = 0.5  # a mask's pixels above this count as inside
+TOLERANCE = 0.5  # so far outside 0..1 values may lie: nodes that scale or sharpen overshoot
+MAX_BATCH_PIXELS = 2**28  # of all pictures of an IMAGE together
+MAX_BOXES = 1000
+FARTHEST = 1e6  # pixels; edges of boxes farther out are no places
 BLACK_BORDER = 0.9  # share of exactly black pixels along the edges from which a picture stands on black
 
 
 def pictures_of(image: torch.Tensor) -> list[Image.Image]:
     """IMAGE [B, H, W, C] with values 0..1 as B pictures: RGB, or RGBA if there are 4 channels.
 
-    Raises InputError for another shape.
+    Values a little outside, as scaling leaves them, are cut off. Raises InputError for another shape or type, for more pixels
+    than `MAX_BATCH_PIXELS`, and for values that are no numbers or far outside.
     """
     if image.ndim != 4 or image.shape[-1] not in (3, 4) or 0 in image.shape:
         raise InputError(f"the image has the shape {list(image.shape)}, expected [pictures, height, width, 3 or 4 channels]")
-    pixels = image.float().clamp(0, 1).mul(255).round().to(torch.uint8).cpu().numpy()
+    if not image.is_floating_point():
+        raise InputError(f"the image holds {str(image.dtype).removeprefix('torch.')} values, expected float values from 0 to 1")
+    pixels = _unit_values(image, "image").mul(255).round().to(torch.uint8).cpu().numpy()
     return [Image.fromarray(picture) for picture in pixels]
+
+
+def _unit_values(values: torch.Tensor, what: str) -> torch.Tensor:
+    """The values of an IMAGE or MASK as float32 0..1. Raises InputError for too many, for NaN, and for other ranges."""
+    height, width = values.shape[1:3] if values.ndim > 2 else values.shape
+    count = values.shape[0] * height * width if values.ndim > 2 else height * width
+    if max(height, width) > MAX_SIDE_PX or count > MAX_BATCH_PIXELS:
+        raise InputError(
+            f"the {what} has the shape {list(values.shape)}; at most {MAX_SIDE_PX} pixels on a side and {MAX_BATCH_PIXELS:,} "
+            "in all are read; make it smaller"
+        )
+    values = values.detach().float()
+    low, high = (float(edge) for edge in torch.aminmax(values))
+    if not low >= -TOLERANCE or not high <= 1 + TOLERANCE:  # NaN as well
+        raise InputError(
+            f"the {what} has values from {low:g} to {high:g}, expected 0 to 1; values up to 255 are divided by 255 first, and "
+            "NaN comes from a node that failed"
+        )
+    return values.clamp(0, 1)
 
 
 def one_picture(image: torch.Tensor) -> Image.Image:
@@ -52,11 +79,9 @@ def masks_of(mask: torch.Tensor, pictures: Sequence[Image.Image], *, invert: boo
     """MASK [B, H, W] or [H, W] with values 0..1 as a float32 [H, W] array for each picture; one mask serves them all.
 
     invert: 1 - mask, for the mask of Load Image, which is 1 where the picture is transparent.
-    Raises InputError for an empty mask, and for a number or a size that does not fit the pictures.
+    Raises InputError for an empty mask, for a number or a size that does not fit the pictures, and for values that are none.
     """
-    if mask.ndim not in (2, 3):
-        raise InputError(f"the mask has the shape {list(mask.shape)}, expected [masks, height, width]")
-    values = mask.float().clamp(0, 1).cpu().numpy().reshape(-1, *mask.shape[-2:])
+    values = mask_values(mask).cpu().numpy().reshape(-1, *mask.shape[-2:])
     values = 1 - values if invert else values
     if len(values) not in (1, len(pictures)):
         raise InputError(f"got {len(values)} masks for {len(pictures)} images; connect one mask, or one for each image")
@@ -74,6 +99,13 @@ def masks_of(mask: torch.Tensor, pictures: Sequence[Image.Image], *, invert: boo
     return [values[0] if len(values) == 1 else values[index] for index in range(len(pictures))]
 
 
+def mask_values(mask: torch.Tensor) -> torch.Tensor:
+    """The values 0..1 of a MASK [B, H, W] or [H, W], float32. Raises InputError for another shape, and for other values."""
+    if mask.ndim not in (2, 3) or 0 in mask.shape or mask.is_complex():
+        raise InputError(f"the mask has the shape {list(mask.shape)}, expected [masks, height, width], each at least 1")
+    return _unit_values(mask, "mask")
+
+
 def boxes_of(bounding_boxes: Any, count: int) -> list[list[Box]]:
     """BOUNDING_BOX for each of `count` pictures: one box or a list of them for all, or a list for every picture.
 
@@ -83,19 +115,39 @@ def boxes_of(bounding_boxes: Any, count: int) -> list[list[Box]]:
         bounding_boxes = [bounding_boxes]
     if not isinstance(bounding_boxes, (list, tuple)):
         raise InputError(f"the bounding boxes are a {type(bounding_boxes).__name__}, expected boxes with x, y, width, height")
+    if len(bounding_boxes) > MAX_BOXES:
+        raise InputError(f"got {len(bounding_boxes)} bounding boxes, at most {MAX_BOXES} are read; connect fewer")
     if all(isinstance(box, dict) for box in bounding_boxes):
         bounding_boxes = [bounding_boxes] * count
     if len(bounding_boxes) != count:
         raise InputError(f"got bounding boxes for {len(bounding_boxes)} images, there are {count}; connect those of this image")
-    return [[_box(each) for each in boxes] for boxes in bounding_boxes]
+    return [_boxes_of_one(boxes) for boxes in bounding_boxes]
+
+
+def _boxes_of_one(boxes: Any) -> list[Box]:
+    if isinstance(boxes, dict):
+        boxes = [boxes]
+    if not isinstance(boxes, (list, tuple, str)) or len(boxes) > MAX_BOXES:
+        many = f"{len(boxes)} boxes, at most {MAX_BOXES} are read" if isinstance(boxes, (list, tuple)) else type(boxes).__name__
+        raise InputError(f"the bounding boxes of one image are {many}; expected a list of boxes with x, y, width, height")
+    return [_box(each) for each in ([boxes] if isinstance(boxes, str) else boxes)]
 
 
 def _box(box: Any) -> Box:
-    try:
-        x, y, width, height = (float(box[key]) for key in ("x", "y", "width", "height"))
-    except (KeyError, TypeError, ValueError) as error:
-        raise InputError(f"the bounding box {box!r} is not understood, expected numbers x, y, width and height") from error
+    if not isinstance(box, dict) or not {"x", "y", "width", "height"} <= set(box):
+        shown = f"with {sorted(map(str, box))}" if isinstance(box, dict) else repr(box)
+        raise InputError(f"the bounding box {shown[:80]} is not understood, expected numbers x, y, width and height")
+    x, y = (real_number(plain_number(box[key]), f"{key} of a bounding box", least=-FARTHEST, most=FARTHEST) for key in "xy")
+    sides = ("width", "height")
+    width, height = (real_number(plain_number(box[key]), f"{key} of a bounding box", least=0, most=FARTHEST) for key in sides)
     return x, y, x + width, y + height
+
+
+def plain_number(value: Any) -> Any:
+    """NumPy's numbers and tensors without dimensions as the number they hold; anything else as it is."""
+    if isinstance(value, np.generic) or (isinstance(value, (torch.Tensor, np.ndarray)) and value.ndim == 0):
+        return value.item()
+    return value
 
 
 def inside_picture(box: Box, picture: Image.Image) -> Box:
@@ -137,12 +189,18 @@ def cut_by_mask(picture: Image.Image, mask: np.ndarray, margin: float) -> Image.
 
     Cropped to the mask's box, with `margin` times its longer side of the surroundings (white) added on every side.
     """
+    left, top, right, bottom = mask_box(mask)
+    extra = round(margin * max(right - left, bottom - top))
+    width, height = right - left + 2 * extra, bottom - top + 2 * extra
+    if width * height > MAX_PIXELS:
+        raise InputError(
+            f"with the margin {margin:g} the cut-out has {width}x{height} pixels, at most {MAX_PIXELS:,} are made; give a "
+            "smaller margin, or scale the image down first"
+        )
     colours = np.asarray(rgb_on_white(picture), dtype=np.float32)
     share = mask[..., None].astype(np.float32)
     on_white = Image.fromarray(np.round(colours * share + 255 * (1 - share)).astype(np.uint8))
-    left, top, right, bottom = mask_box(mask)
-    extra = round(margin * max(right - left, bottom - top))
-    canvas = Image.new("RGB", (right - left + 2 * extra, bottom - top + 2 * extra), "white")
+    canvas = Image.new("RGB", (width, height), "white")
     canvas.paste(on_white, (extra - left, extra - top))
     return canvas
 
@@ -153,7 +211,7 @@ def opaque_part(transparency: torch.Tensor, picture: Image.Image) -> np.ndarray 
     None where nothing is transparent: for a file without transparency that mask is 64x64 zeros, whatever the picture's size.
     Raises InputError for a mask of another picture, and if nothing of the picture is visible.
     """
-    if transparency.ndim in (2, 3) and not (transparency > 0).any():
+    if not (mask_values(transparency) > 0).any():
         return None
     return masks_of(transparency, [picture], invert=True)[0]
 

@@ -15,6 +15,7 @@ from lumosx_core.owner_palette import PAPER
 from .comfy_bridge import EncodedReferences
 from .image_tensors import image_of, pictures_of
 from .io_types import AttentionSocket, GraphSocket, ReferencesSocket, RelationGraph
+from .node_inputs import checked_inputs
 from .search_aliases import search_aliases
 
 
@@ -47,6 +48,7 @@ class Inspect(io.ComfyNode):
         )
 
     @classmethod
+    @checked_inputs
     def execute(
         cls,
         graph: RelationGraph,

@@ -15,6 +15,7 @@ from .comfy_samples import sample_folder, sample_folders
 from .comfy_tokenizer import host_prompt
 from .image_tensors import image_of
 from .io_types import SceneSocket, SubjectSocket
+from .node_inputs import checked_inputs
 from .search_aliases import search_aliases
 
 SUBJECTS, OBJECTS = 3, 1  # outputs of the sample node
@@ -42,6 +43,7 @@ class Nano(io.ComfyNode):
         )
 
     @classmethod
+    @checked_inputs
     def execute(cls) -> io.NodeOutput:
         """MODEL, CLIP and VAE."""
         return io.NodeOutput(*nano_models(NANO_FOLDER))
@@ -82,6 +84,7 @@ class SampleFolder(io.ComfyNode):
         )
 
     @classmethod
+    @checked_inputs
     def execute(cls, sample: str) -> io.NodeOutput:
         """Three subjects, one object, background (each may be None), prompt and picture. Raises InputError for a folder that
         is no sample, or that has more than there are outputs."""

@@ -29,6 +29,7 @@ from .image_tensors import (
     square_around,
 )
 from .io_types import AttributeSocket, Face, FaceReference, SceneSocket
+from .node_inputs import checked_inputs
 from .search_aliases import search_aliases
 
 BoundingBoxes = io.Custom("BOUNDING_BOX")  # io.BoundingBox exists only in newer hosts
@@ -140,6 +141,7 @@ class FaceReferenceNode(io.ComfyNode):
         )
 
     @classmethod
+    @checked_inputs
     def execute(
         cls,
         image: torch.Tensor,
@@ -259,6 +261,7 @@ class AttributeReferenceNode(io.ComfyNode):
         )
 
     @classmethod
+    @checked_inputs
     def execute(
         cls,
         image: torch.Tensor,
@@ -364,6 +367,7 @@ class SceneReferenceNode(io.ComfyNode):
         )
 
     @classmethod
+    @checked_inputs
     def execute(
         cls,
         image: torch.Tensor,

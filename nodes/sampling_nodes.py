@@ -11,6 +11,7 @@ from lumosx_core.sampling.solver import SOLVERS
 from .comfy_bridge import EncodedReferences, RelationalOptions, apply_relations, host_sampler
 from .comfy_sampling import check_latent, check_prompt, sample_latent, with_shift
 from .io_types import AttentionSocket, ReferencesSocket
+from .node_inputs import checked_inputs
 from .search_aliases import search_aliases
 
 
@@ -41,6 +42,7 @@ class Scheduler(io.ComfyNode):
         )
 
     @classmethod
+    @checked_inputs
     def execute(cls, steps: int, shift: float) -> io.NodeOutput:
         """Sigmas [steps + 1]."""
         return io.NodeOutput(flow_sigmas(steps, shift))
@@ -71,6 +73,7 @@ class Solver(io.ComfyNode):
         )
 
     @classmethod
+    @checked_inputs
     def execute(cls, solver: str) -> io.NodeOutput:
         """A SAMPLER."""
         return io.NodeOutput(host_sampler(SOLVERS[solver]))
@@ -103,6 +106,7 @@ class Apply(io.ComfyNode):
         )
 
     @classmethod
+    @checked_inputs
     def execute(
         cls,
         model: Any,
@@ -198,6 +202,7 @@ class Sampler(io.ComfyNode):
         )
 
     @classmethod
+    @checked_inputs
     def execute(
         cls,
         model: Any,

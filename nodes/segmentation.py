@@ -9,13 +9,16 @@ import numpy as np
 import torch
 from PIL import Image
 
-from lumosx_core.errors import InputError
+from lumosx_core.errors import InputError, quoted
 from lumosx_core.files.weights import read_state_dict
+from lumosx_core.numbers import real_number
+from lumosx_core.packages import install_command
 
-from .image_tensors import Box, inside_picture
+from .image_tensors import FARTHEST, Box, inside_picture
 
 Point = tuple[float, float]
 MODEL_TYPES = {768: "vit_b", 1024: "vit_l", 1280: "vit_h"}  # by the width of image_encoder.pos_embed
+MAX_POINTS = 100
 _NUMBER = r"\s*(-?\d+(?:\.\d+)?)\s*"
 
 
@@ -23,21 +26,30 @@ def parse_box(text: str) -> Box | None:
     """ "x,y,x,y" (left, top, right, bottom in pixels) as a box; None for an empty text. Raises InputError for anything else."""
     if not text.strip():
         return None
+    shown = quoted(text)
     match = re.fullmatch(",".join([_NUMBER] * 4), text)
     if not match:
-        raise InputError(f"the box {text!r} is not understood, expected four numbers: left, top, right, bottom")
-    left, top, right, bottom = (float(number) for number in match.groups())
+        raise InputError(f"the box {shown} is not understood, expected four numbers: left, top, right, bottom")
+    left, top, right, bottom = (_place(number, f"the box {shown}") for number in match.groups())
     if left >= right or top >= bottom:
-        raise InputError(f"the box {text!r} is empty; expected left < right and top < bottom")
+        raise InputError(f"the box {shown} is empty; expected left < right and top < bottom")
     return left, top, right, bottom
 
 
 def parse_points(text: str) -> list[Point]:
     """ "x,y; x,y" in pixels as points. Raises InputError for anything else."""
-    matches = [re.fullmatch(f"{_NUMBER},{_NUMBER}", part) for part in text.split(";") if part.strip()]
+    parts = [part for part in text.split(";") if part.strip()]
+    if len(parts) > MAX_POINTS:
+        raise InputError(f"got {len(parts)} points, at most {MAX_POINTS} are read; a few on the thing are enough")
+    matches = [re.fullmatch(f"{_NUMBER},{_NUMBER}", part) for part in parts]
     if not all(matches):
-        raise InputError(f"the points {text!r} are not understood, expected pairs of numbers like 120,80; 64,200")
-    return [(float(match[1]), float(match[2])) for match in matches if match]
+        raise InputError(f"the points {quoted(text)} are not understood, expected pairs of numbers like 120,80; 64,200")
+    what = f"the points {quoted(text)}"
+    return [(_place(match[1], what), _place(match[2], what)) for match in matches if match]
+
+
+def _place(digits: str, what: str) -> float:
+    return real_number(float(digits), f"a number of {what}", least=-FARTHEST, most=FARTHEST)
 
 
 def load_sam(path: Path) -> Any:
@@ -49,8 +61,8 @@ def load_sam(path: Path) -> Any:
         from segment_anything import sam_model_registry
     except (ImportError, RuntimeError) as error:  # RuntimeError: a torchvision that does not fit torch
         raise InputError(
-            f"cutting out needs the package segment-anything and a torchvision that fits torch ({error}); install it into "
-            "ComfyUI's Python with 'pip install segment-anything', or connect a mask"
+            f"cutting out needs the package segment-anything and a torchvision that fits torch ({error}); run  "
+            f"{install_command(['segment-anything'])}  and start ComfyUI again, or connect a mask"
         ) from error
     weights = read_state_dict(path)[0]
     positions = weights.get("image_encoder.pos_embed")

@@ -5,6 +5,7 @@ from comfy_api.latest import io
 from lumosx_core.references import Subject
 
 from .io_types import AttributeSocket, Face, FaceReference, SubjectSocket
+from .node_inputs import checked_inputs
 from .reference_nodes import phrase_inputs, tag_of
 from .search_aliases import search_aliases
 
@@ -48,6 +49,7 @@ class SubjectNode(io.ComfyNode):
         )
 
     @classmethod
+    @checked_inputs
     def execute(
         cls,
         name: str,

@@ -33,7 +33,8 @@ def run(options: argparse.Namespace) -> int:
 def _report_requirements() -> list[str]:
     """Print every requirement of the package with the version that is here; the names of those that are missing or too old."""
     import importlib.metadata
-    import sys
+
+    from lumosx_core.packages import install_command
 
     wrong = []
     for name, bound, extra in requirements():
@@ -45,7 +46,7 @@ def _report_requirements() -> list[str]:
             print(f"{name:14} {version}")
             continue
         state = "not installed" if version is None else f"{version} is older than {bound}"
-        command = f'{sys.executable} -m pip install "{name}>={bound}"'
+        command = install_command([f"{name}>={bound}"])
         if extra:
             print(f"{name:14} {state} (optional, of lumosx[{extra}]: {command})")
         else:

@@ -154,9 +154,10 @@ def test_encoding_can_be_cancelled(nodes: ModuleType, nano: Nano) -> None:
         ((64, 48, 80), r"length is 80 frames, expected 4n \+ 1, for example 81"),
     ],
 )
-def test_sizes_that_wan_cannot_do_are_refused(nodes: ModuleType, size: tuple[int, int, int], message: str) -> None:
+def test_sizes_that_wan_cannot_do_are_refused(nodes: ModuleType, nano: Nano, size: tuple[int, int, int], message: str) -> None:
+    graph = nodes.RelationGraphNode.execute(nano[1], "a man in a hat", {"subject_1": man()}).args[0]
     with pytest.raises(InputError, match=message):
-        nodes.EncodeReferences.execute(None, None, *size)
+        nodes.EncodeReferences.execute(graph, nano[2], *size)
 
 
 def test_another_vae_is_refused_by_name(nodes: ModuleType, nano: Nano) -> None:

@@ -343,7 +343,7 @@ def test_files_that_are_no_segment_anything(
     with pytest.raises(InputError, match="is a text file, not weights"):
         nodes.segmentation.load_sam(models / "sams/broken.pth")
     monkeypatch.setitem(sys.modules, "segment_anything", None)
-    with pytest.raises(InputError, match="needs the package segment-anything .*pip install segment-anything"):
+    with pytest.raises(InputError, match="needs the package segment-anything .*-m pip install .segment-anything>=1.0."):
         nodes.segmentation.load_sam(models / "sams/sam_tiny.pth")
 
 
