@@ -10,10 +10,10 @@ from pathlib import Path
 from lumosx_core.errors import InputError
 
 REQUIREMENTS = Path(__file__).parent.parent / "requirements.txt"  # is there in the pack, not in an installed package
-# What is imported under another name than it is installed by.
 # What must be asked for together: a new diffusers needs a newer huggingface-hub than an older transformers bears, and pip looks
 # after packages that are installed already only where they are asked for too.
 TOGETHER = {"diffusers": ("transformers", "diffusers")}
+# What is imported under another name than it is installed by.
 INSTALLED_AS = {"PIL": "pillow", "segment_anything": "segment-anything", "cv2": "opencv-python-headless"}
 
 
