@@ -24,8 +24,10 @@ class Shell(types.ModuleType):
     def __getattr__(self, name):
         if name.startswith("__"):
             raise AttributeError(name)
-        if "comfy" not in sys._getframe(1).f_globals.get("__name__", ""):
-            used.append((self.__name__, name, sys._getframe(1).f_globals.get("__name__")))
+        frame = sys._getframe(1)
+        while frame.f_globals.get("__name__", "").startswith("importlib"):  # from transformers import ...
+            frame = frame.f_back
+        used.append((self.__name__, name, frame.f_globals.get("__name__", "")))
         return type(name, (), {})
 sys.modules["transformers"] = Shell("transformers")
 find = importlib.util.find_spec
