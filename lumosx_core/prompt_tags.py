@@ -12,34 +12,9 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from lumosx_core.references import LONGEST_PHRASE, ReferenceKind, ReferenceSet
+from lumosx_core.owners import OwnedPhrase
+from lumosx_core.references import LONGEST_PHRASE
 from lumosx_core.word_borders import Signs, is_spaced
-
-
-@dataclass(frozen=True, kw_only=True)
-class OwnedPhrase:
-    """A phrase and who owns it, in model order; `kind` "face" is a subject's name, also of a subject without a face.
-
-    owner: "background", "object 1", "subject 1", ...: whoever the words count for. pictures: how many share the phrase: the
-    views of a face; 0 for the name of a subject without a face, which owns no tokens.
-    """
-
-    kind: ReferenceKind
-    owner: str
-    subject: int | None
-    phrase: str
-    tag: str | None
-    occurrence: int | None
-    pictures: int = 1
-
-    @property
-    def has_picture(self) -> bool:
-        """Whether the phrase owns tokens."""
-        return self.pictures > 0
-
-    def __str__(self) -> str:
-        part = {"face": "name of ", "attribute": "attribute of "}.get(self.kind, "")
-        return f"{self.phrase!r} ({part}{self.owner})"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -49,49 +24,6 @@ class TaggedPrompt:
     text: str
     places: dict[int, list[tuple[int, int]]] = field(default_factory=dict)
     unknown: tuple[str, ...] = ()
-
-
-def owned_phrases(references: ReferenceSet) -> tuple[OwnedPhrase, ...]:
-    """The phrases of `references.references()` in the same order, the views of a face as one, and the names of subjects
-    without a face."""
-    phrases: list[OwnedPhrase] = []
-    seen_objects, seen_subject = 0, -1
-    for reference in references.references():
-        pictures = 1
-        if reference.subject is None:
-            seen_objects += reference.kind == "object"
-            owner = "background" if reference.kind == "background" else f"object {seen_objects}"
-        else:
-            owner = f"subject {reference.subject + 1}"
-            subject = references.subjects[reference.subject]
-            if reference.kind == "face" and reference.subject == seen_subject:
-                continue  # a further view
-            if subject.face is None and reference.subject != seen_subject:
-                phrases.append(
-                    OwnedPhrase(
-                        kind="face",
-                        owner=owner,
-                        subject=reference.subject,
-                        phrase=subject.name,
-                        tag=subject.tag,
-                        occurrence=subject.occurrence,
-                        pictures=0,
-                    )
-                )
-            seen_subject = reference.subject
-            pictures += len(subject.more_views) if reference.kind == "face" else 0
-        phrases.append(
-            OwnedPhrase(
-                kind=reference.kind,
-                owner=owner,
-                subject=reference.subject,
-                phrase=reference.phrase,
-                tag=reference.tag,
-                occurrence=reference.occurrence,
-                pictures=pictures,
-            )
-        )
-    return tuple(phrases)
 
 
 def replace_tags(prompt: str, phrases: Sequence[OwnedPhrase]) -> TaggedPrompt:

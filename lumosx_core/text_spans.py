@@ -26,7 +26,8 @@ from dataclasses import dataclass, replace
 from typing import Literal
 
 from lumosx_core.errors import InputError
-from lumosx_core.prompt_tags import OwnedPhrase, known_tags, owned_phrases, replace_tags
+from lumosx_core.owners import OwnedPhrase, owned_phrases
+from lumosx_core.prompt_tags import known_tags, replace_tags
 from lumosx_core.references import LONGEST_PROMPT, ReferenceKind, ReferenceSet, check_length
 from lumosx_core.tokenized_prompt import SPELLINGS, Match, Span, TokenizedPrompt, shortened
 from lumosx_core.tokenizers import Tokenizer, settled_text
@@ -117,34 +118,44 @@ def bind_prompt(
     every problem that is one; "warn" logs them and leaves doubtful spans empty or in prompt order; "ignore" only returns
     them in `problems`. Raises InputError for a prompt of more than `LONGEST_PROMPT` characters, also after tags are replaced.
     """
+    return bind_phrases(prompt, owned_phrases(references), tokenizer, text_len=text_len, on_problem=on_problem)
+
+
+def bind_phrases(
+    prompt: str,
+    phrases: Sequence[OwnedPhrase],
+    tokenizer: Tokenizer,
+    *,
+    text_len: int | None = None,
+    on_problem: Literal["error", "warn", "ignore"] = "error",
+) -> BoundPrompt:
+    """`bind_prompt` for phrases without their pictures; the result's `references` are one for each of their pictures."""
     check_length(prompt, "the prompt", LONGEST_PROMPT)
-    phrases = tuple(
-        replace(phrase, phrase=settled_text(phrase.phrase), tag=phrase.tag and settled_text(phrase.tag))
-        for phrase in owned_phrases(references)
+    settled = tuple(
+        replace(phrase, phrase=settled_text(phrase.phrase), tag=phrase.tag and settled_text(phrase.tag)) for phrase in phrases
     )
-    tagged = replace_tags(settled_text(prompt), phrases)
+    tagged = replace_tags(settled_text(prompt), settled)
     check_length(tagged.text, "the prompt with its tags replaced", LONGEST_PROMPT)
     if settled_text(tagged.text) != tagged.text:
         raise InputError(f"the prompt changes its meaning when its tags are replaced; write it out: {shortened(tagged.text)!r}")
-    binding = _Binding(TokenizedPrompt(tagged.text, tokenizer), phrases, suggest=on_problem != "ignore")
+    binding = _Binding(TokenizedPrompt(tagged.text, tokenizer), settled, suggest=on_problem != "ignore")
     for tag in tagged.unknown[:_TOLD]:
-        known = shortened(", ".join(known_tags(phrases)) or "none")
+        known = shortened(", ".join(known_tags(settled)) or "none")
         binding.report("unknown_tag", None, f"the tag {shortened(tag)}; known tags: {known}; write @@ for a plain @")
     binding.settle_tags(tagged.places)
     binding.settle_matches()
     if text_len is not None:
         binding.drop_beyond(text_len - 1)  # the end token takes the last place
-    flat = references.references()
-    spans = [binding.spans[index] for index, phrase in enumerate(phrases) for _ in range(phrase.pictures)]
+    shown = [(phrase, own) for phrase, own in zip(phrases, binding.spans, strict=True) for _ in range(phrase.pictures)]
     bound = BoundPrompt(
         prompt=tagged.text,
         token_ids=tuple(binding.prompt.token_ids),
         references=tuple(
-            BoundReference(kind=item.kind, subject=item.subject, phrase=item.phrase, token_spans=tuple(own))
-            for item, own in zip(flat, spans, strict=True)
+            BoundReference(kind=phrase.kind, subject=phrase.subject, phrase=phrase.phrase, token_spans=tuple(own))
+            for phrase, own in shown
         ),
         problems=tuple(binding.problems),
-        char_spans=tuple(tuple(map(binding.prompt.char_range, own)) for own in spans),
+        char_spans=tuple(tuple(map(binding.prompt.char_range, own)) for _, own in shown),
     )
     _tell(bound, on_problem)
     return bound

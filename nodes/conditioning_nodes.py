@@ -4,10 +4,10 @@ from typing import Any
 
 from comfy_api.latest import io, ui
 
+from lumosx_core.drawing.relation_graph import draw_relation_graph
 from lumosx_core.errors import InputError
 from lumosx_core.model.token_layout import text_levels
 from lumosx_core.references import ReferenceSet, SceneReference
-from lumosx_core.relation_graph import draw_relation_graph
 from lumosx_core.text_spans import bind_prompt
 
 from .comfy_bridge import EncodedReferences

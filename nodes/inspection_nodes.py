@@ -5,12 +5,12 @@ import torch
 from comfy_api.latest import io, ui
 from PIL import Image
 
+from lumosx_core.drawing.attention import draw_attention
+from lumosx_core.drawing.masks import draw_masks
+from lumosx_core.drawing.palette import PAPER
 from lumosx_core.errors import InputError
-from lumosx_core.model.attention_pictures import draw_attention
 from lumosx_core.model.attention_shares import AttentionRecord
-from lumosx_core.model.mask_pictures import draw_masks
 from lumosx_core.model.token_layout import TokenLayout
-from lumosx_core.owner_palette import PAPER
 
 from .comfy_bridge import EncodedReferences
 from .image_tensors import image_of, pictures_of

@@ -4,7 +4,7 @@ from typing import Any
 
 from comfy_api.latest import io, ui
 
-from lumosx_core.contact_sheet import reference_panel
+from lumosx_core.drawing.contact_sheet import reference_panel
 from lumosx_core.errors import InputError
 from lumosx_core.references import Sample
 from lumosx_core.sample_folder import read_sample

@@ -5,7 +5,7 @@ from typing import Any
 from comfy_api.latest import io
 
 from lumosx_core.model.attention_shares import AttentionRecord
-from lumosx_core.sampling.schedule import flow_sigmas
+from lumosx_core.model.flow import flow_sigmas
 from lumosx_core.sampling.solver import SOLVERS
 
 from .comfy_bridge import EncodedReferences, RelationalOptions, apply_relations, host_sampler

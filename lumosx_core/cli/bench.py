@@ -28,9 +28,9 @@ def run(options: argparse.Namespace) -> int:
     """Measure and print."""
     import re
 
+    from lumosx_core.checks.attention_speed import measure_attention
     from lumosx_core.cli.progress import ProgressBars
     from lumosx_core.errors import InputError
-    from lumosx_core.evaluation.attention_speed import measure_attention
     from lumosx_core.files.atomic import writable_file
     from lumosx_core.files.json import write_json
     from lumosx_core.model.attention_backends import select_attention

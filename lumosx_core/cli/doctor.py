@@ -125,7 +125,7 @@ def _report_devices() -> None:
 
 def _report_letters() -> None:
     """Which scripts can be drawn in pictures, and what to install for the others."""
-    from lumosx_core.fonts import SCRIPTS, missing_scripts
+    from lumosx_core.drawing.fonts import SCRIPTS, missing_scripts
 
     missing = missing_scripts()
     print(f"letters        drawn in pictures: Latin, {', '.join(name for name in SCRIPTS if name not in missing)}")
@@ -136,8 +136,8 @@ def _report_letters() -> None:
 
 
 def _report_assets() -> bool:
+    from lumosx_core.checks.golden import GOLDEN_FOLDER
     from lumosx_core.errors import InputError
-    from lumosx_core.evaluation.golden import GOLDEN_FOLDER
     from lumosx_core.puppets.samples import SAMPLES_FOLDER
     from lumosx_core.sampling.pipeline import NANO_FOLDER, load_pipeline
 

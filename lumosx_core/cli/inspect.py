@@ -26,12 +26,12 @@ def run(options: argparse.Namespace) -> int:
     """Print the relations and write two pictures."""
     from dataclasses import replace
 
+    from lumosx_core.drawing.masks import draw_masks
+    from lumosx_core.drawing.relation_graph import draw_relation_graph
     from lumosx_core.files.atomic import writable_folder
     from lumosx_core.files.images import save_image
-    from lumosx_core.model.mask_pictures import draw_masks
     from lumosx_core.model.token_layout import TokenLayout, text_levels
     from lumosx_core.numbers import whole_number
-    from lumosx_core.relation_graph import draw_relation_graph
     from lumosx_core.sample_folder import read_sample
     from lumosx_core.sampling.generate import default_config
     from lumosx_core.sampling.pipeline import NANO_FOLDER, LumosXPipeline

@@ -47,8 +47,8 @@ def _run_nano(options: argparse.Namespace) -> int:
 
     from lumosx_core.errors import InputError
     from lumosx_core.files.atomic import writable_folder
+    from lumosx_core.nano.recipe import DEBUG_RECIPE, STAGES, NanoRecipe, train_nano
     from lumosx_core.sampling.pipeline import check_device
-    from lumosx_core.training.nano import DEBUG_RECIPE, STAGES, NanoRecipe, train_nano
 
     check_device(options.device)
     if options.start_from is not None and not (options.start_from / "transformer.safetensors").is_file():
@@ -79,6 +79,7 @@ def _run_nano(options: argparse.Namespace) -> int:
 
 def _run_transformer(options: argparse.Namespace) -> int:
     from lumosx_core.cli.progress import ProgressBars
+    from lumosx_core.data.latent_dataset import LatentDataset
     from lumosx_core.errors import InputError
     from lumosx_core.files.atomic import writable_folder
     from lumosx_core.files.weights import read_state_dict
@@ -87,7 +88,6 @@ def _run_transformer(options: argparse.Namespace) -> int:
     from lumosx_core.sampling.pipeline import check_device
     from lumosx_core.training.config import TrainingConfig
     from lumosx_core.training.curves import tensorboard_curves
-    from lumosx_core.training.latent_dataset import LatentDataset
     from lumosx_core.training.train import train
 
     if options.preset not in PRESETS:

@@ -19,8 +19,8 @@ def run(options: argparse.Namespace) -> int:
 
     import torch
 
+    from lumosx_core.checks.golden import GOLDEN_FOLDER, Check, backend_check, run_checks
     from lumosx_core.errors import InputError
-    from lumosx_core.evaluation.golden import GOLDEN_FOLDER, Check, backend_check, run_checks
     from lumosx_core.model.attention_backends import select_attention, why_unavailable
 
     folder = options.folder or GOLDEN_FOLDER

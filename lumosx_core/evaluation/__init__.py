@@ -1,1 +1,1 @@
-"""Measuring models: the puppet benchmark and the check against golden numbers."""
+"""Measuring models: the puppet benchmark and its statistics."""

@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from lumosx_core.contact_sheet import contact_sheet, stack_sheets
+from lumosx_core.drawing.contact_sheet import contact_sheet, stack_sheets
 from lumosx_core.errors import InputError
 from lumosx_core.evaluation.statistics import rate_interval
 from lumosx_core.files.atomic import whole_file

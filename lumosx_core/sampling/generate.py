@@ -12,25 +12,25 @@ import numpy as np
 import torch
 
 import lumosx_core
-from lumosx_core.contact_sheet import contact_sheet
+from lumosx_core.drawing.contact_sheet import contact_sheet
+from lumosx_core.drawing.relation_graph import draw_relation_graph
 from lumosx_core.errors import InputError
 from lumosx_core.files.atomic import remove_file, writable_folder
 from lumosx_core.files.images import save_image
 from lumosx_core.files.names import output_stem
 from lumosx_core.files.videos import write_png_frames, write_video
 from lumosx_core.model.attention_backends import AttentionBackend, select_attention
+from lumosx_core.model.flow import flow_sigmas
 from lumosx_core.model.memory import memory_told
 from lumosx_core.model.relational_attention import PoolLayout
 from lumosx_core.model.token_layout import TokenLayout, text_levels
 from lumosx_core.model.vae import decode_within_memory, encode_video
 from lumosx_core.numbers import seed_number
 from lumosx_core.references import Sample, prepare_reference_image, to_unit_range
-from lumosx_core.relation_graph import draw_relation_graph
 from lumosx_core.sampling.guidance import Condition, guided_velocity
 from lumosx_core.sampling.limits import checked_numbers
 from lumosx_core.sampling.pipeline import LumosXPipeline, PipelineDefaults
 from lumosx_core.sampling.saved_latent import SavedLatent, read_latent, save_latent
-from lumosx_core.sampling.schedule import flow_sigmas
 from lumosx_core.sampling.solver import solver_named
 from lumosx_core.text_spans import BoundPrompt, bind_prompt
 

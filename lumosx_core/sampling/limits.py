@@ -5,12 +5,12 @@ from typing import Any
 
 from lumosx_core.errors import InputError
 from lumosx_core.model.config import ROPE_TABLE_LENGTH
+from lumosx_core.model.flow import checked_shift, checked_steps
 from lumosx_core.numbers import real_number, whole_number
 
 MAX_SIDE = 16_384  # pixels; H.264 and the position tables end there too
 MAX_FRAMES = 4 * (ROPE_TABLE_LENGTH - 1) + 1  # as many latent frames as the tables have positions
-MAX_STEPS = 10_000
-MAX_SCALE = 1000.0  # of guidance, shift, and the multilevel mask's ratio: far beyond every use
+MAX_SCALE = 1000.0  # of guidance and the multilevel mask's ratio: far beyond every use
 MAX_FPS = 1000
 MAX_ENLARGE = 64
 
@@ -30,16 +30,6 @@ def checked_numbers(values: Mapping[str, Any]) -> dict[str, Any]:
     if (frames := checked.get("frames", 1)) % 4 != 1:
         raise InputError(f"frames is {frames}, expected 4n + 1, for example {max(1, round((frames - 1) / 4) * 4 + 1)}")
     return checked
-
-
-def checked_steps(value: Any, name: str = "steps") -> int:
-    """The number of sampling steps. Raises InputError for anything but a whole number from 1 to MAX_STEPS."""
-    return whole_number(value, name, least=1, most=MAX_STEPS)
-
-
-def checked_shift(value: Any, name: str = "shift") -> float:
-    """The shift of the schedule. Raises InputError for anything but a number above 0, up to MAX_SCALE."""
-    return real_number(value, name, above=0, most=MAX_SCALE)
 
 
 def _side(value: Any, name: str) -> int:

@@ -13,7 +13,7 @@ from typing import Any
 import torch
 
 from lumosx_core.errors import InputError
-from lumosx_core.sampling.schedule import timesteps_from_sigmas
+from lumosx_core.model.flow import timesteps_from_sigmas
 
 Velocity = Callable[[torch.Tensor, float, int], torch.Tensor]
 Callback = Callable[[int, int, torch.Tensor], None]

@@ -1,1 +1,1 @@
-"""Training: one loop for the relational transformer, and the recipe of the embedded nano model."""
+"""Training: one loop for the relational transformer, over latents; the loss is handed in."""

@@ -29,10 +29,6 @@ class TrainingConfig:
     ema_decay: float = 0.999
     precision: str = "fp32"  # or "bf16": autocast, weights stay float32
     gradient_checkpointing: bool = False
-    subject_weight: float = 1.0  # of the loss where a face, an attribute or an object is seen; 1 elsewhere; needs owners
-    grounding: float = 0.0  # weight of the second loss that `grounding.py` describes; needs data with owners
-    grounding_blocks: tuple[int, ...] = (1, 2, 3)  # the transformer blocks it is asked of
-    grounding_heads: int = 2  # the first so many heads of each
     save_every: int = 500  # steps between checkpoints
     skipped_in_a_row: int = 5  # so many steps one after the other with a loss or gradient that is not finite end the run
     seed: int = 0
@@ -43,12 +39,11 @@ class TrainingConfig:
 
         for name in ("steps", "batch", "save_every", "skipped_in_a_row"):
             put(name, whole_number(getattr(self, name), f"training: {name}", least=1, most=MAX_COUNT))
-        for name in ("warmup_steps", "grounding_heads"):
-            put(name, whole_number(getattr(self, name), f"training: {name}", least=0, most=MAX_COUNT))
+        put("warmup_steps", whole_number(self.warmup_steps, "training: warmup_steps", least=0, most=MAX_COUNT))
         put("seed", whole_number(self.seed, "training: seed", least=0, most=2**63 - 1))
-        for name in ("learning_rate", "weight_decay", "grounding"):
+        for name in ("learning_rate", "weight_decay"):
             put(name, real_number(getattr(self, name), f"training: {name}", least=0, most=MAX_WEIGHT))
-        for name in ("clip_norm", "timestep_shift", "subject_weight"):
+        for name in ("clip_norm", "timestep_shift"):
             put(name, real_number(getattr(self, name), f"training: {name}", above=0, most=MAX_WEIGHT))
         for name in ("decay_share", "text_dropout", "reference_dropout", "ema_decay"):
             put(name, real_number(getattr(self, name), f"training: {name}", least=0, most=1))
@@ -60,12 +55,8 @@ class TrainingConfig:
             real_number(beta, "training: betas", least=0, most=1 - 1e-9)
         for frames in self.frames:
             whole_number(frames, "training: frames", least=1, most=MAX_COUNT)
-        for block in self.grounding_blocks:
-            whole_number(block, "training: grounding_blocks", least=0, most=MAX_COUNT)
         if self.precision not in ("fp32", "bf16"):
             raise InputError(f"training: precision is {self.precision!r}, expected 'fp32' or 'bf16'")
-        if self.grounding and self.gradient_checkpointing:
-            raise InputError("training: grounding keeps what gradient_checkpointing throws away; set one of them to 0 or False")
         if self.optimizer not in ("adamw", "muon"):
             raise InputError(f"training: optimizer is {self.optimizer!r}, expected 'adamw' or 'muon'")
         if self.text_dropout + self.reference_dropout > 1:

@@ -1,20 +1,17 @@
-"""The state of a run on disk, so that it goes on where it stopped with the same numbers.
+"""The state of a training on disk, so that it goes on where it stopped with the same numbers.
 
 Nothing of a state is used before all of it is checked: a file that is cut short, foreign or damaged is an InputError.
 """
 
-import json
 from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 
 from lumosx_core.errors import InputError
 from lumosx_core.files.atomic import whole_file
-from lumosx_core.files.json import parse_json
 from lumosx_core.files.weights import read_pickle
 from lumosx_core.model.checkpoint import check_keys
 from lumosx_core.model.config import TransformerConfig
@@ -35,7 +32,7 @@ def save_state(
 ) -> None:
     """Write everything that the next step needs; whole or not at all. Raises InputError if a value is not finite."""
     state = {"step": step, "config": asdict(config), "model": model, "ema": ema, "optimizers": optimizers}
-    _write(path, state | {"model_config": model_config}, f"step {step}")
+    write_state(path, state | {"model_config": model_config}, f"step {step}")
 
 
 def load_state(path: Path, model_config: str | None) -> dict | None:
@@ -47,7 +44,7 @@ def load_state(path: Path, model_config: str | None) -> dict | None:
     """
     if not path.exists():
         return None
-    state = _read(
+    state = read_state(
         path, {"step": int, "config": Mapping, "model": Mapping, "ema": Mapping, "optimizers": list, "model_config": str}
     )
     whole_number(state["step"], f"{path}: step", least=0, most=MAX_COUNT)
@@ -67,63 +64,8 @@ def load_state(path: Path, model_config: str | None) -> dict | None:
     with torch.device("meta"):
         expected = LumosXTransformer(config).state_dict()
     for part in ("model", "ema"):
-        _check_weights(path, part, state[part], expected)
+        check_state_weights(path, part, state[part], expected)
     return state
-
-
-def save_stage(
-    path: Path,
-    recipe: Any,
-    position: list[int],
-    model: torch.nn.Module,
-    optimizer: torch.optim.Optimizer,
-    rng: np.random.Generator,
-) -> None:
-    """Write how far a stage of the nano recipe is: its recipe (a dataclass), the position in its loops, and what the next
-    step needs, random numbers included (those of `rng` and torch's own). Raises InputError if a value is not finite."""
-    state = {
-        "recipe": asdict(recipe),
-        "position": position,
-        "model": model.state_dict(),
-        "optimizer": optimizer.state_dict(),
-        "numpy": json.dumps(rng.bit_generator.state),
-        "torch": torch.get_rng_state(),
-    }
-    _write(path, state, f"position {position}")
-
-
-def load_stage(
-    path: Path, recipe: Any, model: torch.nn.Module, rng: np.random.Generator, ends: tuple[int, ...]
-) -> tuple[list[int], dict] | None:
-    """Put `model`, `rng` and torch's random numbers where the saved stage was; its position and the optimizer's state (for
-    `load_optimizer`), or None if nothing was saved.
-
-    ends: the largest position in each loop. Raises InputError if the file is no whole state or one of another recipe.
-    """
-    if not path.exists():
-        return None
-    kinds = {"recipe": Mapping, "position": list, "model": Mapping, "optimizer": Mapping, "numpy": str, "torch": torch.Tensor}
-    state = _read(path, kinds)
-    if repr(state["recipe"]) != repr(asdict(recipe)):  # repr: values of any type compare
-        raise InputError(
-            f"{path} was begun as {repr(state['recipe'])[:SHOWN]}, this run has {asdict(recipe)}; choose another output folder"
-        )
-    position = state["position"]
-    if len(position) != len(ends):
-        raise InputError(f"{path}: position has {len(position)} numbers, expected {len(ends)}; {REMEDY}")
-    for number, end in zip(position, ends, strict=True):
-        whole_number(number, f"{path}: position", least=0, most=end)
-    _check_weights(path, "model", state["model"], model.state_dict())
-    numbers = parse_json(state["numpy"], f"the random numbers in {path}")
-    try:
-        np.random.default_rng(0).bit_generator.state = numbers  # tried on others first
-        torch.Generator().set_state(state["torch"])
-    except (TypeError, ValueError, KeyError, OverflowError, RuntimeError) as error:
-        raise InputError(f"{path}: its random numbers cannot be taken up ({error}); {REMEDY}") from error
-    model.load_state_dict(state["model"])
-    rng.bit_generator.state = numbers
-    torch.set_rng_state(state["torch"])
-    return position, state["optimizer"]
 
 
 def load_optimizer(optimizer: torch.optim.Optimizer, saved: Any, path: Path) -> None:
@@ -141,14 +83,14 @@ def load_optimizer(optimizer: torch.optim.Optimizer, saved: Any, path: Path) -> 
             raise InputError(f"{path}: the optimizer's state of parameter {index} is not {', '.join(sorted(names))}; {REMEDY}")
         scalar = torch.zeros((), device="meta")
         expected = {name: scalar if name == "step" else parameters[index] for name in names}
-        _check_weights(path, f"the optimizer's state of parameter {index}", entry, expected)
+        check_state_weights(path, f"the optimizer's state of parameter {index}", entry, expected)
         if "step" in names and float(entry["step"]) < 0:
             raise InputError(f"{path}: the optimizer's state of parameter {index} is at a step below 0; {REMEDY}")
     own = {index: {name: value.clone() for name, value in entry.items()} for index, entry in entries.items()}  # not the file's
     optimizer.load_state_dict({"state": own, "param_groups": optimizer.state_dict()["param_groups"]})
 
 
-def _check_weights(path: Path, what: str, tensors: Mapping, expected: Mapping[str, torch.Tensor]) -> None:
+def check_state_weights(path: Path, what: str, tensors: Mapping, expected: Mapping[str, torch.Tensor]) -> None:
     """Raise InputError unless these are plain finite tensors with the names and shapes of `expected`."""
     for name, value in tensors.items():
         plain = isinstance(value, torch.Tensor) and value.layout == torch.strided and value.device.type == "cpu"
@@ -158,7 +100,7 @@ def _check_weights(path: Path, what: str, tensors: Mapping, expected: Mapping[st
     check_finite(tensors, f"{path}: {what}", REMEDY)
 
 
-def _write(path: Path, state: dict, where: str) -> None:
+def write_state(path: Path, state: dict, where: str) -> None:
     """Write a state whole or not at all; the one place that does. Raises InputError if a value is not finite."""
     check_finite(_tensors(state), f"{WHAT} {path} at {where}", DIVERGED)
     with whole_file(path, WHAT) as partial:
@@ -176,7 +118,7 @@ def _tensors(tree: Any, name: str = "") -> dict[str, torch.Tensor]:
     return found
 
 
-def _read(path: Path, kinds: Mapping[str, type]) -> dict:
+def read_state(path: Path, kinds: Mapping[str, type]) -> dict:
     """The fields of a state file, each of its kind. Raises InputError for files that are none."""
     state = read_pickle(path, WHAT)
     wrong = [name for name, kind in kinds.items() if not isinstance(state.get(name), kind)]

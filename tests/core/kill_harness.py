@@ -114,7 +114,7 @@ LOADED = {
     "convert": ("lumosx_core.model.convert", "lumosx_core.sampling.pipeline", "torch._dynamo"),
     "generate": ("lumosx_core.sampling.generate", "torch._dynamo", "av"),
     "evaluate": ("lumosx_core.evaluation.puppets", "torch._dynamo"),
-    "train": ("lumosx_core.training.nano", "torch._dynamo"),
+    "train": ("lumosx_core.nano.recipe", "torch._dynamo"),
 }
 
 

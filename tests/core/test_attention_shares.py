@@ -5,11 +5,12 @@ import pytest
 import torch
 from PIL import Image
 
+from lumosx_core.drawing.attention import STRONGEST, draw_attention
+from lumosx_core.drawing.palette import colour_of
 from lumosx_core.errors import InputError
-from lumosx_core.model.attention_pictures import STRONGEST, draw_attention
 from lumosx_core.model.attention_shares import AttentionRecord, attention_shares
 from lumosx_core.model.token_layout import TokenLayout
-from lumosx_core.owner_palette import owners
+from lumosx_core.owners import owners
 from lumosx_core.references import ReferenceSet, SceneReference, Subject
 
 LAYOUT = TokenLayout(2, 2, 3, kinds=("object", "face", "attribute", "face"), subjects=(None, 0, 0, 1))
@@ -55,6 +56,6 @@ def test_picture_shows_each_owner_where_it_was_looked_at() -> None:
     record.add(1.0, shares)
     drawn = np.asarray(draw_attention(references, record, np.full((5, 16, 16, 3), 128, dtype=np.uint8)))
     for owner, rows, coloured, grey in zip(owners(references), (100, 310), (220, 400), (400, 220), strict=True):
-        strong = np.round(0.8 * 128 * (1 - STRONGEST) + np.array(owner.colour) * STRONGEST)
+        strong = np.round(0.8 * 128 * (1 - STRONGEST) + np.array(colour_of(owner)) * STRONGEST)
         assert np.abs(drawn[rows : rows + 100, coloured] - strong).max() <= 2
         assert np.abs(drawn[rows : rows + 100, grey] - round(0.8 * 128)).max() <= 2

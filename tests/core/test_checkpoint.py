@@ -9,8 +9,8 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
+from lumosx_core.checks.golden import GOLDEN_FOLDER, deviation
 from lumosx_core.errors import InputError
-from lumosx_core.evaluation.golden import GOLDEN_FOLDER, deviation
 from lumosx_core.files.weights import read_state_dict, write_safetensors
 from lumosx_core.model.checkpoint import load_transformer, save_transformer
 from lumosx_core.model.config import PRESETS, TransformerConfig

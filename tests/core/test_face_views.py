@@ -9,12 +9,12 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from lumosx_core.contact_sheet import contact_sheet
+from lumosx_core.drawing.contact_sheet import contact_sheet
+from lumosx_core.drawing.relation_graph import draw_relation_graph
 from lumosx_core.errors import InputError
 from lumosx_core.model.token_layout import TokenLayout, text_levels
-from lumosx_core.owner_palette import owners
+from lumosx_core.owners import owners
 from lumosx_core.references import Attribute, ReferenceSet, Sample, Subject
-from lumosx_core.relation_graph import draw_relation_graph
 from lumosx_core.sample_folder import read_sample, write_sample
 from lumosx_core.text_spans import bind_prompt
 

@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 import torch
 
+from lumosx_core.checks import golden
+from lumosx_core.checks.golden import BAR, GOLDEN_FOLDER, SAMPLER_BAR, Check, run_checks
 from lumosx_core.errors import InputError
-from lumosx_core.evaluation import golden
-from lumosx_core.evaluation.golden import BAR, GOLDEN_FOLDER, SAMPLER_BAR, Check, run_checks
 
 
 @pytest.fixture(scope="module")

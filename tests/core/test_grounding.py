@@ -9,13 +9,14 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
+from lumosx_core.data.latent_shards import NOBODY
 from lumosx_core.model.attention_backends import sdpa_attention
 from lumosx_core.model.config import PRESETS
 from lumosx_core.model.token_layout import TokenLayout
 from lumosx_core.model.transformer import LumosXTransformer
+from lumosx_core.nano.clips import token_owners
+from lumosx_core.nano.grounding import GroundedAttention, matrix_attention
 from lumosx_core.puppets.world import reference_set, render_clip, sample_clip
-from lumosx_core.training.grounding import NOBODY, GroundedAttention, matrix_attention
-from lumosx_core.training.nano_data import token_owners
 
 LAYOUT = TokenLayout(1, 1, 2, kinds=("face", "attribute", "face"), subjects=(0, 0, 1))
 
@@ -85,8 +86,8 @@ def test_owners_of_a_rendered_clip() -> None:
 
 def test_balanced_latents_keep_the_pictures_and_are_ordered(tmp_path: Path) -> None:
     from lumosx_core.model.vae import decode_video, encode_video
-    from lumosx_core.training.nano_latents import balance_latents
-    from lumosx_core.training.nano_vae import build_vae, to_unit_range
+    from lumosx_core.nano.latents import balance_latents
+    from lumosx_core.nano.vae import build_vae, to_unit_range
 
     rng = np.random.default_rng(0)
     frames = np.stack([render_clip(sample_clip(rng, frames=5)).frames for _ in range(24)])

@@ -10,16 +10,17 @@ import pytest
 import torch
 from PIL import Image
 
-from lumosx_core import fonts
-from lumosx_core.contact_sheet import contact_sheet, reference_panel
-from lumosx_core.lettering import DOTS, draw_text, fit_lines, fit_text, is_right_to_left, text_width, visual_order, wrap
-from lumosx_core.model.attention_pictures import draw_attention
+from lumosx_core.drawing import fonts
+from lumosx_core.drawing.attention import draw_attention
+from lumosx_core.drawing.contact_sheet import contact_sheet, reference_panel
+from lumosx_core.drawing.lettering import DOTS, draw_text, fit_lines, fit_text, is_right_to_left, text_width, visual_order, wrap
+from lumosx_core.drawing.masks import draw_masks
+from lumosx_core.drawing.palette import title_lines
+from lumosx_core.drawing.relation_graph import draw_relation_graph
 from lumosx_core.model.attention_shares import AttentionRecord
-from lumosx_core.model.mask_pictures import draw_masks
 from lumosx_core.model.token_layout import TokenLayout, text_levels
-from lumosx_core.owner_palette import owners
+from lumosx_core.owners import owners
 from lumosx_core.references import Attribute, ReferenceSet, SceneReference, Subject
-from lumosx_core.relation_graph import draw_relation_graph
 from lumosx_core.sampling.pipeline import NANO_FOLDER
 from lumosx_core.text_spans import BoundPrompt, bind_prompt
 from lumosx_core.tokenizers import load_tokenizer
@@ -136,12 +137,12 @@ def test_numbers_and_ends_of_titles_are_never_cut() -> None:
     people = ["man of the old town by the sea in a red hat", "man of the old town by the sea in a tan hat"]
     subjects = tuple(Subject(name=name, face=PICTURE) for name in people * 6)
     for width in (118, 166):  # the narrowest panel and card
-        titles = [tuple(owner.title_lines(16, width, 3)) for owner in owners(ReferenceSet(subjects=subjects))]
+        titles = [tuple(title_lines(owner, 16, width, 3)) for owner in owners(ReferenceSet(subjects=subjects))]
         assert len(set(titles)) == 12
         for number, lines in enumerate(titles, start=1):
             assert " ".join(lines).startswith(f"Subject {number}: ") and lines[-1].endswith("hat")
     long = tuple(Subject(name=f"{'very ' * n}old man", face=PICTURE) for n in (30, 31))
-    assert len({tuple(owner.title_lines(20, 166, 3)) for owner in owners(ReferenceSet(subjects=long))}) == 2
+    assert len({tuple(title_lines(owner, 20, 166, 3)) for owner in owners(ReferenceSet(subjects=long))}) == 2
 
 
 def test_right_to_left_parts_are_put_in_visual_order() -> None:

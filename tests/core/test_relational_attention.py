@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 from torch._subclasses.fake_tensor import FakeTensorMode
 from torch.utils._python_dispatch import TorchDispatchMode
 
+from lumosx_core.checks.golden import backend_check
 from lumosx_core.errors import InputError
-from lumosx_core.evaluation.golden import backend_check
 from lumosx_core.model import attention_backends
 from lumosx_core.model.attention_backends import sage_attention, sdpa_attention, select_attention
 from lumosx_core.model.config import PRESETS

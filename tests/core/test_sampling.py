@@ -12,11 +12,11 @@ from PIL import Image
 from lumosx_core.errors import InputError
 from lumosx_core.files.atomic import writable_folder
 from lumosx_core.files.videos import read_video, read_video_metadata
+from lumosx_core.model.flow import flow_sigmas, timesteps_from_sigmas
 from lumosx_core.puppets.samples import SAMPLES_FOLDER
 from lumosx_core.sample_folder import read_sample
 from lumosx_core.sampling.generate import GenerationConfig, default_config, generate, prepare
 from lumosx_core.sampling.pipeline import LumosXPipeline, load_pipeline
-from lumosx_core.sampling.schedule import flow_sigmas, timesteps_from_sigmas
 from lumosx_core.sampling.solver import SOLVERS, solver_named
 
 

@@ -11,23 +11,25 @@ import torch
 from diffusers import AutoencoderKLWan
 from safetensors.torch import save_file
 
+from lumosx_core.data.latent_dataset import Batch, LatentDataset
+from lumosx_core.data.latent_shards import NOBODY
 from lumosx_core.errors import InputError
 from lumosx_core.model.config import PRESETS
-from lumosx_core.model.objective import flow_matching_loss, sample_timesteps
+from lumosx_core.model.flow import flow_matching_loss, sample_timesteps
 from lumosx_core.model.token_layout import TokenLayout
 from lumosx_core.model.transformer import LumosXTransformer
 from lumosx_core.model.vae import decode_video, encode_video
+from lumosx_core.nano import stage_state, vae, vae_refine
+from lumosx_core.nano.clips import ShardPlan, read_shard, render_shard
+from lumosx_core.nano.grounding import GroundedLoss, subject_weights
+from lumosx_core.nano.recipe import DEBUG_RECIPE, STAGES, train_nano
+from lumosx_core.nano.vae import build_vae, single_frame_convolutions, to_unit_range
+from lumosx_core.nano.vae_refine import RefineRecipe, pixel_weights, refine_vae, token_weights
 from lumosx_core.sampling.pipeline import load_pipeline
-from lumosx_core.training import nano_refine, nano_vae, resume
 from lumosx_core.training.config import DEBUG, TrainingConfig
-from lumosx_core.training.grounding import NOBODY
-from lumosx_core.training.latent_dataset import Batch, LatentDataset
-from lumosx_core.training.nano import DEBUG_RECIPE, STAGES, train_nano
-from lumosx_core.training.nano_data import ShardPlan, read_shard, render_shard
-from lumosx_core.training.nano_refine import RefineRecipe, pixel_weights, refine_vae, token_weights
-from lumosx_core.training.nano_vae import build_vae, single_frame_convolutions, to_unit_range
 from lumosx_core.training.optimizers import make_optimizers
-from lumosx_core.training.train import subject_weights, train
+from lumosx_core.training.train import train
+from lumosx_core.training.validate import LEVELS, Validation
 
 MODEL = PRESETS["debug"]
 
@@ -145,7 +147,9 @@ def test_subjects_and_objects_weigh_more_than_the_scene() -> None:
 
 
 def test_subject_weight_steers_the_training(data: LatentDataset, tmp_path: Path) -> None:
-    plain, heavy = (weights(replace(DEBUG, subject_weight=w), data, tmp_path / str(w)) for w in (1.0, 4.0))
+    plain, heavy = (
+        train(DEBUG, MODEL, data, tmp_path / str(w), loss=GroundedLoss(subject_weight=w)).state_dict() for w in (1.0, 4.0)
+    )
     assert any(not torch.equal(plain[name], heavy[name]) for name in plain)
 
 
@@ -168,7 +172,6 @@ def test_rate_warms_up_holds_and_decays() -> None:
         ({"precision": "fp8"}, "precision is 'fp8'"),
         ({"ema_decay": 1.0}, "ema_decay is 1.0"),
         ({"optimizer": "sgd"}, "optimizer is 'sgd'"),
-        ({"subject_weight": 0.0}, "subject_weight is 0.0"),
         ({"reference_dropout": -0.1}, "reference_dropout is -0.1"),
     ],
 )
@@ -177,9 +180,45 @@ def test_wrong_numbers_are_errors(change: dict, words: str) -> None:
         TrainingConfig(**{"steps": 1, "batch": 1, **change})
 
 
-def test_grounding_and_gradient_checkpointing_exclude_each_other() -> None:
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"subject_weight": 0.0}, "subject_weight is 0.0"),
+        ({"grounding": float("nan")}, "grounding is nan"),
+        ({"blocks": (-1,)}, "grounded blocks is -1"),
+    ],
+)
+def test_wrong_numbers_of_a_loss_are_errors(change: dict, words: str) -> None:
+    with pytest.raises(InputError, match=words):
+        GroundedLoss(**change)
+
+
+def test_grounding_and_gradient_checkpointing_exclude_each_other(data: LatentDataset, tmp_path: Path) -> None:
+    config = replace(DEBUG, gradient_checkpointing=True)
     with pytest.raises(InputError, match="grounding keeps what gradient_checkpointing throws away"):
-        TrainingConfig(steps=1, batch=1, grounding=0.1, gradient_checkpointing=True)
+        train(config, MODEL, data, tmp_path / "run", loss=GroundedLoss(grounding=0.1, blocks=(1,)))
+
+
+def test_validation_is_the_loss_of_the_average_and_leaves_the_run_alone(data: LatentDataset, tmp_path: Path) -> None:
+    seen: list[dict[str, float]] = []
+    validation = Validation(data=data, every=2, batches=2, batch=2)
+    alone = weights(DEBUG, data, tmp_path / "alone")
+    model = train(DEBUG, MODEL, data, tmp_path / "run", validation=validation, on_step=lambda _, figures: seen.append(figures))
+    assert all(torch.equal(value, alone[name]) for name, value in model.state_dict().items())
+    assert ["validation" in figures for figures in seen] == [False, True, False, True]
+    levels = [seen[-1][f"validation/{level:.2f}"] for level in LEVELS]
+    assert seen[-1]["validation"] == pytest.approx(sum(levels) / 8)
+    by_hand = 0.0
+    for index in range(2):
+        batch = data.batch(2, 0, index)
+        noise = torch.randn(batch.video.shape, generator=torch.Generator().manual_seed(index))
+        noisy = batch.video + LEVELS[3] * (noise - batch.video)
+        with torch.no_grad():
+            inputs = (noisy, torch.tensor([437.0, 437.0]), batch.context, batch.references, batch.layout, batch.levels)
+            by_hand += float((model(*inputs) - (noise - batch.video)).square().mean()) / 2
+    assert seen[-1][f"validation/{LEVELS[3]:.2f}"] == pytest.approx(by_hand, rel=1e-4)
+    with pytest.raises(InputError, match="validation: every is 0"):
+        Validation(data=data, every=0)
 
 
 def test_an_empty_data_folder_is_an_error(tmp_path: Path) -> None:
@@ -222,15 +261,15 @@ def test_an_interrupted_vae_stage_ends_with_the_same_weights(
 ) -> None:
     shard = render_shard(ShardPlan(folder=tmp_path, index=0, seed=3, count=2, frames=5))
     recipe = replace(DEBUG_RECIPE.vae, picture_steps=3, clip_steps=3)
-    straight = nano_vae.train_vae(recipe, [shard], tmp_path / "straight.pt", print)
-    interrupt_at(monkeypatch, nano_vae, stop_at)
+    straight = vae.train_vae(recipe, [shard], tmp_path / "straight.pt", print)
+    interrupt_at(monkeypatch, vae, stop_at)
     with pytest.raises(KeyboardInterrupt):
-        nano_vae.train_vae(recipe, [shard], tmp_path / "state.pt", print)
+        vae.train_vae(recipe, [shard], tmp_path / "state.pt", print)
     monkeypatch.undo()
-    resumed = nano_vae.train_vae(recipe, [shard], tmp_path / "state.pt", print)
+    resumed = vae.train_vae(recipe, [shard], tmp_path / "state.pt", print)
     assert_same_weights(straight, resumed)
     with pytest.raises(InputError, match="state.pt was begun as .*choose another output folder"):
-        nano_vae.train_vae(replace(recipe, seed=5), [shard], tmp_path / "state.pt", print)
+        vae.train_vae(replace(recipe, seed=5), [shard], tmp_path / "state.pt", print)
 
 
 def test_an_interrupted_refinement_ends_with_the_same_weights(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -242,7 +281,7 @@ def test_an_interrupted_refinement_ends_with_the_same_weights(tmp_path: Path, mo
         return build_vae(12, torch.rand(8, 3, 32, 32) * 2 - 1).train(False)
 
     refine_vae(recipe, straight := given(), [shard], tmp_path / "straight.pt", print)
-    interrupt_at(monkeypatch, nano_refine, [2])
+    interrupt_at(monkeypatch, vae_refine, [2])
     with pytest.raises(KeyboardInterrupt):
         refine_vae(recipe, given(), [shard], tmp_path / "state.pt", print)
     monkeypatch.undo()
@@ -254,7 +293,7 @@ def interrupt_at(monkeypatch: pytest.MonkeyPatch, module: ModuleType, position: 
     """Ctrl-C right after the stage has saved its state at that position; it saves after every second step."""
 
     def save_stage(path: Path, recipe: object, at: list[int], *rest: Any) -> None:
-        resume.save_stage(path, recipe, at, *rest)
+        stage_state.save_stage(path, recipe, at, *rest)
         if at == position:
             raise KeyboardInterrupt
 

@@ -12,13 +12,15 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
+from lumosx_core.data.latent_dataset import LatentDataset
+from lumosx_core.data.latent_shards import read_latents
 from lumosx_core.errors import InputError
 from lumosx_core.model.config import PRESETS
 from lumosx_core.model.transformer import LumosXTransformer
+from lumosx_core.nano.grounding import GroundedLoss
 from lumosx_core.training.config import DEBUG, TrainingConfig
 from lumosx_core.training.finite import FiniteSteps
-from lumosx_core.training.latent_dataset import LatentDataset
-from lumosx_core.training.latent_shards import read_latents
+from lumosx_core.training.losses import Loss
 from lumosx_core.training.resume import load_state
 from lumosx_core.training.train import train
 
@@ -66,10 +68,11 @@ def all_finite(tree: Any) -> bool:
 
 
 @pytest.mark.parametrize(
-    ("change", "losses", "norms", "sizes"),
+    ("change", "loss", "losses", "norms", "sizes"),
     [
         (
             {},
+            None,
             [1.8799374103546143, 2.0070791244506836, 1.9590480327606201, 2.0361828804016113],
             [0.32695019245147705, 0.3465581238269806, 0.3572562336921692, 0.36216795444488525],
             [6.4838876940441414, 5.656870314771538, 5.5979081136421955],
@@ -77,14 +80,12 @@ def all_finite(tree: Any) -> bool:
         (
             {
                 "optimizer": "muon",
-                "grounding": 0.3,
-                "grounding_blocks": (1,),
-                "subject_weight": 3.0,
                 "text_dropout": 0.3,
                 "reference_dropout": 0.2,
                 "frames": (1, 3),
                 "steps": 6,
             },
+            GroundedLoss(subject_weight=3.0, grounding=0.3, blocks=(1,)),
             [1.9344940185546875, 1.9688711166381836, 1.959559440612793, 2.05753231048584, 1.872894048690796, 2.249833106994629],
             [1.14944076538086, 0.600148379802704, 0.35943850874901, 0.89968717098236, 0.956199049949646, 1.02234482765198],
             [6.484265211381411, 5.656770030772742, 5.598517964050643],
@@ -93,7 +94,7 @@ def all_finite(tree: Any) -> bool:
     ids=["adamw", "muon"],
 )
 def test_a_clean_run_keeps_its_numbers(
-    tmp_path: Path, change: dict, losses: list[float], norms: list[float], sizes: list[float]
+    tmp_path: Path, change: dict, loss: Loss | None, losses: list[float], norms: list[float], sizes: list[float]
 ) -> None:
     """Losses, gradient norms and averaged weights as stored before there were checks: same samples, order and steps."""
     for index in range(2):
@@ -111,7 +112,8 @@ def test_a_clean_run_keeps_its_numbers(
     seen: list[dict[str, float]] = []
     config = replace(DEBUG, **change)
     data = LatentDataset(tmp_path / "data")
-    state = train(config, MODEL, data, tmp_path / "run", on_step=lambda _, figures: seen.append(figures)).state_dict()
+    model = train(config, MODEL, data, tmp_path / "run", loss=loss, on_step=lambda _, figures: seen.append(figures))
+    state = model.state_dict()
     assert [figures["loss"] for figures in seen] == pytest.approx(losses, rel=1e-5)
     assert [figures["norm"] for figures in seen] == pytest.approx(norms, rel=1e-4)
     assert [value.double().norm().item() for value in list(state.values())[::23]] == pytest.approx(sizes, rel=1e-6)
@@ -204,7 +206,7 @@ def test_shards_of_different_sizes_share_no_batch_and_other_widths_are_told(tmp_
     with pytest.raises(InputError, match="latents-2.safetensors has 8 latent channels .*latents-0.safetensors has 16"):
         data.refresh()
     with pytest.raises(InputError, match="grounding of 2 heads in the blocks .*the model has 2 heads and the blocks 0 to 1"):
-        train(replace(DEBUG, grounding=0.1, grounding_blocks=(2,)), MODEL, data, tmp_path)
+        train(DEBUG, MODEL, data, tmp_path, loss=GroundedLoss(grounding=0.1, blocks=(2,)))
 
 
 def cut_or_flipped(content: bytes, rng: np.random.Generator) -> bytes:
@@ -292,9 +294,7 @@ def test_damaged_shards_are_input_errors(tmp_path: Path) -> None:
         refused(right, empty_context=json.dumps(rows))
 
 
-@pytest.mark.parametrize(
-    "change", [{"skipped_in_a_row": 0}, {"betas": (0.9,)}, {"grounding_blocks": (-1,)}, {"learning_rate": float("nan")}]
-)
+@pytest.mark.parametrize("change", [{"skipped_in_a_row": 0}, {"betas": (0.9,)}, {"learning_rate": float("nan")}])
 def test_wrong_settings_are_told(change: dict) -> None:
     with pytest.raises(InputError, match=f"training: {next(iter(change))} "):
         TrainingConfig(**{"steps": 1, "batch": 1, **change})

@@ -14,10 +14,11 @@ import torch
 from lumosx_core.errors import InputError
 from lumosx_core.model.config import PRESETS
 from lumosx_core.model.transformer import LumosXTransformer
+from lumosx_core.nano.stage_state import load_stage, save_stage
+from lumosx_core.nano.vae import VaeRecipe
 from lumosx_core.training.config import DEBUG
-from lumosx_core.training.nano_vae import VaeRecipe
 from lumosx_core.training.optimizers import make_optimizers
-from lumosx_core.training.resume import load_optimizer, load_stage, load_state, save_stage, save_state
+from lumosx_core.training.resume import load_optimizer, load_state, save_state
 
 CONFIG = replace(DEBUG, optimizer="muon")
 SMALL = replace(PRESETS["debug"], num_layers=1, dim=8, ffn_dim=8, num_heads=1, freq_dim=4)

@@ -7,11 +7,11 @@ from typing import Any
 import pytest
 import torch
 
+from lumosx_core.checks.golden import ABLATIONS, GOLDEN_FOLDER, GoldenCase, read_cases
 from lumosx_core.errors import InputError
-from lumosx_core.evaluation.golden import ABLATIONS, GOLDEN_FOLDER, GoldenCase, read_cases
 from lumosx_core.files.weights import read_safetensors
+from lumosx_core.model.flow import flow_sigmas
 from lumosx_core.model.token_layout import text_levels
-from lumosx_core.sampling.schedule import flow_sigmas
 from lumosx_core.sampling.solver import dpmpp_2m
 
 BAR = 3e-5

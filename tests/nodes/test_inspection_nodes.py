@@ -8,9 +8,9 @@ import pytest
 import torch
 from PIL import Image
 
+from lumosx_core.drawing.masks import draw_masks
 from lumosx_core.errors import InputError
 from lumosx_core.model.attention_shares import AttentionRecord
-from lumosx_core.model.mask_pictures import draw_masks
 from lumosx_core.model.token_layout import TokenLayout, text_levels
 from lumosx_core.references import ReferenceSet, Subject
 from lumosx_core.sampling.pipeline import NANO_FOLDER

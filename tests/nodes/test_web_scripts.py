@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from lumosx_core.owner_palette import BACKGROUND_COLOUR, OBJECT_COLOURS, SUBJECT_COLOURS
+from lumosx_core.drawing.palette import BACKGROUND_COLOUR, OBJECT_COLOURS, SUBJECT_COLOURS
 from lumosx_core.references import Attribute, ReferenceSet, SceneReference, Subject
 from lumosx_core.sampling.pipeline import NANO_FOLDER
 from lumosx_core.text_spans import bind_prompt

@@ -2,7 +2,7 @@
 import { app } from '../../../scripts/app.js'
 import { ownedWords } from './owned_words.js'
 
-// The colours of lumosx_core/owner_palette.py.
+// The colours of lumosx_core/drawing/palette.py.
 const SUBJECTS = ['#d65434', '#2c70cc', '#28925c', '#964eba', '#be8a10', '#ce468a', '#1492a0', '#706054']
 const OBJECTS = ['#606c82', '#807448', '#548076', '#8a6270']
 const BACKGROUND = '#5c625c'

@@ -6,9 +6,10 @@ Legend: R = references, S = text positions, P = tokens of a frame.
 import torch
 from PIL import Image, ImageDraw
 
-from lumosx_core.lettering import RGB, draw_text, fit_text, text_width
+from lumosx_core.drawing.lettering import RGB, draw_text, fit_text, text_width
+from lumosx_core.drawing.palette import INK, PAPER, QUIET, colour_of, tint
 from lumosx_core.model.token_layout import TokenLayout
-from lumosx_core.owner_palette import INK, PAPER, QUIET, owners, tint
+from lumosx_core.owners import owners
 from lumosx_core.references import ReferenceSet
 from lumosx_core.text_spans import BoundPrompt
 from lumosx_core.tokenizers import Tokenizer
@@ -43,7 +44,7 @@ def _row_labels(references: ReferenceSet) -> list[tuple[str, RGB, int]]:
         for index in owner.members:
             number = flat[index].subject
             who = f"{number + 1}: " if number is not None else ""
-            labels[index] = (f"{who}{flat[index].phrase}", owner.colour, len(who))
+            labels[index] = (f"{who}{flat[index].phrase}", colour_of(owner), len(who))
     return [labels[index] for index in range(len(flat))]
 
 

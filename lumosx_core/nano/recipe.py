@@ -15,6 +15,7 @@ from pathlib import Path
 
 import torch
 
+from lumosx_core.data.latent_dataset import LatentDataset
 from lumosx_core.errors import InputError
 from lumosx_core.files.atomic import copy_file, whole_folder, write_bytes
 from lumosx_core.files.weights import read_state_dict
@@ -22,17 +23,17 @@ from lumosx_core.model.checkpoint import save_transformer
 from lumosx_core.model.config import PRESETS, TransformerConfig
 from lumosx_core.model.text_encoder import save_text_encoder
 from lumosx_core.model.vae import load_vae, save_vae
+from lumosx_core.nano.clips import ShardPlan, render_shards
+from lumosx_core.nano.grounding import GroundedLoss
+from lumosx_core.nano.latents import EncodingPlan, balance_latents, encode_shards
+from lumosx_core.nano.text_encoder import TextRecipe, train_text_encoder
+from lumosx_core.nano.vae import VaeRecipe, train_vae
+from lumosx_core.nano.vae_refine import RefineRecipe, refine_vae
 from lumosx_core.numbers import seed_number, whole_number
 from lumosx_core.puppets.world import FPS, HEIGHT, WIDTH
 from lumosx_core.sampling.pipeline import PipelineDefaults, save_defaults
 from lumosx_core.training.config import TrainingConfig
 from lumosx_core.training.curves import tensorboard_curves
-from lumosx_core.training.latent_dataset import LatentDataset
-from lumosx_core.training.nano_data import ShardPlan, render_shards
-from lumosx_core.training.nano_latents import EncodingPlan, balance_latents, encode_shards
-from lumosx_core.training.nano_refine import RefineRecipe, refine_vae
-from lumosx_core.training.nano_text import TextRecipe, train_text_encoder
-from lumosx_core.training.nano_vae import VaeRecipe, train_vae
 from lumosx_core.training.optimizers import check_optimizer
 from lumosx_core.training.resume import load_state
 from lumosx_core.training.train import train
@@ -92,9 +93,9 @@ class NanoRecipe:
             precision="bf16",
             save_every=200,
             seed=21,
-            grounding=0.2,
         )
     )
+    pictures_loss: GroundedLoss = field(default_factory=lambda: GroundedLoss(grounding=0.2))
     training: TrainingConfig = field(
         default_factory=lambda: TrainingConfig(
             steps=7500,
@@ -110,10 +111,9 @@ class NanoRecipe:
             precision="bf16",
             save_every=200,
             seed=32,
-            subject_weight=3.0,
-            grounding=0.1,
         )
     )
+    training_loss: GroundedLoss = field(default_factory=lambda: GroundedLoss(subject_weight=3.0, grounding=0.1))
     defaults: PipelineDefaults = field(
         default_factory=lambda: PipelineDefaults(
             width=WIDTH,
@@ -156,8 +156,10 @@ DEBUG_RECIPE = NanoRecipe(
     refine=RefineRecipe(steps=2, batch=1, frames=5),
     text=TextRecipe(vocabulary=300, dim=24, layers=1, heads=2, ffn_dim=32, captions=400, steps=2, batch=4),
     preset="debug",
-    pictures=TrainingConfig(steps=2, batch=2, warmup_steps=1, save_every=1, grounding=0.3, grounding_blocks=(1,)),
+    pictures=TrainingConfig(steps=2, batch=2, warmup_steps=1, save_every=1),
+    pictures_loss=GroundedLoss(grounding=0.3, blocks=(1,)),
     training=TrainingConfig(steps=2, batch=2, warmup_steps=1, save_every=1),
+    training_loss=GroundedLoss(),
 )
 
 
@@ -321,7 +323,7 @@ class _Run:
 
     def pictures(self) -> None:
         """Train the transformer on single pictures."""
-        self._train("pictures", self.recipe.pictures, self._given_weights())
+        self._train("pictures", self.recipe.pictures, self.recipe.pictures_loss, self._given_weights())
 
     def transformer(self) -> None:
         """Train the transformer on clips, from what it learnt of pictures or, without that stage, from the given weights."""
@@ -332,14 +334,14 @@ class _Run:
             state = load_state(self._need(learnt, "pictures"), None)
             assert state is not None
             initial = state["ema"]
-        self._train("transformer", self.recipe.training, initial)
+        self._train("transformer", self.recipe.training, self.recipe.training_loss, initial)
 
     def _given_weights(self) -> dict[str, torch.Tensor] | None:
         if self.start_from is None:
             return None
         return read_state_dict(self.start_from / "transformer.safetensors")[0]
 
-    def _train(self, stage: str, config: TrainingConfig, initial: dict[str, torch.Tensor] | None) -> None:
+    def _train(self, stage: str, config: TrainingConfig, loss: GroundedLoss, initial: dict[str, torch.Tensor] | None) -> None:
         pictures = [self._latents(plan) for plan in self._plans() if plan.kind == "pictures"]
         if stage == "pictures":
             data = LatentDataset(self.out / "latents" / "pictures")
@@ -370,6 +372,7 @@ class _Run:
             replace(preset, text_dim=text_dim, text_len=self.recipe.text_len),
             data,
             self.out / stage,
+            loss=loss,
             device=self.device,
             initial=initial,
             on_step=on_step,

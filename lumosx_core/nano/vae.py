@@ -20,10 +20,11 @@ import torch.nn.functional as F
 from diffusers import AutoencoderKLWan
 from diffusers.models.autoencoders.autoencoder_kl_wan import WanCausalConv3d
 
+from lumosx_core.nano.clips import read_shard
+from lumosx_core.nano.stage_state import load_stage, save_stage
 from lumosx_core.puppets.world import BLOCK
 from lumosx_core.training.finite import FiniteSteps, check_finite
-from lumosx_core.training.nano_data import read_shard
-from lumosx_core.training.resume import DIVERGED, load_optimizer, load_stage, save_stage
+from lumosx_core.training.resume import DIVERGED, load_optimizer
 
 SAVE_EVERY = 100  # steps
 
@@ -198,7 +199,7 @@ def to_unit_range(frames_BFHW3: np.ndarray) -> torch.Tensor:
 def train_vae(recipe: VaeRecipe, shards: list[Path], state: Path, log: Callable[[str], None]) -> AutoencoderKLWan:
     """Train both phases.
 
-    shards: of clips (`nano_data`). state: file that is written every `SAVE_EVERY` steps and taken up if it is there. log:
+    shards: of clips (`clips.py`). state: file that is written every `SAVE_EVERY` steps and taken up if it is there. log:
     called with a line of figures now and then. Raises InputError if the state was begun with another recipe.
     """
     torch.manual_seed(recipe.seed)

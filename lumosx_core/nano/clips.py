@@ -15,12 +15,12 @@ import numpy as np
 import torch
 from safetensors import safe_open
 
+from lumosx_core.data.latent_shards import NOBODY
 from lumosx_core.files.weights import write_safetensors
 from lumosx_core.puppets.draw import ATTRIBUTE_LABELS, LABEL_HAIR, LABEL_HEAD
 from lumosx_core.puppets.scenes import OBJECT_LABEL
 from lumosx_core.puppets.world import HEIGHT, WIDTH, ClipSpec, RenderedClip, reference_set, render_clip, sample_clip
 from lumosx_core.references import Reference, prepare_reference_image
-from lumosx_core.training.grounding import NOBODY
 from lumosx_core.workers import run_in_processes
 
 # (share, people, attributes each, objects, background): one clip structure per row, so that batches have equal layouts.

@@ -15,10 +15,10 @@ from lumosx_core.files.weights import write_safetensors
 from lumosx_core.model.text_encoder import load_text_encoder
 from lumosx_core.model.token_layout import text_levels
 from lumosx_core.model.vae import encode_video, load_vae
+from lumosx_core.nano.clips import read_shard
+from lumosx_core.nano.vae import single_frame_convolutions, to_unit_range
 from lumosx_core.references import Attribute, ReferenceSet, SceneReference, Subject
 from lumosx_core.text_spans import bind_prompt
-from lumosx_core.training.nano_data import read_shard
-from lumosx_core.training.nano_vae import single_frame_convolutions, to_unit_range
 from lumosx_core.workers import run_in_processes
 
 

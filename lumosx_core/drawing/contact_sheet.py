@@ -6,8 +6,9 @@ Legend: F = frames, H, W = pixels.
 import numpy as np
 from PIL import Image, ImageDraw
 
-from lumosx_core.lettering import draw_text, fit_lines, fit_text
-from lumosx_core.owner_palette import INK, PAPER, QUIET, Owner, owners, thumbnail, tint
+from lumosx_core.drawing.lettering import draw_text, fit_lines, fit_text
+from lumosx_core.drawing.palette import INK, PAPER, QUIET, colour_of, thumbnail, tint, title_lines
+from lumosx_core.owners import Owner, owners
 from lumosx_core.references import ReferenceSet
 
 MARGIN = 14
@@ -92,11 +93,11 @@ def reference_panel(references: ReferenceSet) -> Image.Image:
 
 def _owner_panel(references: ReferenceSet, owner: Owner, width: int, columns: int) -> Image.Image:
     rows = -(-len(owner.members) // columns)
-    title = owner.title_lines(16, width - 16, TITLE_LINES)
+    title = title_lines(owner, 16, width - 16, TITLE_LINES)
     head = HEAD + 19 * (len(title) - 1)
-    panel = Image.new("RGB", (width, head + rows * (NODE + LABEL + MARGIN // 2) + MARGIN // 2), tint(owner.colour, 0.1))
+    panel = Image.new("RGB", (width, head + rows * (NODE + LABEL + MARGIN // 2) + MARGIN // 2), tint(colour_of(owner), 0.1))
     draw = ImageDraw.Draw(panel)
-    draw.rectangle((0, 0, width, head), fill=owner.colour)
+    draw.rectangle((0, 0, width, head), fill=colour_of(owner))
     for row, line in enumerate(title):
         draw_text(panel, (8, 4 + 19 * row), line, 16, "white")
     flat = references.references()
@@ -104,7 +105,7 @@ def _owner_panel(references: ReferenceSet, owner: Owner, width: int, columns: in
         x = MARGIN + (place % columns) * (NODE + MARGIN)
         y = head + MARGIN // 2 + (place // columns) * (NODE + LABEL + MARGIN // 2)
         panel.paste(thumbnail(flat[index], NODE), (x, y))
-        draw.rectangle((x - 1, y - 1, x + NODE, y + NODE), outline=owner.colour, width=2)
+        draw.rectangle((x - 1, y - 1, x + NODE, y + NODE), outline=colour_of(owner), width=2)
         phrase = fit_text(flat[index].phrase, 13, NODE + MARGIN - 4)
         draw_text(panel, (x + NODE / 2, y + NODE + 3), phrase, 13, INK, anchor="ma")
     return panel

@@ -1,17 +1,16 @@
 """Training data in memory: the samples of latent shards (`latent_shards.py`), and the batch of every step."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 import torch
 
+from lumosx_core.data.latent_shards import NOBODY, REMEDY, Sample, read_latents
 from lumosx_core.errors import InputError
 from lumosx_core.model.config import TransformerConfig
 from lumosx_core.model.token_layout import TokenLayout
-from lumosx_core.training.grounding import NOBODY
-from lumosx_core.training.latent_shards import REMEDY, Sample, read_latents
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -26,6 +25,11 @@ class Batch:
     owners: torch.Tensor
     layout: TokenLayout
     samples: tuple[str, ...] = ()
+
+    def to(self, device: torch.device | str) -> "Batch":
+        """The same batch with its tensors on a device."""
+        tensors = {name: getattr(self, name).to(device) for name in ("video", "references", "context", "levels", "owners")}
+        return replace(self, **tensors)
 
 
 class LatentDataset:

@@ -19,7 +19,7 @@ from lumosx_core.files.weights import StateDict, read_safetensors, write_safeten
 from lumosx_core.model.attention_backends import Attention, AttentionBackend, sdpa_attention
 from lumosx_core.model.checkpoint import check_keys
 from lumosx_core.model.config import TransformerConfig
-from lumosx_core.model.objective import flow_matching_loss
+from lumosx_core.model.flow import flow_matching_loss, flow_sigmas, timesteps_from_sigmas
 from lumosx_core.model.relational_attention import multilevel_bias, relational_self_attention
 from lumosx_core.model.rope import apply_rope, rope_table
 from lumosx_core.model.text_encoder import infer_text_config, to_transformers_names
@@ -28,7 +28,6 @@ from lumosx_core.model.transformer import LumosXTransformer
 from lumosx_core.model.vae import decode_video, encode_video, load_vae
 from lumosx_core.references import ReferenceKind
 from lumosx_core.sampling.guidance import Condition, guided_velocity
-from lumosx_core.sampling.schedule import flow_sigmas, timesteps_from_sigmas
 from lumosx_core.sampling.solver import dpmpp_2m
 from lumosx_core.text_spans import BoundReference
 

@@ -6,8 +6,9 @@ from itertools import groupby
 
 from PIL import Image, ImageDraw
 
-from lumosx_core.lettering import RGB, draw_text, fit_lines, fit_text, is_right_to_left, text_width, visual_order, wrap
-from lumosx_core.owner_palette import ALARM, INK, PAPER, QUIET, Owner, owners, thumbnail, tint
+from lumosx_core.drawing.lettering import RGB, draw_text, fit_lines, fit_text, is_right_to_left, text_width, visual_order, wrap
+from lumosx_core.drawing.palette import ALARM, INK, PAPER, QUIET, colour_of, thumbnail, tint, title_lines
+from lumosx_core.owners import Owner, owners
 from lumosx_core.references import ReferenceSet
 from lumosx_core.text_spans import BoundPrompt
 
@@ -73,8 +74,8 @@ def _colours_of_characters(bound: BoundPrompt, everybody: tuple[Owner, ...]) -> 
         for index in owner.members:
             for start, stop in bound.char_spans[index]:
                 for place in range(start, stop):
-                    if owner.colour not in colours[place]:
-                        colours[place].append(owner.colour)
+                    if colour_of(owner) not in colours[place]:
+                        colours[place].append(colour_of(owner))
     return colours
 
 
@@ -131,7 +132,9 @@ def _card(owner: Owner, references: ReferenceSet) -> _Card:
     width = min(max(columns * (NODE + GAP) + GAP, NODE + 3 * GAP), WIDTH - 2 * MARGIN)
     columns = max(1, (width - GAP) // (NODE + GAP))
     face_rows, rows = ([items[k : k + columns] for k in range(0, len(items), columns)] for items in (faces, others))
-    return _Card(owner=owner, title=owner.title_lines(20, width - 28, TITLE_LINES), face_rows=face_rows, rows=rows, width=width)
+    return _Card(
+        owner=owner, title=title_lines(owner, 20, width - 28, TITLE_LINES), face_rows=face_rows, rows=rows, width=width
+    )
 
 
 def _placed(cards: list[_Card], top: int) -> list[_Card]:
@@ -150,7 +153,7 @@ def _placed(cards: list[_Card], top: int) -> list[_Card]:
 def _draw_card(canvas: Image.Image, references: ReferenceSet, bound: BoundPrompt, card: _Card) -> None:
     """A card with the face (all its views) on top and lines down to the attributes."""
     draw = ImageDraw.Draw(canvas)
-    left, top, colour = card.left, card.top, card.owner.colour
+    left, top, colour = card.left, card.top, colour_of(card.owner)
     right, bottom = left + card.width, top + card.height
     draw.rounded_rectangle((left, top, right, bottom), 14, fill=tint(colour, 0.08), outline=colour, width=2)
     draw.rounded_rectangle((left, top, right, top + card.head), 14, fill=colour, corners=(True, True, False, False))
@@ -184,7 +187,7 @@ def _draw_node(
 ) -> None:
     """A picture in a frame, its phrase, and which words it owns."""
     canvas.paste(thumbnail(references.references()[index], NODE), (x, y))
-    ImageDraw.Draw(canvas).rectangle((x - 2, y - 2, x + NODE + 1, y + NODE + 1), outline=owner.colour, width=3)
+    ImageDraw.Draw(canvas).rectangle((x - 2, y - 2, x + NODE + 1, y + NODE + 1), outline=colour_of(owner), width=3)
     reference = bound.references[index]
     phrase = fit_text(reference.phrase, 16, NODE + GAP - 6)
     draw_text(canvas, (x + NODE / 2, y + NODE + 6), phrase, 16, INK, anchor="ma")

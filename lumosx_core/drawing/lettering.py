@@ -13,7 +13,7 @@ from functools import lru_cache
 
 from PIL import Image, ImageDraw, ImageFont
 
-from lumosx_core.fonts import BUILT_IN, FontFile, font_for, sized
+from lumosx_core.drawing.fonts import BUILT_IN, FontFile, font_for, sized
 
 RGB = tuple[int, int, int]
 

@@ -7,10 +7,11 @@ import numpy as np
 import torch
 from PIL import Image, ImageDraw
 
+from lumosx_core.drawing.lettering import draw_text, fit_text, text_width
+from lumosx_core.drawing.palette import INK, PAPER, QUIET, colour_of, title_lines
 from lumosx_core.errors import InputError
-from lumosx_core.lettering import draw_text, fit_text, text_width
 from lumosx_core.model.attention_shares import AttentionRecord
-from lumosx_core.owner_palette import INK, PAPER, QUIET, Owner, owners
+from lumosx_core.owners import Owner, owners
 from lumosx_core.references import ReferenceSet
 
 MARGIN, LABELS = 24, 190
@@ -62,9 +63,9 @@ def _draw_rows(everybody: tuple[Owner, ...], shares_THWG: torch.Tensor, frames: 
         low, high = own.flatten().quantile(torch.tensor(RANGE)).tolist()
         strength_THW = ((own - low) / max(high - low, 1e-6)).clamp(0, 1)
         y = 2 * MARGIN + 12 + row * (size[1] + 8)
-        title = owner.title_lines(15, LABELS - 10, 2 if size[1] >= 64 else 1)
+        title = title_lines(owner, 15, LABELS - 10, 2 if size[1] >= 64 else 1)
         for line, words in enumerate(title):
-            draw_text(picture, (MARGIN, y + 4 + 20 * line), words, 15, owner.colour)
+            draw_text(picture, (MARGIN, y + 4 + 20 * line), words, 15, colour_of(owner))
         draw_text(picture, (MARGIN, y + 6 + 20 * len(title)), f"{low:.1%} to {high:.1%}", 13, QUIET)
         for column, index in enumerate(chosen):
             base = None if frames is None else frames[min(len(frames) - 1, 4 * index)]
@@ -79,7 +80,7 @@ def _overlay(owner: Owner, strength_HW: np.ndarray, frame: np.ndarray | None, si
     base = np.asarray(grey, dtype=np.float32)[..., None] * 0.8
     mask = Image.fromarray((strength_HW * 255).round().astype(np.uint8)).resize(size, Image.Resampling.BILINEAR)
     alpha = np.asarray(mask, dtype=np.float32)[..., None] / 255 * STRONGEST
-    mixed = base * (1 - alpha) + np.asarray(owner.colour, dtype=np.float32) * alpha
+    mixed = base * (1 - alpha) + np.asarray(colour_of(owner), dtype=np.float32) * alpha
     return Image.fromarray(mixed.round().clip(0, 255).astype(np.uint8))
 
 
@@ -102,12 +103,12 @@ def _draw_curves(everybody: tuple[Owner, ...], shares_SG: torch.Tensor, sigmas: 
             for step, share in enumerate(shares_SG[:, row])
         ]
         if steps > 1:
-            draw.line(places, fill=owner.colour, width=3)
+            draw.line(places, fill=colour_of(owner), width=3)
         for x, y in places:
-            draw.ellipse((x - 3, y - 3, x + 3, y + 3), fill=owner.colour)
+            draw.ellipse((x - 3, y - 3, x + 3, y + 3), fill=colour_of(owner))
         share = f": {float(shares_SG[:, row].mean()):.1%}"
-        name = fit_text(owner.title, 14, LABELS - 60 - text_width(share, 14), owner.kept)
-        draw_text(picture, (MARGIN, top + 24 + 20 * row), name + share, 14, owner.colour)
+        name = fit_text(owner.title, 14, LABELS - 60 - text_width(share, 14), len(owner.heading))
+        draw_text(picture, (MARGIN, top + 24 + 20 * row), name + share, 14, colour_of(owner))
     draw_text(picture, (left, bottom + 6), f"step 1 of {steps}, sigma {sigmas[0]:.2f}", 13, QUIET)
     draw_text(picture, (right, bottom + 6), f"sigma {sigmas[-1]:.2f}", 13, QUIET, anchor="ra")
     return picture

@@ -1,6 +1,6 @@
 """Third step of the nano recipe: the VAE learns to keep patterns, and to be read when its latents are not exact.
 
-The short training of `nano_vae` asks for the least absolute error of a whole picture. Its answer to a few orange dots on a
+The short training of `vae.py` asks for the least absolute error of a whole picture. Its answer to a few orange dots on a
 blue shirt is a blue shirt: dots are small and rare, and the median of a dotted cloth is its ground. Here the squared error
 counts too, for which a missing dot is the worst of mistakes, and people, clothes and objects weigh more than the scene.
 The decoder sees latents with noise, since a transformer's latents are a little off. Latents may not drift far from what
@@ -20,12 +20,13 @@ import torch
 from diffusers import AutoencoderKLWan
 from torch import autocast
 
+from lumosx_core.data.latent_shards import NOBODY
 from lumosx_core.model.vae import denormalize_latents, normalize_latents
+from lumosx_core.nano.clips import TOKEN, ClipShard, read_shard
+from lumosx_core.nano.stage_state import load_stage, save_stage
+from lumosx_core.nano.vae import SAVE_EVERY, single_frame_convolutions, to_unit_range
 from lumosx_core.training.finite import FiniteSteps, check_finite
-from lumosx_core.training.grounding import NOBODY
-from lumosx_core.training.nano_data import TOKEN, ClipShard, read_shard
-from lumosx_core.training.nano_vae import SAVE_EVERY, single_frame_convolutions, to_unit_range
-from lumosx_core.training.resume import DIVERGED, load_optimizer, load_stage, save_stage
+from lumosx_core.training.resume import DIVERGED, load_optimizer
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -48,7 +49,7 @@ def refine_vae(
 ) -> None:
     """Train the whole of `vae` in place.
 
-    shards: of clips (`nano_data`). state: file that is written every `SAVE_EVERY` steps and taken up if it is there. log:
+    shards: of clips (`clips.py`). state: file that is written every `SAVE_EVERY` steps and taken up if it is there. log:
     called with a line of figures now and then. Raises InputError if the state was begun with another recipe.
     """
     rng = np.random.default_rng(recipe.seed)

@@ -22,9 +22,9 @@ from lumosx_core.files.json import parse_json, parse_record
 from lumosx_core.files.weights import read_safetensors
 from lumosx_core.model.token_layout import TokenLayout
 from lumosx_core.references import ReferenceKind
-from lumosx_core.training.grounding import NOBODY
 
 logger = logging.getLogger(__name__)
+NOBODY = -1  # an owner: a token whose reference is not known, or that shows none
 REMEDY = "prepare it again or take it out of the folder"
 AXES = {"video": "N C T h w", "reference": "M C h w", "context": "N S text_dim", "levels": "M S", "owners": "N T h/2 w/2"}
 FLOATS = (torch.float16, torch.bfloat16, torch.float32)

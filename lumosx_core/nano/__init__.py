@@ -1,0 +1,1 @@
+"""The recipe of the embedded nano model, from rendered puppets to a model folder."""

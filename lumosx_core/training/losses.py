@@ -1,0 +1,76 @@
+"""What a step is trained on: the loss is handed to the loop, which knows its total, its share per sample and its figures."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Protocol
+
+import torch
+from torch import autocast
+
+from lumosx_core.data.latent_dataset import Batch
+from lumosx_core.model.attention_backends import Attention
+from lumosx_core.model.flow import flow_matching_loss
+from lumosx_core.model.transformer import LumosXTransformer
+
+
+@dataclass(frozen=True, kw_only=True)
+class Draw:
+    """What one step learns from, on the device of the model: a batch, noise [B, C, T, h, w] for its videos and timesteps [B] in
+    [0, 1000). precision: "fp32" or "bf16", of the model's own arithmetic."""
+
+    batch: Batch
+    noise: torch.Tensor
+    timestep: torch.Tensor
+    precision: str = "fp32"
+
+
+@dataclass(frozen=True, kw_only=True)
+class StepLoss:
+    """total: the scalar to be differentiated. samples: its part per sample [B]. figures: what else is worth showing."""
+
+    total: torch.Tensor
+    samples: torch.Tensor
+    figures: Mapping[str, torch.Tensor] = field(default_factory=dict)
+
+
+class Loss(Protocol):
+    """The loss of a run."""
+
+    def check(self, model: LumosXTransformer, *, gradient_checkpointing: bool) -> None:
+        """Raises InputError if this model cannot be trained on it."""
+
+    def __call__(self, model: LumosXTransformer, draw: Draw) -> StepLoss:
+        """The loss of one step."""
+
+
+class PublishedLoss:
+    """The flow-matching loss of every place of the video alike (LumosX, arXiv 2603.20192)."""
+
+    def check(self, model: LumosXTransformer, *, gradient_checkpointing: bool) -> None:
+        """Every model can be trained on it."""
+
+    def __call__(self, model: LumosXTransformer, draw: Draw) -> StepLoss:
+        """Mean over the batch."""
+        losses = flow_losses(model, draw)
+        return StepLoss(total=losses.mean(), samples=losses)
+
+
+def flow_losses(
+    model: LumosXTransformer,
+    draw: Draw,
+    *,
+    weights: torch.Tensor | None = None,
+    attention: Attention | None = None,
+) -> torch.Tensor:
+    """[B]: the flow-matching loss of each sample of a draw.
+
+    weights: of the squared errors, broadcast to the videos (none: 1). attention: a plain attention callable for the model
+    instead of its own.
+    """
+    batch = draw.batch
+
+    def velocity(noisy: torch.Tensor, timestep: torch.Tensor) -> torch.Tensor:
+        return model(noisy, timestep, batch.context, batch.references, batch.layout, batch.levels, attention=attention)
+
+    with autocast(draw.noise.device.type, torch.bfloat16, enabled=draw.precision == "bf16"):
+        return flow_matching_loss(velocity, batch.video, draw.noise, draw.timestep, weights)
