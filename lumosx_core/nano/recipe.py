@@ -153,7 +153,7 @@ DEBUG_RECIPE = NanoRecipe(
         clip_frames=5,
         crop=32,
     ),
-    refine=RefineRecipe(steps=2, batch=1, frames=5),
+    refine=RefineRecipe(steps=2, batch=1, frames=5, precision="fp32"),
     text=TextRecipe(vocabulary=300, dim=24, layers=1, heads=2, ffn_dim=32, captions=400, steps=2, batch=4),
     preset="debug",
     pictures=TrainingConfig(steps=2, batch=2, warmup_steps=1, save_every=1),

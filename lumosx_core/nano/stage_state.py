@@ -48,7 +48,8 @@ def load_stage(
         return None
     kinds = {"recipe": Mapping, "position": list, "model": Mapping, "optimizer": Mapping, "numpy": str, "torch": torch.Tensor}
     state = read_state(path, kinds)
-    if repr(state["recipe"]) != repr(asdict(recipe)):  # repr: values of any type compare
+    begun = state["recipe"] and {**asdict(type(recipe)()), **state["recipe"]}  # a field that came later has its default
+    if repr(begun) != repr(asdict(recipe)):  # repr: values of any type compare
         raise InputError(
             f"{path} was begun as {repr(state['recipe'])[:SHOWN]}, this run has {asdict(recipe)}; choose another output folder"
         )

@@ -245,7 +245,7 @@ def test_refining_a_vae_lowers_its_error_and_holds_its_latents(tmp_path: Path) -
         vae = build_vae(12, torch.rand(8, 3, 32, 32) * 2 - 1).train(False)
         latents = encode_video(vae, pixels)
         before = (decode_video(vae, latents) - pixels).square().mean()
-        recipe = RefineRecipe(steps=30, batch=2, frames=5, learning_rate=5e-3, drift_weight=drift_weight)
+        recipe = RefineRecipe(steps=30, batch=2, frames=5, learning_rate=5e-3, drift_weight=drift_weight, precision="fp32")
         refine_vae(recipe, vae, [shard], tmp_path / f"{drift_weight}.pt", lines.append)
         moved = encode_video(vae, pixels)
         errors.append(float((decode_video(vae, moved) - pixels).square().mean() / before))
@@ -274,7 +274,7 @@ def test_an_interrupted_vae_stage_ends_with_the_same_weights(
 
 def test_an_interrupted_refinement_ends_with_the_same_weights(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     shard = render_shard(ShardPlan(folder=tmp_path, index=0, seed=3, count=2, frames=5))
-    recipe = RefineRecipe(steps=5, batch=1, frames=5)
+    recipe = RefineRecipe(steps=5, batch=1, frames=5, precision="fp32")
 
     def given() -> AutoencoderKLWan:
         torch.manual_seed(0)
