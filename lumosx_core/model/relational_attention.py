@@ -7,7 +7,6 @@ Legend: B = batch, L = tokens, n = heads, d = head width, R = references, P = to
 """
 
 import math
-from functools import lru_cache
 from typing import Literal
 
 import torch
@@ -64,7 +63,6 @@ def _groups_at_once(
     return varlen(q, k, v, ends, int(lengths.max())).unflatten(0, (batch, -1))
 
 
-@lru_cache(maxsize=64)
 def _equal_runs(layout: TokenLayout) -> tuple[tuple[int, int, int], ...]:
     """(start, stop, length) of runs of neighbouring groups that have the same length."""
     runs: list[tuple[int, int, int]] = []
@@ -135,12 +133,11 @@ def multilevel_bias(
     cells = cells.reshape(batch, images, heads, width, -1).permute(0, 2, 1, 4, 3)  # [B, n, R, cells, d]
     scores = torch.einsum("bnrcd,bsnd->bnrcs", cells, k_BSnd).abs() * (ratio / math.sqrt(width))
     scores = scores * levels_BRS[:, None, :, None].to(scores.dtype)
-    index = _cell_of_row(h, w, pool, pool_layout).to(scores.device)
+    index = _cell_of_row(h, w, pool, pool_layout, scores.device)
     return scores.index_select(3, index).flatten(2, 3)
 
 
-@lru_cache(maxsize=16)
-def _cell_of_row(height: int, width: int, pool: int, pool_layout: PoolLayout) -> torch.Tensor:
+def _cell_of_row(height: int, width: int, pool: int, pool_layout: PoolLayout, device: torch.device) -> torch.Tensor:
     """int64 [P]: the pooling cell that each row of an image reads.
 
     "released": row r reads place (r // W', r % W') of the padded map of width W' (sheared when W' differs from W, as the
@@ -148,6 +145,6 @@ def _cell_of_row(height: int, width: int, pool: int, pool_layout: PoolLayout) ->
     """
     padded_width = width + (-width % pool)
     stride = padded_width if pool_layout == "released" else width
-    rows = torch.arange(height * width)
+    rows = torch.arange(height * width, device=device)
     y, x = rows // stride, rows % stride
     return (y // pool) * (padded_width // pool) + x // pool

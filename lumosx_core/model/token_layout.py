@@ -8,7 +8,6 @@ Legend: T, H, W = latent frames and token grid; P = H*W tokens of a frame; R = r
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import lru_cache
 from typing import NamedTuple
 
 import torch
@@ -143,23 +142,18 @@ class TokenLayout:
 
     def positions(self) -> torch.Tensor:
         """int64 [L, 3]: relational rotary positions (t, y, x) of every token."""
-        return _positions(self)
-
-
-@lru_cache(maxsize=32)
-def _positions(layout: TokenLayout) -> torch.Tensor:
-    h, w = layout.height, layout.width
-    frames = [(t, 0, 0) for t in range(layout.frames)]
-    t = layout.frames
-    if layout.relational_positions:
-        for first, last in layout.reference_groups:
-            frames += [(t, j * h, j * w) for j in range(last - first)]
-            t += 1
-    else:
-        frames += [(t + index, 0, 0) for index in range(len(layout.kinds))]
-    y, x = torch.meshgrid(torch.arange(h), torch.arange(w), indexing="ij")
-    grid = torch.stack([torch.zeros_like(y), y, x], -1).reshape(1, h * w, 3)
-    return (torch.tensor(frames)[:, None, :] + grid).reshape(-1, 3)
+        h, w = self.height, self.width
+        frames = [(t, 0, 0) for t in range(self.frames)]
+        t = self.frames
+        if self.relational_positions:
+            for first, last in self.reference_groups:
+                frames += [(t, j * h, j * w) for j in range(last - first)]
+                t += 1
+        else:
+            frames += [(t + index, 0, 0) for index in range(len(self.kinds))]
+        y, x = torch.meshgrid(torch.arange(h), torch.arange(w), indexing="ij")
+        grid = torch.stack([torch.zeros_like(y), y, x], -1).reshape(1, h * w, 3)
+        return (torch.tensor(frames)[:, None, :] + grid).reshape(-1, 3)
 
 
 def text_levels(references: Sequence[BoundReference], text_len: int) -> torch.Tensor:
