@@ -4,9 +4,10 @@ from comfy_api.latest import ComfyExtension, io
 from typing_extensions import override
 
 from .conditioning_nodes import EncodeReferences, RelationGraphNode
+from .face_nodes import FaceReferenceNode
 from .inspection_nodes import Inspect
 from .loading_nodes import Nano, SampleFolder
-from .reference_nodes import AttributeReferenceNode, FaceReferenceNode, SceneReferenceNode
+from .reference_nodes import AttributeReferenceNode, SceneReferenceNode
 from .sampling_nodes import Apply, Sampler, Scheduler, Solver
 from .subject_nodes import SubjectNode
 

@@ -11,19 +11,17 @@ Legend: B = batch, R = references, T, h, w = latent frames and sides, L = tokens
 width, D = n * d.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 import comfy.model_base
-import comfy.model_management
 import comfy.patcher_extension
-import comfy.samplers
 import torch
 import torch.nn.functional as F
 
 from lumosx_core.errors import InputError
-from lumosx_core.model.attention_backends import Attention, AttentionBackend, select_attention
+from lumosx_core.model.attention_backends import Attention, AttentionBackend, select_attention, why_unavailable
 from lumosx_core.model.attention_shares import AttentionRecord, attention_shares
 from lumosx_core.model.relational_attention import (
     PoolLayout,
@@ -31,30 +29,15 @@ from lumosx_core.model.relational_attention import (
     relational_self_attention,
 )
 from lumosx_core.model.token_layout import TokenLayout
-from lumosx_core.references import ReferenceKind
-from lumosx_core.sampling.solver import Callback, Velocity
+
+from .comfy_prompts import check_conditioning
+from .io_types import EncodedReferences
 
 KEY = "lumosx"  # of our wrappers and of our entry in transformer_options
 COND = 0  # how the host marks the rows of the positive prompt in cond_or_uncond
+HOST_ATTENTION = "host"
 POOL = 8  # side of the multilevel mask's pooling cells in the released model, tokens
 TIMESTEP_TOLERANCE = 1e-3  # sigma is float32 in the host: an exact 942 arrives as 941.99994
-
-
-@dataclass(frozen=True, kw_only=True)
-class EncodedReferences:
-    """References as the model takes them in.
-
-    latents: raw VAE latents [R, 16, h, w], in model order (background, objects, then subject by subject, face first).
-    kinds, subjects: of each, as in `TokenLayout`. levels: [R, S] from `text_levels`. frames: latent frames of the video
-    that they were encoded for. tokens: of the prompt that the levels are for, with its end token; 0 if not known.
-    """
-
-    latents: torch.Tensor
-    kinds: tuple[ReferenceKind, ...]
-    subjects: tuple[int | None, ...]
-    levels: torch.Tensor
-    frames: int
-    tokens: int = 0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -75,7 +58,7 @@ class RelationalOptions:
     negative_references: bool = True
     start_percent: float = 0.0
     end_percent: float = 1.0
-    attention: str = "host"
+    attention: str = HOST_ATTENTION
 
     def __post_init__(self) -> None:
         if not 0 <= self.start_percent < self.end_percent <= 1:
@@ -101,8 +84,11 @@ def apply_relations(
     model: Any, references: EncodedReferences, options: RelationalOptions, record: AttentionRecord | None = None
 ) -> Any:
     """A clone of the MODEL (a ModelPatcher) that sees these references. record: is filled anew by every sampling with it.
-    Raises InputError for a model that is no Wan2.1 text-to-video model, and for one that has references already."""
+    Raises InputError for a model that is no Wan2.1 text-to-video model, for one that has references already, and for an
+    attention that cannot run on its device."""
     check_model(model)
+    network = model.model.diffusion_model
+    _backend(options.attention, model.load_device, torch.float16, network.dim // network.num_heads)  # told before any work
     patched = model.clone()
     hooks = _Hooks(patched, references, options, record)
     wrappers = comfy.patcher_extension.WrappersMP
@@ -151,15 +137,16 @@ class _Hooks:
         self.base = patcher.model
         blocks = len(self.base.diffusion_model.blocks)
         self.recorded = {blocks // 4, blocks // 2, 3 * blocks // 4}
-        self.backend = None if options.attention == "host" else options.attention
 
-    def prepare_sampling(self, executor: Callable, model: Any, noise_shape: Any, *args: Any, **kwargs: Any) -> Any:
-        """The host reserves memory by the shape of the noise: count the references as frames. A record begins anew."""
+    def prepare_sampling(self, executor: Callable, model: Any, noise_shape: Any, conds: Any, *args: Any, **kwargs: Any) -> Any:
+        """Every part of the prompt must be that of the references. The host reserves memory by the shape of the noise: count
+        the references as frames. A record begins anew."""
+        check_conditioning(conds.get("positive") or (), self.references)
         if self.record is not None:
             self.record.clear()
         shape = list(noise_shape)
         shape[2] += len(self.references.kinds)
-        return executor(model, shape, *args, **kwargs)
+        return executor(model, shape, conds, *args, **kwargs)
 
     def diffusion_model(
         self,
@@ -187,7 +174,7 @@ class _Hooks:
         options[KEY] = _Forward(
             layout=layout,
             levels=self._levels(options, len(x), context.shape[1]).to(x.device),
-            rope=_rope(executor.class_obj, layout, x.device),
+            rope=_rope(executor.class_obj, layout, x.device, options.get("rope_options") or {}),
             note=self._note(options, len(x), layout),
         )
         options["optimized_attention_override"] = self._attention(options.get("optimized_attention_override"))
@@ -248,7 +235,7 @@ class _Hooks:
 
     def _attention(self, present: Callable | None) -> Callable:
         """The override of the host's attention function; an override that is there already does the plain calls."""
-        options, chosen, recorded = self.options, self.backend, self.recorded
+        options, chosen, recorded = self.options, self.options.attention, self.recorded
 
         def override(
             func: Callable, q: torch.Tensor, k: torch.Tensor, v: torch.Tensor, heads: int, *args: Any, **kwargs: Any
@@ -261,7 +248,7 @@ class _Hooks:
 
             forward: _Forward = kwargs["transformer_options"][KEY]
             forward.calls += 1
-            plain = _backend(chosen, q, heads) or host
+            plain = _backend(chosen, q.device, q.dtype, q.shape[-1] // heads) or host
             q, k, v = (x.unflatten(2, (heads, -1)) for x in (q, k, v))
             if forward.calls == 1:
                 if forward.note is not None and forward.block in recorded:
@@ -284,14 +271,23 @@ class _Hooks:
         return override
 
 
-def _backend(name: str | None, q_BLD: torch.Tensor, heads: int) -> AttentionBackend | Attention | None:
-    """The core's backend of that name for these queries; None for the host's."""
-    return None if name is None else select_attention(name, q_BLD.device, q_BLD.dtype, q_BLD.shape[-1] // heads)
+def _backend(name: str, device: torch.device, dtype: torch.dtype, head_dim: int) -> AttentionBackend | Attention | None:
+    """The core's backend of that name; None for the host's. Raises InputError if it cannot run there."""
+    if name == HOST_ATTENTION:
+        return None
+    if reason := why_unavailable(name, device, dtype, head_dim):
+        others = " or ".join(repr(other) for other in (HOST_ATTENTION, "sdpa") if other != name)
+        raise InputError(f"the attention {name!r} is not available: {reason}; choose {others}")
+    return select_attention(name, device, dtype, head_dim)
 
 
-def _rope(network: Any, layout: TokenLayout, device: torch.device) -> torch.Tensor:
-    """The host's rotary table at the relational positions."""
-    return network.rope_embedder(layout.positions()[None].to(device, torch.float32)).movedim(1, 2)
+def _rope(network: Any, layout: TokenLayout, device: torch.device, changes: Mapping[str, float]) -> torch.Tensor:
+    """The host's rotary table at the relational positions. changes: of the host's ScaleROPE node, as its own Wan applies them
+    to the positions of a video: scale_t and shift_t, and so for y and x."""
+    positions = layout.positions()[None].to(device, torch.float32)
+    scale, shift = (positions.new_tensor([changes.get(f"{what}_{axis}", plain) for axis in "tyx"])
+                    for what, plain in (("scale", 1.0), ("shift", 0.0)))  # fmt: skip
+    return network.rope_embedder(positions * scale + shift).movedim(1, 2)
 
 
 def _with_relational_positions(index: int, present: Callable | None) -> Callable:
@@ -305,33 +301,3 @@ def _with_relational_positions(index: int, present: Callable | None) -> Callable
         return present(args, extra) if present is not None else extra["original_block"](args)
 
     return block
-
-
-def host_sampler(solver: Callable[[Velocity, torch.Tensor, torch.Tensor, Callback | None], torch.Tensor]) -> Any:
-    """A SAMPLER that runs one of the core's solvers on any guided model and SIGMAS of the host. It can be cancelled and
-    shows previews like the host's own."""
-
-    def sample(
-        model: Any,
-        noise: torch.Tensor,
-        sigmas: torch.Tensor,
-        extra_args: dict | None = None,
-        callback: Callable | None = None,
-        disable: bool | None = None,  # noqa: ARG001 - the host's signature
-    ) -> torch.Tensor:
-        latest = noise
-
-        def velocity(x: torch.Tensor, sigma: float, timestep: int) -> torch.Tensor:  # noqa: ARG001 - the core's signature
-            nonlocal latest
-            comfy.model_management.throw_exception_if_processing_interrupted()
-            latest = x
-            return (x - model(x, x.new_full((len(x),), sigma), **(extra_args or {}))) / sigma
-
-        def report(step: int, steps: int, clean: torch.Tensor) -> None:  # noqa: ARG001 - the core's signature
-            if callback is not None:
-                levels = {"sigma": sigmas[step], "sigma_hat": sigmas[step]}
-                callback({"i": step, "denoised": clean, "x": latest, **levels})
-
-        return solver(velocity, noise, sigmas.cpu(), report)
-
-    return comfy.samplers.KSAMPLER(sample)

@@ -3,17 +3,22 @@
 Legend: B = batch, T, h, w = latent frames and sides.
 """
 
+from collections.abc import Callable
 from typing import Any
 
 import comfy.model_base
+import comfy.model_management
 import comfy.sample
+import comfy.samplers
 import comfy.utils
 import latent_preview
 import torch
 
 from lumosx_core.errors import InputError
+from lumosx_core.sampling.solver import Callback, Velocity
 
-from .comfy_bridge import EncodedReferences, check_size
+from .comfy_bridge import check_size
+from .io_types import EncodedReferences
 
 
 def with_shift(model: Any, shift: float) -> Any:
@@ -44,19 +49,6 @@ def check_latent(latent: dict, references: EncodedReferences) -> None:
         raise InputError("the latent holds NaN or infinite values; a node before has failed, take it from Encode References")
 
 
-def check_prompt(positive: Any, references: EncodedReferences) -> None:
-    """Raises InputError if the CONDITIONING is of a prompt with another number of tokens than the references' words were
-    found in. The host's UMT5 pads with zeros; what other nodes append comes after them and does not count."""
-    for states, _ in positive:
-        padding = (~states[0].any(-1)).nonzero()
-        tokens = int(padding[0]) if len(padding) else states.shape[1]
-        if references.tokens and tokens != references.tokens:
-            raise InputError(
-                f"positive is of a prompt of {tokens} tokens, the words of the references were found in one of "
-                f"{references.tokens}; give CLIP Text Encode the prompt that comes out of LumosX Relation Graph"
-            )
-
-
 def sample_latent(
     model: Any, latent: dict, positive: Any, negative: Any, *, sampler: Any, sigmas: torch.Tensor, cfg: float, seed: int
 ) -> dict:
@@ -78,3 +70,33 @@ def sample_latent(
         seed=seed,
     )
     return {**latent, "samples": out}
+
+
+def host_sampler(solver: Callable[[Velocity, torch.Tensor, torch.Tensor, Callback | None], torch.Tensor]) -> Any:
+    """A SAMPLER that runs one of the core's solvers on any guided model and SIGMAS of the host. It can be cancelled and
+    shows previews like the host's own."""
+
+    def sample(
+        model: Any,
+        noise: torch.Tensor,
+        sigmas: torch.Tensor,
+        extra_args: dict | None = None,
+        callback: Callable | None = None,
+        disable: bool | None = None,  # noqa: ARG001 - the host's signature
+    ) -> torch.Tensor:
+        latest = noise
+
+        def velocity(x: torch.Tensor, sigma: float, timestep: int) -> torch.Tensor:  # noqa: ARG001 - the core's signature
+            nonlocal latest
+            comfy.model_management.throw_exception_if_processing_interrupted()
+            latest = x
+            return (x - model(x, x.new_full((len(x),), sigma), **(extra_args or {}))) / sigma
+
+        def report(step: int, steps: int, clean: torch.Tensor) -> None:  # noqa: ARG001 - the core's signature
+            if callback is not None:
+                levels = {"sigma": sigmas[step], "sigma_hat": sigmas[step]}
+                callback({"i": step, "denoised": clean, "x": latest, **levels})
+
+        return solver(velocity, noise, sigmas.cpu(), report)
+
+    return comfy.samplers.KSAMPLER(sample)

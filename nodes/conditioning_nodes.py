@@ -10,11 +10,10 @@ from lumosx_core.model.token_layout import text_levels
 from lumosx_core.references import ReferenceSet, SceneReference
 from lumosx_core.text_spans import bind_prompt
 
-from .comfy_bridge import EncodedReferences
 from .comfy_references import empty_latent, encode_references
 from .comfy_tokenizer import host_prompt, plain_prompt, prompt_tokenizer
 from .image_tensors import image_of
-from .io_types import GraphSocket, ReferencesSocket, RelationGraph, SceneSocket, SubjectSocket
+from .io_types import EncodedReferences, GraphSocket, ReferencesSocket, RelationGraph, SceneSocket, SubjectSocket
 from .node_inputs import checked_inputs
 from .search_aliases import search_aliases
 
@@ -168,7 +167,8 @@ class EncodeReferences(io.ComfyNode):
             subjects=tuple(reference.subject for reference in bound.references),
             levels=text_levels(bound.references, tokens),
             frames=empty.shape[2],
-            tokens=tokens,
+            token_ids=bound.token_ids,
+            tokenizer=graph.tokenizer,
         )
         return io.NodeOutput(encoded, {"samples": empty})
 

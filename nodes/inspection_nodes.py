@@ -12,9 +12,8 @@ from lumosx_core.errors import InputError
 from lumosx_core.model.attention_shares import AttentionRecord
 from lumosx_core.model.token_layout import TokenLayout
 
-from .comfy_bridge import EncodedReferences
 from .image_tensors import image_of, pictures_of
-from .io_types import AttentionSocket, GraphSocket, ReferencesSocket, RelationGraph
+from .io_types import AttentionSocket, EncodedReferences, GraphSocket, ReferencesSocket, RelationGraph
 from .node_inputs import checked_inputs
 from .search_aliases import search_aliases
 

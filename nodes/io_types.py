@@ -2,10 +2,11 @@
 
 from dataclasses import dataclass
 
+import torch
 from comfy_api.latest import io
 from PIL import Image
 
-from lumosx_core.references import ReferenceSet
+from lumosx_core.references import ReferenceKind, ReferenceSet
 from lumosx_core.text_spans import BoundPrompt
 from lumosx_core.tokenizers import Tokenizer
 
@@ -28,6 +29,25 @@ class RelationGraph:
     tokenizer: Tokenizer
 
 
+@dataclass(frozen=True, kw_only=True)
+class EncodedReferences:
+    """References as the model takes them in.
+
+    latents: raw VAE latents [R, 16, h, w], in model order (background, objects, then subject by subject, face first).
+    kinds, subjects: of each, as in `TokenLayout`. levels: [R, S] from `text_levels`. frames: latent frames of the video
+    that they were encoded for. token_ids: of the prompt that the levels are for, by `tokenizer`, without the end token; None
+    if not known.
+    """
+
+    latents: torch.Tensor
+    kinds: tuple[ReferenceKind, ...]
+    subjects: tuple[int | None, ...]
+    levels: torch.Tensor
+    frames: int
+    token_ids: tuple[int, ...] | None = None
+    tokenizer: Tokenizer | None = None
+
+
 Face = io.Custom("LUMOSX_FACE")
 """A `FaceReference`."""
 
@@ -44,7 +64,7 @@ GraphSocket = io.Custom("LUMOSX_GRAPH")
 """A `RelationGraph`."""
 
 ReferencesSocket = io.Custom("LUMOSX_REFERENCES")
-"""A `comfy_bridge.EncodedReferences`: the references as latents, with their layout and the levels of the words."""
+"""`EncodedReferences`: the references as latents, with their layout and the levels of the words."""
 
 AttentionSocket = io.Custom("LUMOSX_ATTENTION")
 """A `lumosx_core.model.attention_shares.AttentionRecord`, filled while sampling; None where nothing was to be recorded."""

@@ -16,9 +16,8 @@ from lumosx_core.numbers import real_number, whole_number
 from lumosx_core.packages import tell_missing_packages
 from lumosx_core.references import LONGEST_PROMPT, Attribute, SceneReference, Subject, check_length
 
-from .comfy_bridge import EncodedReferences
 from .image_tensors import plain_number
-from .io_types import FaceReference, RelationGraph
+from .io_types import EncodedReferences, FaceReference, RelationGraph
 
 # Choices that are names of files: the node itself says where to get one that is gone.
 FILES = ("pack", "sam", "sample")

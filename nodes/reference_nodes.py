@@ -1,4 +1,4 @@
-"""Nodes that turn pictures into references: a face, what a person wears or holds, an object or the background."""
+"""Nodes that turn pictures into references: what a person wears or holds, an object or the background."""
 
 from pathlib import Path
 
@@ -11,190 +11,23 @@ from lumosx_core.errors import InputError
 from lumosx_core.files.images import rgb_on_white
 from lumosx_core.references import Attribute, SceneReference
 
-from . import comfy_folders, face_detection, segmentation
+from . import comfy_folders, segmentation
 from .image_tensors import (
-    Box,
     boxes_of,
     check_way_round,
     cut_by_mask,
     cut_by_transparency,
     image_of,
-    inside_picture,
-    mask_box,
     masks_of,
     one_picture,
     opaque_part,
-    pictures_of,
-    show,
-    square_around,
 )
-from .io_types import AttributeSocket, Face, FaceReference, SceneSocket
+from .io_types import AttributeSocket, SceneSocket
 from .node_inputs import checked_inputs
+from .reference_inputs import boxes_input, margin_input, mask_inputs, phrase_inputs, tag_of
 from .search_aliases import search_aliases
 
-BoundingBoxes = io.Custom("BOUNDING_BOX")  # io.BoundingBox exists only in newer hosts
-LARGEST_SIDE = 16384  # pixels
-CROPS = ("detect", "box", "already cropped")
 CUTS = ("mask", "segment", "already cut out")
-
-
-def _boxes_input(tooltip: str) -> io.Input:
-    return BoundingBoxes.Input("bboxes", optional=True, tooltip=tooltip, extra_dict={"forceInput": True})
-
-
-def phrase_inputs() -> list[io.Input]:
-    """The optional inputs that say how a prompt names a reference."""
-    return [
-        io.String.Input(
-            "tag",
-            default="",
-            optional=True,
-            tooltip="Short name for tags in the prompt: a subject tagged anna is written @anna, its attribute tagged hat "
-            "@anna.hat. Letters, digits and underscores; may stay empty.",
-        ),
-        io.Int.Input(
-            "occurrence",
-            default=0,
-            min=0,
-            max=1000,
-            optional=True,
-            tooltip="Which place in the prompt is meant if the words stand there several times: 1 is the first. 0: not said.",
-        ),
-    ]
-
-
-def _mask_inputs(tooltip: str) -> list[io.Input]:
-    return [
-        io.Mask.Input("mask", optional=True, tooltip=tooltip),
-        io.Boolean.Input(
-            "invert_mask",
-            default=False,
-            optional=True,
-            tooltip="Keep what is outside the mask. Switch it on for Load Image's mask of a transparent picture, which "
-            "marks what is transparent.",
-        ),
-    ]
-
-
-def _margin_input(default: float, tooltip: str) -> io.Input:
-    return io.Float.Input("margin", default=default, min=0.0, max=2.0, step=0.01, tooltip=tooltip)
-
-
-def tag_of(text: str) -> str | None:
-    """A tag as the core wants it; users may write the @ of the prompt before it."""
-    return text.strip().removeprefix("@") or None
-
-
-class FaceReferenceNode(io.ComfyNode):
-    """One person's face, cropped out of one or several pictures."""
-
-    @classmethod
-    def define_schema(cls) -> io.Schema:
-        """Inputs and outputs."""
-        packs = face_detection.available_packs(comfy_folders.insightface_folders())
-        return io.Schema(
-            node_id="LumosXFaceReference",
-            display_name="LumosX Face Reference",
-            category="LumosX",
-            description="A square crop around a face. A batch of images gives several views of one person.",
-            inputs=[
-                io.Image.Input("image", tooltip="A picture of the person; a batch is several views of the same person."),
-                io.Combo.Input(
-                    "crop",
-                    options=list(CROPS),
-                    default="detect",
-                    tooltip="detect: find the face (needs insightface and its model files). box: around the connected boxes or "
-                    "mask. already cropped: the picture as it is. A connected box or mask is also used with detect.",
-                ),
-                io.Combo.Input(
-                    "choice",
-                    options=list(face_detection.CHOICES),
-                    default="largest",
-                    tooltip="Which one is meant where several faces are found: the largest, the one with this index from left "
-                    "to right, or the one at the point x, y.",
-                ),
-                io.Int.Input("index", default=1, min=1, max=100, tooltip="For left to right: 1 is the leftmost face."),
-                io.Int.Input("x", default=0, min=0, max=LARGEST_SIDE, tooltip="For at point: pixels from the left edge."),
-                io.Int.Input("y", default=0, min=0, max=LARGEST_SIDE, tooltip="For at point: pixels from the top edge."),
-                _margin_input(
-                    0.3,
-                    "How much is added around the face on every side, as a part of the face's longer side. "
-                    "LumosX was trained on crops with the hair and some surroundings.",
-                ),
-                io.Combo.Input(
-                    "pack",
-                    options=packs,
-                    default=packs[0],
-                    tooltip="For detect: the insightface model pack in models/insightface/models. Its models are for "
-                    "non-commercial use; nothing is downloaded.",
-                ),
-                _boxes_input("Boxes of the face from another detector, instead of detecting."),
-                io.Mask.Input("mask", optional=True, tooltip="A mask of the face: its box is taken, instead of detecting."),
-            ],
-            outputs=[
-                Face.Output(display_name="face", tooltip="For LumosX Subject."),
-                io.Image.Output(display_name="crops", tooltip="The crops; smaller ones are centred on white."),
-                io.String.Output(display_name="text", tooltip="What was taken from each picture."),
-            ],
-            is_output_node=True,  # its preview stays after a reload, and it can be run alone
-            **search_aliases("face crop", "identity", "insightface", "person reference"),
-        )
-
-    @classmethod
-    @checked_inputs
-    def execute(
-        cls,
-        image: torch.Tensor,
-        crop: str,
-        choice: str,
-        index: int,
-        x: int,
-        y: int,
-        margin: float,
-        pack: str,
-        bboxes: object = None,
-        mask: torch.Tensor | None = None,
-    ) -> io.NodeOutput:
-        """A `FaceReference` with one view for each image, the crops [B, H, W, 3], and a line of text for each.
-
-        Raises InputError if a view shows no face, or not the one that was asked for, if the detector's files are missing,
-        and for boxes or masks that contradict `crop` or do not fit the images.
-        """
-        pictures = [rgb_on_white(picture) for picture in pictures_of(image)]
-        if crop == "already cropped" and (bboxes is not None or mask is not None):
-            raise InputError('crop is "already cropped", but a box or mask is connected; choose "box", or disconnect it')
-        crops, lines = pictures, [f"view {number}: as it is" for number in range(1, len(pictures) + 1)]
-        if crop != "already cropped":
-            places = _face_boxes(pictures, crop, pack, bboxes, mask)
-            crops, lines = [], []
-            for number, (picture, boxes) in enumerate(zip(pictures, places, strict=True), start=1):
-                if not boxes:
-                    raise InputError(
-                        f"view {number}: no face found; use a picture that shows the face larger and from the "
-                        'front, connect a box or a mask, or crop it yourself and choose "already cropped"'
-                    )
-                chosen = face_detection.choose(boxes, choice, index=index, point=(x, y))
-                square = square_around(inside_picture(chosen, picture), picture, margin)
-                crops.append(picture.crop(square))
-                lines.append(f"view {number}: {face_detection.tell(boxes, chosen, choice)}; cropped to {show(square)}")
-        shown = image_of(crops)
-        return io.NodeOutput(FaceReference(views=tuple(crops)), shown, "\n".join(lines), ui=ui.PreviewImage(shown, cls=cls))
-
-
-def _face_boxes(
-    pictures: list[Image.Image], crop: str, pack: str, bboxes: object, mask: torch.Tensor | None
-) -> list[list[Box]]:
-    """The boxes to choose from, for each picture: connected ones, the mask's, or those of the faces that are found."""
-    if bboxes is not None and mask is not None:
-        raise InputError("a box and a mask are connected, but only one of them can say where the face is; disconnect one")
-    if bboxes is not None:
-        return boxes_of(bboxes, len(pictures))
-    if mask is not None:
-        return [[mask_box(each)] for each in masks_of(mask, pictures)]
-    if crop == "box":
-        raise InputError('crop is "box", but neither a box nor a mask is connected; connect one, or choose "detect"')
-    detector = face_detection.load_detector(*face_detection.find_pack(comfy_folders.insightface_folders(), pack))
-    return [face_detection.detect_faces(detector, picture) for picture in pictures]
 
 
 class AttributeReferenceNode(io.ComfyNode):
@@ -242,12 +75,12 @@ class AttributeReferenceNode(io.ComfyNode):
                     default=files[0],
                     tooltip="For segment: a Segment Anything file (sam_vit_b, sam_vit_l or sam_vit_h) in models/sams.",
                 ),
-                _margin_input(0.05, "How much white is left around the thing on every side, as a part of its longer side."),
-                *_mask_inputs(
+                margin_input(0.05, "How much white is left around the thing on every side, as a part of its longer side."),
+                *mask_inputs(
                     "For mask: white where the thing is, as large as the image. For already cut out: Load Image's mask, which "
                     "is white where the picture is transparent."
                 ),
-                _boxes_input(
+                boxes_input(
                     "For segment: boxes around the thing from a detector, instead of the text; several are cut out together."
                 ),
                 *phrase_inputs(),
@@ -348,8 +181,8 @@ class SceneReferenceNode(io.ComfyNode):
                     placeholder="a quiet street",
                     tooltip="The words that stand for it in the prompt, exactly as they are written there.",
                 ),
-                _margin_input(0.05, "With a mask: how much white is left around the object, as a part of its longer side."),
-                *_mask_inputs("Cuts an object out on white: white where the object is. Leave it open for a background."),
+                margin_input(0.05, "With a mask: how much white is left around the object, as a part of its longer side."),
+                *mask_inputs("Cuts an object out on white: white where the object is. Leave it open for a background."),
                 *phrase_inputs(),
                 io.Mask.Input(
                     "transparency",

@@ -8,11 +8,13 @@ from lumosx_core.model.attention_shares import AttentionRecord
 from lumosx_core.model.flow import flow_sigmas
 from lumosx_core.sampling.solver import SOLVERS
 
-from .comfy_bridge import EncodedReferences, RelationalOptions, apply_relations, host_sampler
-from .comfy_sampling import check_latent, check_prompt, sample_latent, with_shift
-from .io_types import AttentionSocket, ReferencesSocket
+from .comfy_bridge import RelationalOptions, apply_relations
+from .comfy_prompts import check_prompts
+from .comfy_sampling import check_latent, host_sampler, sample_latent, with_shift
+from .io_types import AttentionSocket, EncodedReferences, ReferencesSocket
 from .node_inputs import checked_inputs
 from .search_aliases import search_aliases
+from .written_prompts import prompts_beside, prompts_into
 
 
 class Scheduler(io.ComfyNode):
@@ -27,16 +29,8 @@ class Scheduler(io.ComfyNode):
             category="LumosX",
             description="The noise schedule that LumosX was trained and published with, for SamplerCustom.",
             inputs=[
-                io.Int.Input("steps", default=50, min=1, max=1000, tooltip="Sampling steps. Published: 50."),
-                io.Float.Input(
-                    "shift",
-                    default=8.0,
-                    min=0.01,
-                    max=100.0,
-                    step=0.1,
-                    tooltip="Higher: more steps at high noise, where it is decided who wears what. 8 for the released "
-                    "1.3B weights, 3 for the nano model. It replaces ModelSamplingSD3's shift.",
-                ),
+                _steps_input("Sampling steps. Published: 50."),
+                _shift_input("8 for the released 1.3B weights, 3 for the nano model. It replaces ModelSamplingSD3's shift."),
             ],
             outputs=[io.Sigmas.Output(display_name="sigmas", tooltip="steps + 1 noise levels, from 1 down to 0.")],
         )
@@ -60,15 +54,7 @@ class Solver(io.ComfyNode):
             category="LumosX",
             description="The solver that LumosX was published with, for SamplerCustom. ComfyUI's own dpmpp_2m is another "
             "one and gives worse results with this kind of model.",
-            inputs=[
-                io.Combo.Input(
-                    "solver",
-                    options=list(SOLVERS),
-                    default="dpmpp_2m",
-                    tooltip="dpmpp_2m: DPM-Solver++ (2M) for flow models, as published. unipc: often as good in fewer "
-                    "steps. euler: the plain one.",
-                )
-            ],
+            inputs=[_solver_input("DPM-Solver++ (2M) for flow models, as published")],
             outputs=[io.Sampler.Output(display_name="sampler", tooltip="For SamplerCustom's sampler input.")],
         )
 
@@ -102,6 +88,7 @@ class Apply(io.ComfyNode):
                     display_name="attention record", tooltip="With record_attention: for LumosX Inspect; filled while sampling."
                 ),
             ],
+            hidden=[io.Hidden.prompt, io.Hidden.unique_id],  # to see which prompt is encoded
             **search_aliases("patch model", "reference"),
         )
 
@@ -122,7 +109,9 @@ class Apply(io.ComfyNode):
         record_attention: bool = False,
         negative_references: str = "kept",
     ) -> io.NodeOutput:
-        """A MODEL, and an `AttentionRecord` or None. Raises InputError for other models and for a second set of references."""
+        """A MODEL, and an `AttentionRecord` or None. Raises InputError for other models, for a second set of references, and
+        for a sampler behind it whose prompt is not the graph's."""
+        check_prompts(prompts_beside(cls.hidden.prompt, cls.hidden.unique_id) if cls.hidden else [], references)
         options = RelationalOptions(
             causal_self_attention_mask=causal_self_attention_mask,
             relational_positions=relational_positions,
@@ -167,7 +156,7 @@ class Sampler(io.ComfyNode):
                     control_after_generate=True,
                     tooltip="Another seed gives another video; the same one gives the same again.",
                 ),
-                io.Int.Input("steps", default=50, min=1, max=1000, tooltip="Released weights: 50. Nano: 16."),
+                _steps_input("Released weights: 50. Nano: 16."),
                 io.Float.Input(
                     "cfg",
                     default=6.0,
@@ -177,27 +166,15 @@ class Sampler(io.ComfyNode):
                     tooltip="How strictly the prompt is followed. Released weights: 6. Nano: 3. 1 leaves the negative prompt "
                     "out and takes half the time.",
                 ),
-                io.Float.Input(
-                    "shift",
-                    default=8.0,
-                    min=0.01,
-                    max=100.0,
-                    step=0.1,
-                    tooltip="Higher: more steps at high noise, where it is decided who wears what. Released weights: 8. "
-                    "Nano: 3. It replaces the model's own and ModelSamplingSD3's.",
-                ),
-                io.Combo.Input(
-                    "solver",
-                    options=list(SOLVERS),
-                    default="dpmpp_2m",
-                    tooltip="dpmpp_2m: as published. unipc: often as good in fewer steps. euler: the plain one.",
-                ),
+                _shift_input("Released weights: 8. Nano: 3. It replaces the model's own and ModelSamplingSD3's."),
+                _solver_input("as published"),
                 *_relation_inputs(),
             ],
             outputs=[
                 io.Latent.Output(display_name="latent", tooltip="For VAE Decode."),
                 AttentionSocket.Output(display_name="attention record", tooltip="With record_attention: for LumosX Inspect."),
             ],
+            hidden=[io.Hidden.prompt, io.Hidden.unique_id],  # to see which prompt is encoded
             **search_aliases("multi subject video", "ksampler"),
         )
 
@@ -229,7 +206,7 @@ class Sampler(io.ComfyNode):
         """A LATENT of clean samples, and an `AttentionRecord` or None. Raises InputError as LumosX Apply does, for a latent
         that is not of the references' size, and for a prompt that is not the graph's."""
         check_latent(latent, references)
-        check_prompt(positive, references)
+        check_prompts(prompts_into(cls.hidden.prompt, cls.hidden.unique_id, ("positive",)) if cls.hidden else [], references)
         patched, record = Apply.execute(
             with_shift(model, shift),
             references,
@@ -255,6 +232,20 @@ class Sampler(io.ComfyNode):
             seed=seed,
         )
         return io.NodeOutput(out, record)
+
+
+def _steps_input(tooltip: str) -> io.Input:
+    return io.Int.Input("steps", default=50, min=1, max=1000, tooltip=tooltip)
+
+
+def _shift_input(values: str) -> io.Input:
+    tooltip = f"Higher: more steps at high noise, where it is decided who wears what. {values}"
+    return io.Float.Input("shift", default=8.0, min=0.01, max=100.0, step=0.1, tooltip=tooltip)
+
+
+def _solver_input(published: str) -> io.Input:
+    tooltip = f"dpmpp_2m: {published}. unipc: often as good in fewer steps. euler: the plain one."
+    return io.Combo.Input("solver", options=list(SOLVERS), default="dpmpp_2m", tooltip=tooltip)
 
 
 def _relation_inputs() -> list[io.Input]:

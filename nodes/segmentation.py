@@ -10,7 +10,8 @@ import torch
 from PIL import Image
 
 from lumosx_core.errors import InputError, quoted
-from lumosx_core.files.weights import read_state_dict
+from lumosx_core.files.weights import open_weights
+from lumosx_core.model.weight_checks import kind_of, loaded
 from lumosx_core.numbers import real_number
 from lumosx_core.packages import install_command
 
@@ -55,7 +56,7 @@ def _place(digits: str, what: str) -> float:
 def load_sam(path: Path) -> Any:
     """The model of a Segment Anything checkpoint (vit_b, vit_l or vit_h; .pth or .safetensors), on the CPU.
 
-    Raises InputError if the package is missing, and for files that are something else.
+    Raises InputError if the package is missing, for files that are something else, and for weights that are no numbers.
     """
     try:
         from segment_anything import sam_model_registry
@@ -64,14 +65,15 @@ def load_sam(path: Path) -> Any:
             f"cutting out needs the package segment-anything and a torchvision that fits torch ({error}); run  "
             f"{install_command(['segment-anything'])}  and start ComfyUI again, or connect a mask"
         ) from error
-    weights = read_state_dict(path)[0]
-    positions = weights.get("image_encoder.pos_embed")
-    kind = MODEL_TYPES.get(positions.shape[-1]) if isinstance(positions, torch.Tensor) else None
+    stored = open_weights(path)[0]
+    positions = stored.get("image_encoder.pos_embed")
+    kind = MODEL_TYPES.get(positions.shape[-1]) if positions and positions.shape else None
     if kind is None:
         raise InputError(
-            f"{path} is no Segment Anything model of the first version (vit_b, vit_l or vit_h); choose sam_vit_b_01ec64.pth, "
-            "or connect the mask of another node"
+            f"{path} is no Segment Anything model of the first version (vit_b, vit_l or vit_h) but {kind_of(stored)}; choose "
+            "sam_vit_b_01ec64.pth, or connect the mask of another node"
         )
+    weights = loaded(str(path), stored, torch.float32, "cpu")
     with torch.device("meta"):  # no time for random weights
         sam = sam_model_registry[kind]()
     try:
@@ -81,7 +83,7 @@ def load_sam(path: Path) -> Any:
         raise InputError(f"{path} does not fit Segment Anything {kind} ({fault}); get the official file") from error
     sam.pixel_mean = torch.tensor([123.675, 116.28, 103.53]).view(3, 1, 1)  # not in the file; of ImageNet, 0..255
     sam.pixel_std = torch.tensor([58.395, 57.12, 57.375]).view(3, 1, 1)
-    return sam.float().requires_grad_(False)
+    return sam.requires_grad_(False)
 
 
 def check_prompts(picture: Image.Image, boxes: Sequence[Box], points: Sequence[Point]) -> None:

@@ -6,7 +6,7 @@ from lumosx_core.references import Subject
 
 from .io_types import AttributeSocket, Face, FaceReference, SubjectSocket
 from .node_inputs import checked_inputs
-from .reference_nodes import phrase_inputs, tag_of
+from .reference_inputs import phrase_inputs, tag_of
 from .search_aliases import search_aliases
 
 MAX_ATTRIBUTES = 8

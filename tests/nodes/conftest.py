@@ -81,3 +81,17 @@ def host_folders(comfyui: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
         (tmp_path / name).mkdir()
         monkeypatch.setattr(folder_paths, f"{name}_directory", str(tmp_path / name))
     return tmp_path
+
+
+@pytest.fixture
+def models_folder(comfyui: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """An empty models folder that the host takes for its own."""
+    assert comfyui.is_dir()
+    import folder_paths
+
+    known = {name: entry for name, entry in folder_paths.folder_names_and_paths.items() if name not in ("sams", "insightface")}
+    monkeypatch.setattr(folder_paths, "models_dir", str(tmp_path / "models"))
+    monkeypatch.setattr(folder_paths, "temp_directory", str(tmp_path / "temp"))
+    monkeypatch.setattr(folder_paths, "folder_names_and_paths", known)
+    monkeypatch.setattr(folder_paths, "filename_list_cache", {})
+    return tmp_path / "models"

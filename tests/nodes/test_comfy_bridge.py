@@ -1,5 +1,6 @@
 """The host's own Wan model, patched by the bridge, against the golden numbers of the published system."""
 
+import warnings
 from collections.abc import Callable
 from types import ModuleType
 from typing import Any
@@ -23,6 +24,11 @@ EVEN = [case for case in CASES if case.name != "odd_size"]  # the host pads odd 
 def model(models: ModuleType) -> Any:
     """The golden transformer in the host: a ModelPatcher."""
     return models.host_model(read_safetensors(GOLDEN_FOLDER / "dit_weights.safetensors")[0], CONFIG)
+
+
+@pytest.fixture(scope="module")
+def sampling(pack: Callable[[str], ModuleType]) -> ModuleType:
+    return pack("nodes.comfy_sampling")
 
 
 def encoded(bridge: ModuleType, model: Any, case: GoldenCase) -> Any:
@@ -154,7 +160,9 @@ def test_a_second_set_of_references_is_refused(bridge: ModuleType, model: Any) -
 
 
 @pytest.mark.parametrize("steps", [4, 8])
-def test_guided_sampling_in_the_host_gives_the_published_video(bridge: ModuleType, model: Any, steps: int) -> None:
+def test_guided_sampling_in_the_host_gives_the_published_video(
+    bridge: ModuleType, sampling: ModuleType, model: Any, steps: int
+) -> None:
     import comfy.sample
 
     case, (stored, _) = CASES[0], read_safetensors(GOLDEN_FOLDER / "sampler.safetensors")
@@ -169,7 +177,7 @@ def test_guided_sampling_in_the_host_gives_the_published_video(bridge: ModuleTyp
         patched,
         noise,
         6.0,
-        bridge.host_sampler(dpmpp_2m),
+        sampling.host_sampler(dpmpp_2m),
         flow_sigmas(steps, 8.0),
         positive,
         negative,
@@ -182,7 +190,7 @@ def test_guided_sampling_in_the_host_gives_the_published_video(bridge: ModuleTyp
     assert seen == list(range(steps))
 
 
-def test_an_interrupted_sampling_stops_within_one_step(bridge: ModuleType, model: Any) -> None:
+def test_an_interrupted_sampling_stops_within_one_step(sampling: ModuleType, model: Any) -> None:
     import comfy.model_management
 
     asked: list[float] = []
@@ -195,7 +203,7 @@ def test_an_interrupted_sampling_stops_within_one_step(bridge: ModuleType, model
 
     assert model is not None
     with pytest.raises(comfy.model_management.InterruptProcessingException):
-        bridge.host_sampler(dpmpp_2m).sampler_function(velocity_model, torch.ones(1, 16, 1, 2, 2), flow_sigmas(8, 8.0))
+        sampling.host_sampler(dpmpp_2m).sampler_function(velocity_model, torch.ones(1, 16, 1, 2, 2), flow_sigmas(8, 8.0))
     assert len(asked) == 2
 
 
@@ -220,3 +228,63 @@ def test_the_part_with_references_is_that_of_the_sampling_that_runs(bridge: Modu
     sampling = shifted.get_model_object("model_sampling")
     expected = [sampling.percent_to_sigma(0.7) <= level <= sampling.percent_to_sigma(0.2) for level in levels.tolist()]
     assert spans[0] == spans[1] == expected and 0 < sum(expected) < 100
+
+
+STRETCH = {"scale_x": 1.5, "shift_x": 2.0, "scale_y": 0.5, "shift_y": -1.0, "scale_t": 2.0, "shift_t": 0.5}
+
+
+def test_stretched_positions_are_those_of_the_host(bridge: ModuleType, model: Any) -> None:
+    """ScaleROPE: the video's tokens sit where the host's own Wan puts them, and only the options that are given count."""
+    from lumosx_core.model.token_layout import TokenLayout
+
+    layout, network = TokenLayout(3, 4, 6, kinds=("face", "attribute"), subjects=(0, 0)), model.model.diffusion_model
+    for changes in ({}, STRETCH, {"scale_t": 3.0}, {"shift_x": 4.0}):
+        own = bridge._rope(network, layout, torch.device("cpu"), changes)
+        host = network.rope_encode(3, 8, 12, device=torch.device("cpu"), transformer_options={"rope_options": changes})
+        assert own.shape[1] == layout.seq_len
+        assert deviation(own[:, : layout.video_len], host) <= 1e-5
+
+
+def test_scale_rope_before_or_after_the_references(bridge: ModuleType, model: Any) -> None:
+    rope = pytest.importorskip("comfy_extras.nodes_rope", reason="NO SCALEROPE in this ComfyUI")
+    case = CASES[0]
+
+    def scaled(patcher: Any, changes: dict[str, float]) -> Any:
+        return rope.ScaleROPE.execute(patcher, **changes).args[0]
+
+    def output(patcher: Any) -> torch.Tensor:
+        return run(patcher, case.tensors["latent"], case.timestep, case.tensors["context"], [0])
+
+    plain = _with_levels(bridge, model, case)
+    before, after = output(_with_levels(bridge, scaled(model, STRETCH), case)), output(scaled(plain, STRETCH))
+    nothing = {name: 1.0 if name.startswith("scale") else 0.0 for name in STRETCH}
+    assert torch.equal(before, after) and deviation(before, output(plain)) > 1e-3
+    assert torch.equal(output(scaled(plain, nothing)), output(plain))
+
+
+def test_a_compiler_traces_it_without_warnings(bridge: ModuleType, model: Any) -> None:
+    """As under the host's TorchCompileModel node: nothing of ours is cached where a compiler has to look through the cache."""
+    import torch._dynamo
+
+    from lumosx_core.model.attention_backends import sdpa_attention
+    from lumosx_core.model.token_layout import TokenLayout
+
+    network, switches = model.model.diffusion_model, {"ratio": 0.5, "pool": bridge.POOL}
+    q, levels = torch.randn(1, 5 * 24, 2, 8), torch.rand(1, 3, 7)
+
+    def traced(q: torch.Tensor) -> tuple[torch.Tensor, ...]:
+        layout = TokenLayout(2, 4, 6, kinds=("background", "face", "attribute"), subjects=(None, 0, 0))
+        text = q[:, :7]
+        return (
+            bridge.relational_self_attention(q, q, q, layout, sdpa_attention),
+            bridge.relational_cross_attention(q, text, text, layout, levels, sdpa_attention, **switches),
+            bridge._rope(network, layout, q.device, STRETCH),
+        )
+
+    torch._dynamo.reset()
+    with warnings.catch_warnings(record=True) as told:
+        warnings.simplefilter("always")
+        got = torch.compile(traced, backend="eager")(q)
+    torch._dynamo.reset()
+    assert [str(each.message) for each in told if "lru_cache" in str(each.message)] == []
+    assert all(deviation(a, b) <= 1e-5 for a, b in zip(got, traced(q), strict=True))

@@ -96,6 +96,21 @@ def test_phrase_that_is_not_in_the_prompt_stops_or_warns(nodes: ModuleType, nano
     assert [problem.kind for problem in graph.bound.problems] == ["not_found"]
 
 
+def test_a_long_prompt_does_not_bury_the_reason(nodes: ModuleType, nano: Nano) -> None:
+    """Whatever is wrong: the reason comes first, the prompt last and shortened."""
+    long = "a tree and a house by the sea, " * 600
+    for prompt, reason in (
+        (long, "'man' (name of subject 1) is not in the prompt"),
+        (f"{long[:3000]} a (man:1.2) in a hat", "ComfyUI reads '(man:1.2)' in the prompt as a weight"),
+        (f"{long[:3000]} embedding:{'x' * 900} a man in a hat", "embeddings have no words that a subject could own"),
+        (f"a @nobody, a man in a hat and {long[:3000]}", "the tag @nobody"),
+        (long * 2, "prompt has"),
+    ):
+        with pytest.raises(InputError) as caught:
+            nodes.RelationGraphNode.execute(nano[1], prompt, {"subject_1": man()})
+        assert str(caught.value).startswith(reason) and len(str(caught.value)) < 1000, str(caught.value)
+
+
 def test_prompt_with_weights_is_refused(nodes: ModuleType, nano: Nano) -> None:
     with pytest.raises(InputError, match="as a weight"):
         nodes.RelationGraphNode.execute(nano[1], "a (man:1.2) in a hat", {"subject_1": man()})

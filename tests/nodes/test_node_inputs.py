@@ -98,7 +98,7 @@ def test_hostile_inputs_are_input_errors(
     import folder_paths
 
     monkeypatch.setattr(folder_paths, "models_dir", str(tmp_path / "models"))
-    pictures, subjects = pack("nodes.reference_nodes"), pack("nodes.subject_nodes")
+    pictures, faces, subjects = (pack(f"nodes.{name}_nodes") for name in ("reference", "face", "subject"))
     graphs, sampling = pack("nodes.conditioning_nodes"), pack("nodes.sampling_nodes")
     model, clip, vae = nano
     hat = Attribute(phrase="hat", image=PICTURE)
@@ -107,19 +107,10 @@ def test_hostile_inputs_are_input_errors(
     references, latent = graphs.EncodeReferences.execute(graph, vae, 64, 48, 5).args
     positive = clip.encode_from_tokens_scheduled(clip.tokenize(prompt))
     attribute = {"image": IMAGES[0], "phrase": "hat", "box": "", "points": "", "sam": "none", "margin": 0.1, "mask": MASKS[0]}
-    face = {
-        "image": IMAGES[0],
-        "choice": "largest",
-        "index": 1,
-        "x": 2,
-        "y": 2,
-        "margin": 0.1,
-        "pack": "buffalo_l",
-        "bboxes": box(),
-    }
+    face = {"choice": "largest", "index": 1, "x": 2, "y": 2, "margin": 0.1, "pack": "buffalo_l", "bboxes": box()}
     sampler = {"seed": 1, "steps": 1, "cfg": 1.0, "shift": 3.0, "solver": "euler", "latent": latent, "positive": positive}
     calls: list[tuple[Any, dict[str, Any], int]] = [
-        (pictures.FaceReferenceNode, {**face, "crop": "box"}, 400),
+        (faces.FaceReferenceNode, {"image": IMAGES[0], **face, "crop": "box"}, 400),
         (pictures.AttributeReferenceNode, {**attribute, "cut_out": "mask"}, 400),
         (pictures.AttributeReferenceNode, {**attribute, "cut_out": "already cut out"}, 200),
         (pictures.AttributeReferenceNode, {**attribute, "cut_out": "segment", "mask": None, "bboxes": box()}, 200),
@@ -209,7 +200,7 @@ def test_latents_that_are_none(
     pack: Callable[[str], ModuleType], bridge: ModuleType, samples: torch.Tensor, message: str
 ) -> None:
     references = bridge.EncodedReferences(
-        latents=torch.zeros(1, 16, 6, 8), kinds=("face",), subjects=(0,), levels=torch.zeros(1, 4), frames=2, tokens=4
+        latents=torch.zeros(1, 16, 6, 8), kinds=("face",), subjects=(0,), levels=torch.zeros(1, 4), frames=2
     )
     with pytest.raises(InputError, match=message):
         pack("nodes.comfy_sampling").check_latent({"samples": samples}, references)

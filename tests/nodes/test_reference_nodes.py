@@ -1,6 +1,8 @@
-"""The nodes that turn pictures into references: crops and cut-outs to the pixel, detection, and what they refuse."""
+"""The nodes that turn pictures into references: cut-outs to the pixel, and what they refuse."""
 
 import inspect
+import os
+import pickle
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -12,34 +14,25 @@ import pytest
 import torch
 from coloured_images import BLUE, GREEN, RED, box, image, mask, on_white, pixels
 from PIL import Image
-from tiny_detectors import CYAN, MAGENTA, TINY_WIDTH, build_tiny_sam, write_face_detector
+from tiny_detectors import TINY_WIDTH, build_tiny_sam
 
 from lumosx_core.errors import InputError
 from lumosx_core.references import Attribute, SceneReference, Subject
 
-FACE = {"crop": "detect", "choice": "largest", "index": 1, "x": 0, "y": 0, "margin": 0.0, "pack": "buffalo_l"}
 ATTRIBUTE = {"phrase": "hat", "cut_out": "mask", "box": "", "points": "", "sam": "none", "margin": 0.0}
 
 
 @pytest.fixture
-def models(comfyui: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """An empty models folder that the host takes for its own."""
-    assert comfyui.is_dir()
-    import folder_paths
-
-    known = {name: entry for name, entry in folder_paths.folder_names_and_paths.items() if name not in ("sams", "insightface")}
-    monkeypatch.setattr(folder_paths, "models_dir", str(tmp_path / "models"))
-    monkeypatch.setattr(folder_paths, "temp_directory", str(tmp_path / "temp"))
-    monkeypatch.setattr(folder_paths, "folder_names_and_paths", known)
-    monkeypatch.setattr(folder_paths, "filename_list_cache", {})
-    return tmp_path / "models"
+def nodes(pack: Callable[[str], ModuleType], models_folder: Path) -> ModuleType:
+    """`nodes/reference_nodes.py`."""
+    assert models_folder.name == "models"
+    return pack("nodes.reference_nodes")
 
 
 @pytest.fixture
-def nodes(pack: Callable[[str], ModuleType], models: Path) -> ModuleType:
-    """`nodes/reference_nodes.py`."""
-    assert models.name == "models"
-    return pack("nodes.reference_nodes")
+def faces(pack: Callable[[str], ModuleType]) -> ModuleType:
+    """`nodes/face_nodes.py`."""
+    return pack("nodes.face_nodes")
 
 
 @pytest.fixture
@@ -48,7 +41,9 @@ def subjects(pack: Callable[[str], ModuleType]) -> ModuleType:
     return pack("nodes.subject_nodes")
 
 
-def test_schemas_say_what_execute_takes_and_explain_everything(nodes: ModuleType, subjects: ModuleType) -> None:
+def test_schemas_say_what_execute_takes_and_explain_everything(
+    nodes: ModuleType, faces: ModuleType, subjects: ModuleType
+) -> None:
     from comfy_api.latest import _io
 
     ids = {
@@ -58,7 +53,7 @@ def test_schemas_say_what_execute_takes_and_explain_everything(nodes: ModuleType
         "SubjectNode": "LumosXSubject",
     }
     for name, node_id in ids.items():
-        node = getattr(subjects if name == "SubjectNode" else nodes, name)
+        node = getattr({"SubjectNode": subjects, "FaceReferenceNode": faces}.get(name, nodes), name)
         schema = node.GET_SCHEMA()
         assert schema.node_id == node_id and schema.category == "LumosX" and schema.description
         parameters = inspect.signature(node.execute).parameters
@@ -72,134 +67,7 @@ def test_schemas_say_what_execute_takes_and_explain_everything(nodes: ModuleType
     inputs, _, v3_data = _io.get_finalized_class_inputs(subjects.SubjectNode.INPUT_TYPES(), nested)
     assert _io.build_nested_inputs(nested, v3_data)["attributes"] == {"attribute_1": "hat", "attribute_3": "scarf"}
     assert inputs["optional"]["attributes.attribute_3"][0] == "LUMOSX_ATTRIBUTE"
-    assert nodes.FaceReferenceNode.INPUT_TYPES()["optional"]["bboxes"][0] == "BOUNDING_BOX"
-
-
-def face_node(nodes: ModuleType, pictures: torch.Tensor, **more: Any) -> Any:
-    return nodes.FaceReferenceNode.execute(pictures, **{**FACE, **more})
-
-
-def test_a_face_that_is_cropped_already(nodes: ModuleType) -> None:
-    views = torch.cat([image((6, 4), colour=RED), image((6, 4), colour=BLUE)])
-    out = face_node(nodes, views, crop="already cropped")
-    face, crops, text = out.args
-    assert [view.getpixel((0, 0)) for view in face.views] == [RED, BLUE] and face.views[0].size == (6, 4)
-    assert torch.equal(crops, views) and text == "view 1: as it is\nview 2: as it is"
-    assert len(out.ui.as_dict()["images"]) == 2
-    half = face_node(nodes, image((2, 2), colour=(0, 0, 0, 51)), crop="already cropped").args[0].views[0]
-    assert half.getpixel((0, 0)) == (204, 204, 204)  # alpha on white
-
-
-def test_a_face_in_connected_boxes(nodes: ModuleType) -> None:
-    picture = image((60, 40), ((4, 8, 14, 18), RED), ((40, 10, 52, 22), BLUE))
-    boxes = [box(40, 10, 52, 22), box(4, 8, 14, 18)]
-    for crop, choice, colour, side, taken in [
-        ("box", "largest", BLUE, 12, "took the largest, number 2 from the left, (40, 10) to (52, 22)"),
-        ("detect", "left to right", RED, 10, "took number 1 from the left, (4, 8) to (14, 18)"),
-        ("box", "at point", RED, 10, "took the one at the point, number 1 from the left, (4, 8) to (14, 18)"),
-    ]:
-        face, crops, text = face_node(nodes, picture, crop=crop, choice=choice, x=5, y=17, bboxes=boxes).args
-        assert (pixels(crops) == colour).all() and face.views[0].size == (side, side)
-        assert text == f"view 1: 2 faces, {taken}; cropped to {taken.split(', ', 2 if 'took the' in taken else 1)[-1]}"
-    face, _, text = face_node(nodes, picture, crop="box", margin=0.5, bboxes=boxes[1]).args
-    expected = pixels(image((20, 20), ((4, 5, 14, 15), RED)))  # 5 more on every side, moved in from the left edge
-    assert (pixels(face.views[0]) == pixels(picture)[3:23, 0:20]).all() and expected.shape == (20, 20, 3)
-    assert (pixels(face.views[0]) == expected).all() and text.endswith("(4, 8) to (14, 18); cropped to (0, 3) to (20, 23)")
-
-
-def test_a_face_in_a_mask_and_boxes_per_view(nodes: ModuleType) -> None:
-    views = torch.cat([image((40, 30), ((4, 8, 14, 18), RED)), image((40, 30), ((20, 10, 32, 22), BLUE))])
-    masks = torch.cat([mask((40, 30), (4, 8, 14, 18)), mask((40, 30), (20, 10, 32, 22))])
-    boxes = [[box(4, 8, 14, 18)], [box(20, 10, 32, 22)]]
-    for more in ({"mask": masks}, {"bboxes": boxes}):
-        face, crops, text = face_node(nodes, views, crop="box", **more).args
-        assert [view.size for view in face.views] == [(10, 10), (12, 12)] and crops.shape == (2, 12, 12, 3)
-        assert (pixels(crops[:1]) == on_white((12, 12), ((1, 1, 11, 11), RED))).all() and (pixels(crops[1:]) == BLUE).all()
-        assert text == (
-            "view 1: 1 face, (4, 8) to (14, 18); cropped to (4, 8) to (14, 18)\n"
-            "view 2: 1 face, (20, 10) to (32, 22); cropped to (20, 10) to (32, 22)"
-        )
-
-
-@pytest.mark.parametrize(
-    ("more", "message"),
-    [
-        ({"crop": "box"}, "neither a box nor a mask is connected"),
-        ({"crop": "already cropped", "bboxes": box(0, 0, 4, 4)}, 'choose "box", or disconnect it'),
-        ({"bboxes": box(0, 0, 4, 4), "mask": mask((40, 30), (0, 0, 4, 4))}, "a box and a mask are connected"),
-        ({"bboxes": box(50, 0, 60, 4)}, r"\(50, 0\) to \(60, 4\) does not lie in the image of 40x30"),
-        ({"bboxes": [[]]}, "view 1: no face found"),
-        (
-            {"bboxes": box(1, 2, 5, 6), "choice": "left to right", "index": 2},
-            r"number 2 from the left was asked for, but there is 1 face: \(1, 2\) to \(5, 6\)",
-        ),
-        (
-            {"bboxes": box(1, 2, 5, 6), "choice": "at point", "x": 5, "y": 3},
-            r"no face at the point \(5, 3\), but 1 face: \(1, 2\)",
-        ),
-        ({"mask": torch.zeros(1, 64, 64)}, "mask 1 is empty .64x64 pixels.*Load Image gives an empty 64x64 mask"),
-        ({"mask": mask((30, 40), (0, 0, 4, 4))}, "the mask has 30x40 pixels, the image 40x30"),
-        ({"mask": mask((40, 30), (0, 0, 4, 4)).repeat(3, 1, 1)}, "got 3 masks for 1 images"),
-        ({"mask": torch.ones(1, 1, 30, 40)}, r"shape \[1, 1, 30, 40\], expected \[masks, height, width\]"),
-    ],
-)
-def test_what_the_face_node_refuses(nodes: ModuleType, more: dict, message: str) -> None:
-    with pytest.raises(InputError, match=message):
-        face_node(nodes, image((40, 30)), **more)
-
-
-@pytest.fixture
-def pack_folder(models: Path) -> Path:
-    """A model pack with a detector of coloured squares, in the inner folder that antelopev2's archive unpacks into."""
-    pytest.importorskip("insightface", reason="NO INSIGHTFACE: pip install -e '.[face]' to test face detection")
-    return write_face_detector(models / "insightface/models/antelopev2/antelopev2")
-
-
-@pytest.mark.parametrize(
-    ("choice", "taken", "colour", "text"),
-    [
-        ({}, (128, 320, 192, 384), CYAN, "took the largest, number 1 from the left"),
-        ({"choice": "left to right", "index": 2}, (320, 96, 352, 128), MAGENTA, "took number 2 from the left"),
-        ({"choice": "left to right", "index": 3}, (512, 64, 544, 96), MAGENTA, "took number 3 from the left"),
-        (
-            {"choice": "at point", "x": 540, "y": 70},
-            (512, 64, 544, 96),
-            MAGENTA,
-            "took the one at the point, number 3 from the left",
-        ),
-    ],
-)
-def test_detected_faces(nodes: ModuleType, pack_folder: Path, choice: dict, taken: tuple, colour: tuple, text: str) -> None:
-    assert pack_folder.is_dir()
-    assert nodes.FaceReferenceNode.INPUT_TYPES()["required"]["pack"][1]["options"] == ["antelopev2", "buffalo_l"]
-    picture = image((640, 640), ((320, 96, 352, 128), MAGENTA), ((512, 64, 544, 96), MAGENTA), ((128, 320, 144, 336), CYAN))
-    face, _, line = face_node(nodes, picture, pack="antelopev2", **choice).args
-    left, top, right, bottom = taken
-    assert line == (
-        f"view 1: 3 faces, {text}, ({left}, {top}) to ({right}, {bottom}); cropped to ({left}, {top}) to ({right}, {bottom})"
-    )
-    assert (pixels(face.views[0]) == pixels(picture)[top:bottom, left:right]).all()
-    assert face.views[0].getpixel((1, 1)) == colour
-    with pytest.raises(InputError, match="view 2: no face found; use a picture that shows the face"):
-        face_node(nodes, torch.cat([picture, image((640, 640))]), pack="antelopev2")
-
-
-def test_a_pack_that_is_missing_broken_or_without_its_package(
-    nodes: ModuleType, models: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    picture = image((64, 64))
-    wanted = r"no face detector in .*models.insightface.models.buffalo_l; get buffalo_l\.zip from \"Model Zoo\".*non-commercial"
-    (models / "insightface/models/buffalo_l").mkdir(parents=True)  # insightface would take it for complete
-    with pytest.raises(InputError, match=wanted):
-        face_node(nodes, picture)
-    assert list(models.rglob("*.zip")) == []
-    (models / "insightface/models/buffalo_l/det_10g.onnx").write_bytes(b"cut off")
-    with monkeypatch.context() as without, pytest.raises(InputError, match="needs the packages insightface and onnxruntime"):
-        without.setitem(sys.modules, "insightface.app", None)
-        face_node(nodes, picture)
-    pytest.importorskip("insightface", reason="NO INSIGHTFACE: pip install -e '.[face]' to test face detection")
-    with pytest.raises(InputError, match="hold no face detector that insightface can load .*unpack the pack again"):
-        nodes.face_detection.load_detector(models / "insightface", models / "insightface/models/buffalo_l")
+    assert faces.FaceReferenceNode.INPUT_TYPES()["optional"]["bboxes"][0] == "BOUNDING_BOX"
 
 
 def attribute_node(nodes: ModuleType, picture: torch.Tensor, **more: Any) -> Any:
@@ -254,13 +122,13 @@ def test_what_the_attribute_node_refuses(nodes: ModuleType, more: dict, message:
 
 
 @pytest.fixture
-def sam_file(nodes: ModuleType, models: Path, monkeypatch: pytest.MonkeyPatch) -> tuple[str, Any]:
+def sam_file(nodes: ModuleType, models_folder: Path, monkeypatch: pytest.MonkeyPatch) -> tuple[str, Any]:
     """The name of a small Segment Anything file in models/sams, and the same model."""
     registry = pytest.importorskip("segment_anything", reason="NO SEGMENT-ANYTHING: pip install -e '.[face]' to test cut-outs")
     torch.manual_seed(5)
     sam = build_tiny_sam()
-    (models / "sams").mkdir(parents=True)
-    torch.save(sam.state_dict(), models / "sams/sam_tiny.pth")
+    (models_folder / "sams").mkdir(parents=True)
+    torch.save(sam.state_dict(), models_folder / "sams/sam_tiny.pth")
     monkeypatch.setitem(nodes.segmentation.MODEL_TYPES, TINY_WIDTH, "vit_tiny")
     monkeypatch.setitem(registry.sam_model_registry, "vit_tiny", build_tiny_sam)
     return "sam_tiny.pth", sam
@@ -326,7 +194,7 @@ def test_prompts_that_segment_anything_cannot_use(
 
 
 def test_files_that_are_no_segment_anything(
-    nodes: ModuleType, sam_file: tuple[str, Any], models: Path, monkeypatch: pytest.MonkeyPatch
+    nodes: ModuleType, sam_file: tuple[str, Any], models_folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     state = sam_file[1].state_dict()
     short = {key: value for key, value in state.items() if key != "mask_decoder.iou_token.weight"}
@@ -336,15 +204,52 @@ def test_files_that_are_no_segment_anything(
         ("list.pth", [torch.zeros(2)], "holds a list, expected a dictionary"),
         ("code.pth", {"x": Path("y")}, "holds Python objects besides tensors"),
     ]:
-        torch.save(content, models / "sams" / name)
+        torch.save(content, models_folder / "sams" / name)
         with pytest.raises(InputError, match=message):
-            nodes.segmentation.load_sam(models / "sams" / name)
-    (models / "sams/broken.pth").write_bytes(b"cut off")
+            nodes.segmentation.load_sam(models_folder / "sams" / name)
+    (models_folder / "sams/broken.pth").write_bytes(b"cut off")
     with pytest.raises(InputError, match="is a text file, not weights"):
-        nodes.segmentation.load_sam(models / "sams/broken.pth")
+        nodes.segmentation.load_sam(models_folder / "sams/broken.pth")
     monkeypatch.setitem(sys.modules, "segment_anything", None)
     with pytest.raises(InputError, match="needs the package segment-anything .*-m pip install .segment-anything>=1.0."):
-        nodes.segmentation.load_sam(models / "sams/sam_tiny.pth")
+        nodes.segmentation.load_sam(models_folder / "sams/sam_tiny.pth")
+
+
+@pytest.mark.filterwarnings("ignore:Detected pickle protocol")
+def test_no_code_of_a_segment_anything_file_runs(nodes: ModuleType, sam_file: tuple[str, Any], models_folder: Path) -> None:
+    """24 crafted files, through the node: pickles of every protocol, alone and beside the right weights, in four formats."""
+    trap, weights = models_folder / "sprung", sam_file[1].state_dict()
+
+    class Crafted:
+        def __reduce__(self) -> tuple:
+            return (os.mkdir, (str(trap),))
+
+    files = []
+    for content in (Crafted(), {**weights, "image_encoder.pos_embed": Crafted()}):
+        for protocol in (0, 1, 2, 3, 4, 5):
+            torch.save(content, models_folder / "sams" / f"{len(files)}.pth", pickle_protocol=max(2, protocol))
+            files.append(f"{len(files)}.pth")
+            plain = isinstance(content, Crafted)
+            with (models_folder / "sams" / f"{len(files)}.pt").open("wb") as file:
+                if plain:
+                    pickle.dump(content, file, protocol)
+                else:
+                    torch.save(content, file, pickle_protocol=max(2, protocol), _use_new_zipfile_serialization=False)
+            files.append(f"{len(files)}.pt")
+    for name in files:
+        with pytest.raises(InputError):
+            attribute_node(nodes, image((40, 30)), cut_out="segment", sam=name, points="4,4")
+    assert len(files) == 24 and not trap.exists()
+
+
+def test_weights_that_are_no_numbers_are_told(nodes: ModuleType, sam_file: tuple[str, Any], models_folder: Path) -> None:
+    state = sam_file[1].state_dict()
+    for value in (float("nan"), float("inf"), -float("inf")):
+        spoilt = {key: tensor.clone() for key, tensor in state.items()}
+        spoilt["mask_decoder.iou_token.weight"][0, :3] = value
+        torch.save(spoilt, models_folder / "sams" / "spoilt.pth")
+        with pytest.raises(InputError, match="spoilt.pth holds 3 NaN or infinite weights in mask_decoder.iou_token.weight"):
+            attribute_node(nodes, image((40, 30)), cut_out="segment", sam="spoilt.pth", points="4,4")
 
 
 def test_scene_references(nodes: ModuleType) -> None:
@@ -358,12 +263,12 @@ def test_scene_references(nodes: ModuleType) -> None:
         nodes.SceneReferenceNode.execute(picture, "", 0.1)
 
 
-def test_subjects(nodes: ModuleType, subjects: ModuleType) -> None:
+def test_subjects(subjects: ModuleType) -> None:
     views = tuple(Image.new("RGB", (2, 2), colour) for colour in (RED, GREEN, BLUE))
     hat, coat = (Attribute(phrase=phrase, image=views[0]) for phrase in ("hat", "coat"))
     subject = subjects.SubjectNode.execute(
         " man ",
-        nodes.FaceReference(views=views),
+        subjects.FaceReference(views=views),
         {"attribute_1": hat, "attribute_2": None, "attribute_3": coat},
         tag="bob",
         occurrence=2,

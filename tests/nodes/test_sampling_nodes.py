@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import replace
-from types import ModuleType
+from types import ModuleType, SimpleNamespace
 from typing import Any
 
 import pytest
@@ -154,8 +154,14 @@ def test_sdpa_is_the_host_s_attention_on_a_cpu(nodes: ModuleType, inputs: dict[s
 
 
 def test_attention_that_cannot_run_here_is_refused(nodes: ModuleType, inputs: dict[str, Any]) -> None:
-    with pytest.raises(InputError, match="'sage' is not available"):
+    """The advice is what the node has, and it is given before any work, by LumosX Apply too."""
+    message = "'sage' is not available: it runs on CUDA only, the model is on cpu; choose 'host' or 'sdpa'"
+    with pytest.raises(InputError, match=message):
         run(nodes, inputs, attention="sage")
+    with pytest.raises(InputError, match=message):
+        nodes.Apply.execute(inputs["model"], inputs["references"], attention="sage")
+    choices = next(item.options for item in nodes.Apply.define_schema().inputs if item.id == "attention")
+    assert {"host", "sdpa"} <= set(choices) and "auto" not in choices
 
 
 def test_references_are_there_in_the_part_that_was_asked_for(nodes: ModuleType, inputs: dict[str, Any]) -> None:
@@ -241,6 +247,72 @@ def test_conditioning_of_another_prompt_is_refused(nodes: ModuleType, inputs: di
         run(nodes, inputs, positive=other)
     longer = [[torch.cat([states, other[0][0]], 1), options] for states, options in inputs["positive"]]
     run(nodes, inputs, positive=longer, steps=1)  # what is appended moves no word
+
+
+def ranged(conditioning: list, start: float, end: float) -> list:
+    """The CONDITIONING for a part of the sampling, as the host's ConditioningSetTimestepRange makes it."""
+    return [[states, {**more, "start_percent": start, "end_percent": end}] for states, more in conditioning]
+
+
+def test_parts_that_are_all_of_the_prompt_run(nodes: ModuleType, inputs: dict[str, Any]) -> None:
+    """ConditioningCombine and schedules of one prompt are that prompt."""
+    positive, plain = inputs["positive"], run(nodes, inputs)
+    patched = nodes.Apply.execute(inputs["model"], inputs["references"]).args[0]
+    for parts in (positive + positive, ranged(positive, 0.0, 0.5) + ranged(positive, 0.5, 1.0)):
+        assert float((run(nodes, inputs, positive=parts) - plain).abs().max()) <= 1e-3
+        assert float((host_run(nodes, {**inputs, "positive": parts}, patched) - plain).abs().max()) <= 1e-3
+
+
+def test_a_part_of_another_prompt_is_named(nodes: ModuleType, inputs: dict[str, Any], nano: Nano) -> None:
+    """By LumosX Sampler, and by any sampler that is given the model of LumosX Apply, before the first step."""
+    other = nano[1].encode_from_tokens_scheduled(nano[1].tokenize("a man"))
+    patched = nodes.Apply.execute(inputs["model"], inputs["references"]).args[0]
+    for parts, named in (
+        (other, "positive is of a prompt of 3 tokens"),
+        (inputs["positive"] + other, "part 2 of 2 of positive is of a prompt of 3 tokens"),
+        (ranged(other, 0.5, 1.0) + inputs["positive"], r"part 1 of 2 of positive \(from 0.5 to 1 of the sampling\) is of"),
+    ):
+        for run_it in (
+            lambda parts: run(nodes, inputs, positive=parts),
+            lambda parts: host_run(nodes, {**inputs, "positive": parts}, patched),
+        ):
+            with pytest.raises(InputError, match=named):
+                run_it(parts)
+
+
+def test_a_prompt_of_as_many_tokens_is_noticed_too(
+    nodes: ModuleType, inputs: dict[str, Any], core: LumosXPipeline, sample: Sample
+) -> None:
+    """What is typed into CLIP Text Encode is seen in the workflow that runs: for LumosX Sampler behind its own input, for
+    LumosX Apply behind the samplers that use its model."""
+    references = inputs["references"]
+    said = prepare(core, sample, config()).bound.prompt
+    swapped = said.replace("purple", "@").replace("black", "purple").replace("@", "black")
+    assert said != swapped and len(references.tokenizer.encode(swapped)) == len(references.token_ids)
+    for typed, fits in ((said, True), (swapped, False), (["9", 1], True), (f"({swapped}:1.2)", True)):
+        workflow = {
+            "1": {"class_type": "CLIPTextEncode", "inputs": {"clip": ["8", 1], "text": typed}},
+            "2": {"class_type": "LumosXSampler", "inputs": {"positive": ["1", 0], "model": ["8", 0]}},
+            "3": {"class_type": "LumosXApply", "inputs": {"model": ["8", 0]}},
+            "4": {"class_type": "ModelSamplingSD3", "inputs": {"model": ["3", 0]}},
+            "5": {"class_type": "SamplerCustom", "inputs": {"positive": ["1", 0], "model": ["4", 0]}},
+            "9": {"class_type": "LumosXRelationGraph", "inputs": {"prompt": "anything"}},
+        }
+        sampler, apply = (hidden(node, workflow, unique) for node, unique in ((nodes.Sampler, "2"), (nodes.Apply, "3")))
+        calls = (lambda: sampler.execute(**{**inputs, "steps": 1}), lambda: apply.execute(inputs["model"], references))  # noqa: B023
+        for call in calls:
+            if fits:
+                call()
+            else:
+                with pytest.raises(
+                    InputError, match="positive is of another prompt than the references; give CLIP Text Encode"
+                ):
+                    call()
+
+
+def hidden(node: Any, workflow: dict[str, Any], unique_id: str) -> Any:
+    """The node class as the host hands it the workflow that runs."""
+    return type(node.__name__, (node,), {"hidden": SimpleNamespace(prompt=workflow, unique_id=unique_id)})
 
 
 def test_progress_is_shown_and_cancel_stops_it(

@@ -1,0 +1,55 @@
+"""Inputs that several reference nodes have."""
+
+from comfy_api.latest import io
+
+BoundingBoxes = io.Custom("BOUNDING_BOX")  # io.BoundingBox exists only in newer hosts
+
+
+def boxes_input(tooltip: str) -> io.Input:
+    """BOUNDING_BOX over a link."""
+    return BoundingBoxes.Input("bboxes", optional=True, tooltip=tooltip, extra_dict={"forceInput": True})
+
+
+def phrase_inputs() -> list[io.Input]:
+    """The optional inputs that say how a prompt names a reference."""
+    return [
+        io.String.Input(
+            "tag",
+            default="",
+            optional=True,
+            tooltip="Short name for tags in the prompt: a subject tagged anna is written @anna, its attribute tagged hat "
+            "@anna.hat. Letters, digits and underscores; may stay empty.",
+        ),
+        io.Int.Input(
+            "occurrence",
+            default=0,
+            min=0,
+            max=1000,
+            optional=True,
+            tooltip="Which place in the prompt is meant if the words stand there several times: 1 is the first. 0: not said.",
+        ),
+    ]
+
+
+def mask_inputs(tooltip: str) -> list[io.Input]:
+    """A MASK, and whether it is the other way round."""
+    return [
+        io.Mask.Input("mask", optional=True, tooltip=tooltip),
+        io.Boolean.Input(
+            "invert_mask",
+            default=False,
+            optional=True,
+            tooltip="Keep what is outside the mask. Switch it on for Load Image's mask of a transparent picture, which "
+            "marks what is transparent.",
+        ),
+    ]
+
+
+def margin_input(default: float, tooltip: str) -> io.Input:
+    """What is left around a thing, as a part of its longer side."""
+    return io.Float.Input("margin", default=default, min=0.0, max=2.0, step=0.01, tooltip=tooltip)
+
+
+def tag_of(text: str) -> str | None:
+    """A tag as the core wants it; users may write the @ of the prompt before it."""
+    return text.strip().removeprefix("@") or None
