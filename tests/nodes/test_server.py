@@ -137,6 +137,19 @@ def test_bad_input_is_told_in_the_node(server: HostServer, kind: str, inputs: di
     assert run.end in ("execution_error", "refused") and words in run.error
 
 
+def test_another_prompt_of_as_many_tokens_is_told_in_the_node(server: HostServer) -> None:
+    """Two words exchanged, typed into CLIP Text Encode instead of linked from the graph."""
+    prompt = copy.deepcopy(TWO_PEOPLE)
+    (sampler,) = of_type(prompt, "LumosXSampler").values()
+    caption = (PACK / "lumosx_core/assets/samples/two_people/caption.txt").read_text("utf-8").strip()
+    other = caption.replace("a dress and a hat", "a hat and a dress", 1)
+    assert other != caption
+    for typed, told in ((caption, False), (other, True)):
+        prompt[sampler["inputs"]["positive"][0]]["inputs"]["text"] = typed
+        run = server.run(prompt)
+        assert (run.end == "execution_error" and "positive is of another prompt" in run.error) is told, run.error
+
+
 def test_nothing_was_written_into_the_pack_and_nothing_left_the_machine(server: HostServer, files_before: dict) -> None:
     """Last in this file: about everything that ran before."""
     succeeded(server.run(TWO_PEOPLE))
