@@ -57,7 +57,7 @@ def run(model: Any, latent: torch.Tensor, timestep: float, context: torch.Tensor
 
 
 def deviation(a: torch.Tensor, b: torch.Tensor) -> float:
-    return float((a - b).abs().max())
+    return float((a - b).detach().abs().max())
 
 
 @pytest.mark.parametrize("case", EVEN, ids=lambda case: case.name)
