@@ -8,7 +8,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-import numpy as np
 from PIL import Image
 
 from lumosx_core.errors import InputError
@@ -164,12 +163,6 @@ def prepare_reference_image(image: Image.Image, width: int, height: int) -> Imag
     canvas = Image.new("RGB", (width, height), "white")
     canvas.paste(image.resize(size, Image.Resampling.BICUBIC), ((width - size[0]) // 2, (height - size[1]) // 2))
     return canvas
-
-
-def to_unit_range(image: Image.Image) -> np.ndarray:
-    """An RGB picture as float32 [3, H, W] with 0 -> -1 and 255 -> 1."""
-    pixels = np.asarray(rgb_on_white(image), dtype=np.float32)
-    return np.ascontiguousarray((pixels / np.float32(127.5) - np.float32(1.0)).transpose(2, 0, 1))
 
 
 def _flatten(kind: ReferenceKind, subject: int | None, item: Attribute | SceneReference) -> Reference:

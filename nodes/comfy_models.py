@@ -21,7 +21,7 @@ from lumosx_core.files.weights import StateDict, read_state_dict
 from lumosx_core.model.checkpoint import check_keys
 from lumosx_core.model.config import TransformerConfig
 from lumosx_core.model.vae import load_vae
-from lumosx_core.sampling.pipeline import PipelineDefaults
+from lumosx_core.sampling.config import PipelineDefaults
 
 # Names of weights in diffusers' AutoencoderKLWan -> in the original Wan VAE, which the host's is.
 VAE_NAMES = {"quant_conv": "conv1", "post_quant_conv": "conv2", "conv_in": "conv1", "norm_out": "head.0", "conv_out": "head.2"}

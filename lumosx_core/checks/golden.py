@@ -24,7 +24,7 @@ from lumosx_core.model.relational_attention import multilevel_bias, relational_s
 from lumosx_core.model.rope import apply_rope, rope_table
 from lumosx_core.model.text_encoder import infer_text_config, to_transformers_names
 from lumosx_core.model.token_layout import TokenLayout, text_levels
-from lumosx_core.model.transformer import LumosXTransformer
+from lumosx_core.model.transformer import LumosXTransformer, Relations
 from lumosx_core.model.vae import decode_video, encode_video, load_vae
 from lumosx_core.references import ReferenceKind
 from lumosx_core.sampling.guidance import Condition, guided_velocity
@@ -149,7 +149,7 @@ def transformer_checks(folder: Path, device: str, attention: Attention | None) -
                 case.tensors["latent"].to(device),
                 torch.tensor([case.timestep], device=device),
                 case.tensors["context"].to(device),
-                case.tensors["reference_latents"][None].to(device),
+                case.tensors["reference_latents"][None].squeeze(3).to(device),
                 case.layout(**switches),
                 levels,
                 attention=attention,
@@ -169,6 +169,9 @@ def module_checks(
     stored = {key: value.to(device) for key, value in case.tensors.items()}
     plain = attention or sdpa_attention
     block: Any = model.blocks[0]
+    relations = Relations(
+        layout=layout, rope=rope, levels=levels, attention=plain, ratio=config.multilevel_ratio, pool_layout="released"
+    )
 
     def check(name: str, got: torch.Tensor, key: str) -> Check:
         return Check(name=f"{case.name}: {name}", deviation=deviation(got, case.tensors[key]), bar=BAR)
@@ -176,10 +179,10 @@ def module_checks(
     if "rope_in" in stored:
         yield check("rotary positions", apply_rope(stored["rope_in"], rope), "rope_out")
     if "self_attn_in" in stored:
-        yield check("self-attention", block.self_attn(stored["self_attn_in"], layout, rope, plain), "self_attn_out")
+        yield check("self-attention", block.self_attn(stored["self_attn_in"], relations), "self_attn_out")
     if "cross_attn_in" in stored:
         context = stored["cross_attn_context"]
-        cross = block.cross_attn(stored["cross_attn_in"], context, layout, levels, plain, config.multilevel_ratio, "released")
+        cross = block.cross_attn(stored["cross_attn_in"], context, relations)
         yield check("cross-attention", cross, "cross_attn_out")
         layer = block.cross_attn
         q = layer.heads(layer.norm_q(layer.q(stored["cross_attn_in"])))[:, layout.video_len :]
@@ -218,7 +221,7 @@ def sampler_checks(folder: Path, device: str, attention: Attention | None) -> It
     model = golden_transformer(folder, device)
     case = read_cases(folder)[1][0]
     levels = text_levels(case.references, model.config.text_len)[None].to(device)
-    references = stored["reference_latents"][None].to(device)
+    references = stored["reference_latents"][None].squeeze(3).to(device)
     layout = case.layout()
     positive = Condition(context=stored["context"].to(device), reference_latents=references, layout=layout, levels=levels)
     negative = Condition(

@@ -41,7 +41,8 @@ def run(options: argparse.Namespace) -> int:
     from lumosx_core.errors import InputError
     from lumosx_core.files.atomic import copy_file, writable_folder, write_bytes
     from lumosx_core.model.convert import convert_text_encoder, convert_transformer, convert_vae, embedded_tokenizer
-    from lumosx_core.sampling.pipeline import TOKENIZERS, PipelineDefaults, save_defaults
+    from lumosx_core.sampling.config import PipelineDefaults, save_defaults
+    from lumosx_core.sampling.pipeline import TOKENIZERS
     from lumosx_core.tokenizers import SentencePieceTokenizer, load_tokenizer
 
     given = options.tokenizer

@@ -22,7 +22,7 @@ def run(options: argparse.Namespace) -> int:
     from lumosx_core.puppets.samples import SAMPLES_FOLDER, read_truth
     from lumosx_core.puppets.scorer import score_clip
     from lumosx_core.sample_folder import read_sample
-    from lumosx_core.sampling.generate import default_config, generate
+    from lumosx_core.sampling.generate import generate
     from lumosx_core.sampling.pipeline import load_pipeline
 
     folder = SAMPLES_FOLDER / options.sample
@@ -36,7 +36,7 @@ def run(options: argparse.Namespace) -> int:
         files = generate(
             pipeline,
             sample,
-            default_config(pipeline.defaults),
+            pipeline.defaults.config,
             options.out,
             seeds=(options.seed,),
             name=options.sample,

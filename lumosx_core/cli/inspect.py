@@ -33,14 +33,13 @@ def run(options: argparse.Namespace) -> int:
     from lumosx_core.model.token_layout import TokenLayout, text_levels
     from lumosx_core.numbers import whole_number
     from lumosx_core.sample_folder import read_sample
-    from lumosx_core.sampling.generate import default_config
     from lumosx_core.sampling.pipeline import NANO_FOLDER, LumosXPipeline
     from lumosx_core.text_spans import bind_prompt
     from lumosx_core.tokenizers import load_tokenizer
 
     model = LumosXPipeline(options.model or NANO_FOLDER, resident=False)  # no weights are read
     given = {name: value for name in ("width", "height", "frames") if (value := getattr(options, name)) is not None}
-    size = replace(default_config(model.defaults), **given)  # checks the numbers
+    size = replace(model.defaults.size, **given)  # checks the numbers
     text_len = model.sizes.text_len
     if options.text_len is not None:
         text_len = whole_number(options.text_len, "--text-len", least=2, most=MAX_TEXT_LEN)
@@ -51,8 +50,7 @@ def run(options: argparse.Namespace) -> int:
     print(f"counted with {source}: tokenizer {options.tokenizer or 'of the model'}, {text_len - 1} tokens of text are read,")
     print(f"             {size.frames} frames of {size.width} x {size.height} pixels")
     print(f"sample id: {sample.sample_id or 'none'}")
-    grid = ((size.frames + 3) // 4, size.height // 16, size.width // 16)
-    layout = TokenLayout.for_references(grid, bound.references)
+    layout = TokenLayout.for_references(size.grid, bound.references)
     print(f"prompt ({len(bound.token_ids)} tokens): {bound.prompt}")
     for reference, spans in zip(bound.references, bound.char_spans, strict=True):
         owner = "" if reference.subject is None else f" of subject {reference.subject + 1}"

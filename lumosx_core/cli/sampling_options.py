@@ -5,8 +5,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from lumosx_core.sampling.generate import GenerationConfig
-    from lumosx_core.sampling.pipeline import PipelineDefaults
+    from lumosx_core.sampling.config import GenerationConfig, PipelineDefaults
 
 # Options whose value replaces a field of GenerationConfig when it is given.
 FIELDS = (
@@ -51,6 +50,4 @@ def chosen_changes(options: argparse.Namespace) -> dict[str, Any]:
 
 def generation_config(options: argparse.Namespace, defaults: "PipelineDefaults") -> "GenerationConfig":
     """The model's defaults with the user's changes. Raises InputError for values out of range."""
-    from lumosx_core.sampling.generate import default_config
-
-    return replace(default_config(defaults), **chosen_changes(options))
+    return replace(defaults.config, **chosen_changes(options))

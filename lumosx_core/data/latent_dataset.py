@@ -15,7 +15,7 @@ from lumosx_core.model.token_layout import TokenLayout
 
 @dataclass(frozen=True, kw_only=True)
 class Batch:
-    """Samples with equal layouts. Shapes as in the shard with a batch axis: references [B, R, C, 1, h, w], levels [B, R, S],
+    """Samples with equal layouts. Shapes as in the shard with a batch axis: references [B, R, C, h, w], levels [B, R, S],
     owners int8 [B, T, H, W]. samples: shard and row of each, for messages."""
 
     video: torch.Tensor
@@ -119,7 +119,7 @@ class LatentDataset:
         grid = (video.shape[2], video.shape[3] // 2, video.shape[4] // 2)
         return Batch(
             video=video,
-            references=references.unsqueeze(3),
+            references=references,
             context=context,
             levels=torch.stack([row.levels for row in chosen]).float(),
             owners=owners,

@@ -1,17 +1,19 @@
-"""Training data as files: shards of video latents, reference latents, text states and multilevel mask levels.
+"""Training data as files: shards of video latents, reference latents, text states and who owns which of their tokens.
 
 A shard is one safetensors file with float16 tensors (bfloat16 and float32 are read too)
     video [N, C, T, h, w]     reference [M, C, h, w] (all samples' references, one after the other)
-    context [N, S, text_dim]  (zeros past each prompt)     levels [M, S]
+    context [N, S, text_dim]  (zeros past each prompt)
 an int8 tensor
     owners [N, T, h/2, w/2]   which of its sample's references a token of the video shows; -1: none, or not known
-and in its metadata `samples`: JSON, per sample its references' `kinds` and `subjects`; `empty_context`: JSON [n][text_dim],
-the text states of the empty prompt. Latents are normalised. Training knows nothing else of where data came from.
+and in its metadata `samples`: JSON, per sample its references' `kinds`, `subjects` and `spans` (the tokens that each owns, as
+[start, end) pairs); `empty_context`: JSON [n][text_dim], the text states of the empty prompt. Latents are normalised. Training
+knows nothing else of where data came from. Older shards hold the multilevel mask's `levels` [M, S] instead of spans.
 """
 
+import json
 import logging
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -19,25 +21,57 @@ import torch
 
 from lumosx_core.errors import InputError
 from lumosx_core.files.json import parse_json, parse_record
-from lumosx_core.files.weights import read_safetensors
-from lumosx_core.model.token_layout import TokenLayout
+from lumosx_core.files.weights import read_safetensors, write_safetensors
+from lumosx_core.model.token_layout import TokenLayout, text_levels
 from lumosx_core.references import ReferenceKind
+from lumosx_core.text_spans import BoundReference
 
 logger = logging.getLogger(__name__)
 NOBODY = -1  # an owner: a token whose reference is not known, or that shows none
 REMEDY = "prepare it again or take it out of the folder"
-AXES = {"video": "N C T h w", "reference": "M C h w", "context": "N S text_dim", "levels": "M S", "owners": "N T h/2 w/2"}
+AXES = {"video": "N C T h w", "reference": "M C h w", "context": "N S text_dim", "owners": "N T h/2 w/2"}
+OLDER_AXES = {"levels": "M S"}  # of shards without spans
 FLOATS = (torch.float16, torch.bfloat16, torch.float32)
 LARGEST = 3e38  # of a float32
 SHOWN = 8  # samples named in a message
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class SampleReferences:
-    """Kinds and subject indices (None for background and objects) of a sample's references, in model order."""
+    """A sample's references in model order: their kinds, subject indices (None for background and objects), and the tokens
+    that each owns (None in older shards)."""
 
     kinds: tuple[ReferenceKind, ...]
     subjects: tuple[int | None, ...]
+    spans: tuple[tuple[tuple[int, int], ...], ...] | None = None
+
+    @staticmethod
+    def of(references: Sequence[BoundReference]) -> "SampleReferences":
+        """Those of a bound prompt."""
+        return SampleReferences(
+            kinds=tuple(reference.kind for reference in references),
+            subjects=tuple(reference.subject for reference in references),
+            spans=tuple(reference.token_spans for reference in references),
+        )
+
+    def levels(self, text_len: int) -> torch.Tensor:
+        """float32 [R, text_len]: the levels of the multilevel mask, from the spans."""
+        assert self.spans is not None
+        rows = zip(self.kinds, self.subjects, self.spans, strict=True)
+        bound = [BoundReference(kind=kind, subject=subject, phrase="", token_spans=own) for kind, subject, own in rows]
+        return text_levels(bound, text_len)
+
+
+@dataclass(frozen=True, kw_only=True)
+class LatentShard:
+    """What a shard holds, tensors as at the top of this file (any float type); it is stored in float16."""
+
+    video: torch.Tensor
+    reference: torch.Tensor
+    context: torch.Tensor
+    owners: torch.Tensor
+    samples: Sequence[SampleReferences]
+    empty_context: torch.Tensor  # [n, text_dim]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -53,6 +87,15 @@ class Sample:
     owners: torch.Tensor
     kinds: tuple[ReferenceKind, ...]
     subjects: tuple[int | None, ...]
+    spans: tuple[tuple[tuple[int, int], ...], ...] | None = None
+
+
+def write_latents(path: Path, shard: LatentShard) -> Path:
+    """Write a shard, whole or not at all."""
+    tensors = {"video": shard.video, "reference": shard.reference, "context": shard.context}
+    stored = {name: value.half().contiguous() for name, value in tensors.items()} | {"owners": shard.owners}
+    samples = json.dumps([asdict(sample) for sample in shard.samples])
+    return write_safetensors(path, stored, {"samples": samples, "empty_context": json.dumps(shard.empty_context.tolist())})
 
 
 def read_latents(path: Path) -> tuple[list[Sample], torch.Tensor]:
@@ -67,6 +110,7 @@ def read_latents(path: Path) -> tuple[list[Sample], torch.Tensor]:
     samples = _read_samples(path, metadata)
     counts = [len(sample.kinds) for sample in samples]
     _check_sizes(path, tensors, len(samples), sum(counts))
+    text_len = tensors["context"].shape[1]
     empty = _read_empty_context(path, metadata, tensors["context"])
     rows = []
     for row, (sample, stop) in enumerate(zip(samples, torch.tensor(counts).cumsum(0).tolist(), strict=True)):
@@ -77,7 +121,8 @@ def read_latents(path: Path) -> tuple[list[Sample], torch.Tensor]:
                 video=tensors["video"][row],
                 reference=tensors["reference"][own],
                 context=tensors["context"][row],
-                levels=tensors["levels"][own],
+                levels=_levels(path, row, sample, text_len) if "levels" not in tensors else tensors["levels"][own],
+                spans=sample.spans,
                 owners=tensors["owners"][row],
                 kinds=sample.kinds,
                 subjects=sample.subjects,
@@ -99,7 +144,8 @@ def read_latents(path: Path) -> tuple[list[Sample], torch.Tensor]:
 
 
 def _check_tensors(path: Path, tensors: Mapping[str, torch.Tensor]) -> None:
-    for name, axes in AXES.items():
+    older = {name: axes for name, axes in OLDER_AXES.items() if name in tensors}
+    for name, axes in (AXES | older).items():
         tensor = tensors.get(name)
         if tensor is None:
             raise InputError(
@@ -130,7 +176,7 @@ def _check_sizes(path: Path, tensors: Mapping[str, torch.Tensor], count: int, re
         "owners": (count, frames, height // 2, width // 2),
     }
     for name, shape in expected.items():
-        if tuple(tensors[name].shape) != shape:
+        if name in tensors and tuple(tensors[name].shape) != shape:
             raise InputError(
                 f"{path}: {name} is {tuple(tensors[name].shape)}, expected {shape} with {count} samples and {references} "
                 f"references (metadata `samples`), video {tuple(tensors['video'].shape)} and context "
@@ -143,6 +189,19 @@ def _read_samples(path: Path, metadata: Mapping[str, str]) -> list[SampleReferen
     if not isinstance(content, list) or not content:
         raise InputError(f"{path}: metadata `samples` is no list of samples or an empty one; {REMEDY}")
     return [parse_record(SampleReferences, one, f"{path}: metadata `samples`, row {row}") for row, one in enumerate(content)]
+
+
+def _levels(path: Path, row: int, sample: SampleReferences, text_len: int) -> torch.Tensor:
+    """The levels of a sample's spans. Raises InputError unless there are spans for each reference, inside the text."""
+    what = f"{path}: metadata `samples`, row {row}"
+    if sample.spans is None:
+        raise InputError(f"{what} has no spans, and the shard no levels; {REMEDY}")
+    if len(sample.spans) != len(sample.kinds):
+        raise InputError(f"{what} has spans of {len(sample.spans)} references, expected {len(sample.kinds)}; {REMEDY}")
+    wrong = [span for own in sample.spans for span in own if not 0 <= span[0] <= span[1] <= text_len]
+    if wrong:
+        raise InputError(f"{what} has the span {list(wrong[0])}, expected 0 <= start <= end <= {text_len}; {REMEDY}")
+    return sample.levels(text_len)
 
 
 def _read_empty_context(path: Path, metadata: Mapping[str, str], context: torch.Tensor) -> torch.Tensor:

@@ -27,8 +27,9 @@ from lumosx_core.numbers import seed_number, whole_number
 from lumosx_core.puppets.scorer import ClipScore, score_clip
 from lumosx_core.puppets.world import ClipSpec, puppet_sample, sample_clip
 from lumosx_core.references import Sample
-from lumosx_core.sampling.generate import GenerationConfig, decode, default_config, denoise, prepare
-from lumosx_core.sampling.pipeline import LumosXPipeline, load_pipeline, read_defaults
+from lumosx_core.sampling.config import GenerationConfig, read_defaults
+from lumosx_core.sampling.generate import decode, denoise, prepare
+from lumosx_core.sampling.pipeline import LumosXPipeline, load_pipeline
 from lumosx_core.workers import run_in_processes, worker_count
 
 HALVES = ("described", "plain", "shuffled")
@@ -135,7 +136,7 @@ def evaluate_puppets(
     count, workers = whole_number(count, "count", least=1, most=MAX_CASES), worker_count(workers)
     seed, out, model = seed_number(seed), Path(out), Path(pipeline_folder)
     settings = RunSettings(count=count, seed=seed, changes=changes or {}, sha256=_digests(model))
-    replace(default_config(read_defaults(model)), **settings.changes)  # wrong values are known before anything is written
+    replace(read_defaults(model).config, **settings.changes)  # wrong values are known before anything is written
     _check_settings(out, settings)
     cases = list(puppet_cases(count, seed))
     shown = {case.name: out / "frames" / f"{case.name}.npz" for case in _sheet_cases(cases, seed)}
@@ -211,7 +212,7 @@ def _run_case(job: _Job) -> CaseResult:
         _PIPELINES.clear()
         _PIPELINES[job.folder] = load_pipeline(job.folder)
     pipeline = _PIPELINES[job.folder]
-    config = replace(default_config(pipeline.defaults), **job.changes)
+    config = replace(pipeline.defaults.config, **job.changes)
     frames = generate_frames(pipeline, job.case.sample, config, job.case.seed)
     if job.frames is not None:
         with whole_file(job.frames, "the clip of a case") as partial:

@@ -19,6 +19,7 @@ from lumosx_core.files.atomic import whole_file
 from lumosx_core.files.file_kinds import first_bytes, looks_like_safetensors, stranger
 from lumosx_core.files.json import parse_json, read_json
 from lumosx_core.files.stored import StoredTensor, in_memory
+from lumosx_core.progress import Progress
 
 INDEX = ".safetensors.index.json"
 TYPES: dict[str, torch.dtype] = {
@@ -27,7 +28,6 @@ TYPES: dict[str, torch.dtype] = {
     "I64": torch.int64, "I32": torch.int32, "I16": torch.int16, "I8": torch.int8, "U8": torch.uint8, "BOOL": torch.bool,
 }  # fmt: skip
 NAMES = {dtype: name for name, dtype in TYPES.items()}
-Progress = Callable[[str, int, int], None]
 
 
 def read_safetensors(path: str | Path) -> tuple[dict[str, torch.Tensor], dict[str, str]]:

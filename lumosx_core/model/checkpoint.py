@@ -11,12 +11,12 @@ from typing import Any
 import torch
 
 from lumosx_core.errors import InputError
-from lumosx_core.files.safetensors import Progress
 from lumosx_core.files.stored import StoredTensor, in_memory
 from lumosx_core.files.weights import open_weights, write_safetensors
 from lumosx_core.model.config import TransformerConfig
 from lumosx_core.model.transformer import LumosXTransformer
 from lumosx_core.model.weight_checks import FiniteCheck, check_layers, count_layers, kind_of, loaded
+from lumosx_core.progress import Progress
 
 FORMAT = "lumosx-transformer"
 SHOWN = 4  # keys named in an error message

@@ -5,6 +5,7 @@ D = dim, n = heads, d = D / n, S = text_len.
 """
 
 import math
+from dataclasses import dataclass
 
 import torch
 import torch.nn.functional as F
@@ -38,6 +39,19 @@ class RMSNorm(nn.Module):
         return F.rms_norm(x.float(), x.shape[-1:], eps=self.eps).to(x.dtype) * self.weight.to(x.dtype)
 
 
+@dataclass(frozen=True, kw_only=True)
+class Relations:
+    """What every block needs to know beside the hidden state: the layout, the rotary table of its tokens, the multilevel mask's
+    levels [B or 1, R, S] (None: no bias) with its strength and pooling, and the plain attention callable."""
+
+    layout: TokenLayout
+    rope: torch.Tensor
+    levels: torch.Tensor | None
+    attention: Attention
+    ratio: float
+    pool_layout: PoolLayout
+
+
 class AttentionLayer(nn.Module):
     """Projections and query/key norms that self- and cross-attention share."""
 
@@ -59,19 +73,13 @@ class AttentionLayer(nn.Module):
 class SelfAttention(AttentionLayer):
     """Self-attention with rotary positions under the causal self-attention mask."""
 
-    def forward(
-        self,
-        x_BLD: torch.Tensor,
-        layout: TokenLayout,
-        rope: torch.Tensor,
-        attention: Attention,
-        video_only: bool = False,
-    ) -> torch.Tensor:
+    def forward(self, x_BLD: torch.Tensor, relations: Relations, video_only: bool = False) -> torch.Tensor:
         """[B, L, D] -> [B, L, D], or only the video rows."""
+        layout, rope = relations.layout, relations.rope
         queries = x_BLD[:, : layout.video_len] if video_only else x_BLD
         q = apply_rope(self.heads(self.norm_q(self.q(queries))), rope[:, : queries.shape[1]])
         k = apply_rope(self.heads(self.norm_k(self.k(x_BLD))), rope)
-        out = relational_self_attention(q, k, self.heads(self.v(x_BLD)), layout, attention, video_only=video_only)
+        out = relational_self_attention(q, k, self.heads(self.v(x_BLD)), layout, relations.attention, video_only=video_only)
         return self.o(out.flatten(2))
 
 
@@ -82,24 +90,21 @@ class CrossAttention(AttentionLayer):
         super().__init__(config)
         self.pool = config.multilevel_pool
 
-    def forward(
-        self,
-        x_BLD: torch.Tensor,
-        context_BSD: torch.Tensor,
-        layout: TokenLayout,
-        levels_BRS: torch.Tensor | None,
-        attention: Attention,
-        ratio: float,
-        pool_layout: PoolLayout,
-    ) -> torch.Tensor:
+    def forward(self, x_BLD: torch.Tensor, context_BSD: torch.Tensor, relations: Relations) -> torch.Tensor:
         """[B, L, D] and text [B, S, D] -> [B, L, D]; x may hold the video rows only (then there is nothing to bias)."""
         q = self.heads(self.norm_q(self.q(x_BLD)))
         k = self.heads(self.norm_k(self.k(context_BSD)))
         v = self.heads(self.v(context_BSD))
-        if x_BLD.shape[1] == layout.video_len:
-            levels_BRS = None
         out = relational_cross_attention(
-            q, k, v, layout, levels_BRS, attention, ratio=ratio, pool=self.pool, pool_layout=pool_layout
+            q,
+            k,
+            v,
+            relations.layout,
+            None if x_BLD.shape[1] == relations.layout.video_len else relations.levels,
+            relations.attention,
+            ratio=relations.ratio,
+            pool=self.pool,
+            pool_layout=relations.pool_layout,
         )
         return self.o(out.flatten(2))
 
@@ -120,27 +125,15 @@ class Block(nn.Module):
         self.modulation = nn.Parameter(torch.randn(1, 6, config.dim) / config.dim**0.5)
 
     def forward(
-        self,
-        x_BLD: torch.Tensor,
-        time_B6D: torch.Tensor,
-        context_BSD: torch.Tensor,
-        layout: TokenLayout,
-        rope: torch.Tensor,
-        levels_BRS: torch.Tensor | None,
-        attention: Attention,
-        ratio: float,
-        pool_layout: PoolLayout,
-        video_only: bool,
+        self, x_BLD: torch.Tensor, time_B6D: torch.Tensor, context_BSD: torch.Tensor, relations: Relations, video_only: bool
     ) -> torch.Tensor:
         """[B, L, D] -> [B, L, D]; video_only: the reference rows feed nothing afterwards and are dropped."""
         dtype = self.self_attn.q.weight.dtype
         shift1, scale1, gate1, shift2, scale2, gate2 = (self.modulation.float() + time_B6D).chunk(6, 1)
         mixed = (_norm(self.norm1, x_BLD) * (1 + scale1) + shift1).to(dtype)
-        update = self.self_attn(mixed, layout, rope, attention, video_only)
+        update = self.self_attn(mixed, relations, video_only)
         x_BLD = x_BLD[:, : update.shape[1]] + update * gate1
-        x_BLD = x_BLD + self.cross_attn(
-            _norm(self.norm3, x_BLD).to(dtype), context_BSD, layout, levels_BRS, attention, ratio, pool_layout
-        )
+        x_BLD = x_BLD + self.cross_attn(_norm(self.norm3, x_BLD).to(dtype), context_BSD, relations)
         return x_BLD + self.ffn((_norm(self.norm2, x_BLD) * (1 + scale2) + shift2).to(dtype)) * gate2
 
 
@@ -219,7 +212,7 @@ class LumosXTransformer(nn.Module):
         """The velocity [B, out_dim, T, h, w] of a noisy latent.
 
         latent: [B, in_dim, T, h, w]. timestep: [B], 0..1000. context: [B, up to text_len, text_dim], padded with zeros
-        here. reference_latents: [B or 1, R, in_dim, 1, h, w], clean, in the layout's order; None without references.
+        here. reference_latents: [B or 1, R, in_dim, h, w], clean, in the layout's order; None without references.
         layout: of the padded token grid. levels: [B or 1, R, text_len] from `text_levels`, or None for no bias.
         attention: plain attention callable, torch's by default. ratio: strength of the bias, the config's by default.
         Odd latent sides are padded with zeros at the bottom and right, and the output cropped.
@@ -230,7 +223,7 @@ class LumosXTransformer(nn.Module):
         batch, _, frames, height, width = latent.shape
         dtype = self.patch_embedding.weight.dtype
         if reference_latents is not None and reference_latents.shape[1]:
-            stills = reference_latents.expand(batch, *reference_latents.shape[1:]).squeeze(3).transpose(1, 2)
+            stills = reference_latents.expand(batch, *reference_latents.shape[1:]).transpose(1, 2)
             latent = torch.cat([latent, stills.to(latent.dtype)], 2)
         latent = F.pad(latent, (0, width % 2, 0, height % 2))
         x = self.patch_embedding(latent.to(dtype)).flatten(2).transpose(1, 2).float()
@@ -238,22 +231,17 @@ class LumosXTransformer(nn.Module):
         time_B6D = self.time_projection(time).float().unflatten(1, (6, -1))
         context = F.pad(context.to(dtype), (0, 0, 0, config.text_len - context.shape[1]))
         context_BSD = self.text_embedding(context)
-        rope = rope_table(layout, config.head_dim, x.device)
+        relations = Relations(
+            layout=layout,
+            rope=rope_table(layout, config.head_dim, x.device),
+            levels=levels,
+            attention=attention or sdpa_attention,
+            ratio=config.multilevel_ratio if ratio is None else ratio,
+            pool_layout=pool_layout,
+        )
+        recompute = self.gradient_checkpointing and torch.is_grad_enabled()
         for index, block in enumerate(self.blocks):
-            last = index == len(self.blocks) - 1
-            arguments = (
-                x,
-                time_B6D,
-                context_BSD,
-                layout,
-                rope,
-                levels,
-                attention or sdpa_attention,
-                config.multilevel_ratio if ratio is None else ratio,
-                pool_layout,
-                last,
-            )
-            recompute = self.gradient_checkpointing and torch.is_grad_enabled()
+            arguments = (x, time_B6D, context_BSD, relations, index == len(self.blocks) - 1)
             x = checkpoint(block, *arguments, use_reentrant=False) if recompute else block(*arguments)
         patches = self.head(x, time.float()[:, None])
         video = rearrange(
@@ -271,6 +259,8 @@ class LumosXTransformer(nn.Module):
         count = 0 if reference_latents is None else reference_latents.shape[1]
         if count != len(layout.kinds):
             raise InputError(f"{count} reference latents, but the layout has {len(layout.kinds)} references")
+        if reference_latents is not None and reference_latents.ndim != 5:
+            raise InputError(f"reference latents {tuple(reference_latents.shape)}, expected [B, R, {self.config.in_dim}, h, w]")
         if reference_latents is not None and count and reference_latents.shape[-2:] != latent.shape[-2:]:
             raise InputError(
                 f"reference latents are {tuple(reference_latents.shape[-2:])}, the video {tuple(latent.shape[-2:])}; "

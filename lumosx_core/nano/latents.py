@@ -1,6 +1,5 @@
-"""Fifth step of the nano recipe: rendered clips and their references to latents, captions to text states and levels."""
+"""Fifth step of the nano recipe: rendered clips and their references to latents, captions to text states and spans."""
 
-import json
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,16 +8,15 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 from diffusers import AutoencoderKLWan
-from PIL import Image
 
-from lumosx_core.files.weights import write_safetensors
+from lumosx_core.data.encode import Clips, encode_clips
+from lumosx_core.data.latent_shards import write_latents
+from lumosx_core.model.pixels import to_unit_range
 from lumosx_core.model.text_encoder import load_text_encoder
-from lumosx_core.model.token_layout import text_levels
-from lumosx_core.model.vae import encode_video, load_vae
+from lumosx_core.model.vae import load_vae
 from lumosx_core.nano.clips import read_shard
-from lumosx_core.nano.vae import single_frame_convolutions, to_unit_range
-from lumosx_core.references import Attribute, ReferenceSet, SceneReference, Subject
-from lumosx_core.text_spans import bind_prompt
+from lumosx_core.nano.vae import single_frame_convolutions
+from lumosx_core.owners import OwnedPhrase
 from lumosx_core.workers import run_in_processes
 
 
@@ -71,24 +69,6 @@ def _encode(vae: AutoencoderKLWan, frames_BFHW3: np.ndarray) -> torch.Tensor:
     return vae.encode(to_unit_range(frames_BFHW3)).latent_dist.mode()
 
 
-def _phrases_only(references: list[dict]) -> ReferenceSet:
-    """The references of a record as a ReferenceSet with blank pictures, to find their words in the caption."""
-    blank = Image.new("RGB", (1, 1))
-    subjects: dict[int, dict] = {}
-    objects, background = [], None
-    for r in references:
-        if r["kind"] == "background":
-            background = SceneReference(phrase=r["phrase"], image=blank)
-        elif r["kind"] == "object":
-            objects.append(SceneReference(phrase=r["phrase"], image=blank))
-        elif r["kind"] == "face":
-            subjects[r["subject"]] = {"name": r["phrase"], "attributes": []}
-        else:
-            subjects[r["subject"]]["attributes"].append(Attribute(phrase=r["phrase"], image=blank))
-    people = tuple(Subject(name=s["name"], face=blank, attributes=tuple(s["attributes"])) for _, s in sorted(subjects.items()))
-    return ReferenceSet(subjects=people, objects=tuple(objects), background=background)
-
-
 @dataclass(frozen=True, kw_only=True)
 class EncodingPlan:
     """One shard to encode: the rendered `clips`, the `target`, and the models to encode with."""
@@ -110,28 +90,21 @@ def encode_shard(plan: EncodingPlan) -> Path:
     """Write the latent shard of one clip shard (format: `latent_shards`) unless it is there, whole or not at all."""
     if plan.target.exists():
         return plan.target
-    vae, text, text_len = load_vae(plan.vae), load_text_encoder(plan.text_encoder, plan.tokenizer), plan.text_len
+    vae, text = load_vae(plan.vae), load_text_encoder(plan.text_encoder, plan.tokenizer)
     data = read_shard(plan.clips)
-    frames, references, records = data.frames, data.references, data.records
+    clips = Clips(
+        frames=data.frames,
+        references=data.references,
+        owners=data.owners,
+        captions=[record["caption"] for record in data.records],
+        phrases=[[_phrase(reference) for reference in record["references"]] for record in data.records],
+    )
     with single_frame_convolutions():
-        video = torch.cat([encode_video(vae, to_unit_range(frames[k : k + 5])) for k in range(0, len(frames), 5)])
-        still = torch.cat(
-            [encode_video(vae, to_unit_range(references[k : k + 25, None])) for k in range(0, len(references), 25)]
-        )
-    levels, samples, prompts = [], [], []
-    for record in records:
-        bound = bind_prompt(record["caption"], _phrases_only(record["references"]), text.tokenizer, text_len=text_len)
-        prompts.append(bound.prompt)
-        levels.append(text_levels(bound.references, text_len))
-        samples.append({"kinds": [r.kind for r in bound.references], "subjects": [r.subject for r in bound.references]})
-    contexts = torch.cat([text.encode(prompts[k : k + 25], text_len) for k in range(0, len(prompts), 25)])
-    empty = text.encode([""], text_len)[0, :1].tolist()
-    tensors = {
-        "video": video.half(),
-        "reference": still[:, :, 0].half().contiguous(),
-        "context": contexts.half(),
-        "levels": torch.cat(levels).half(),
-        "owners": torch.from_numpy(data.owners),
-    }
-    metadata = {"samples": json.dumps(samples), "empty_context": json.dumps(empty)}
-    return write_safetensors(plan.target, tensors, metadata)
+        return write_latents(plan.target, encode_clips(clips, vae, text, plan.text_len))
+
+
+def _phrase(reference: dict) -> OwnedPhrase:
+    """The words of a reference as a record keeps it. Clips have at most one object."""
+    kind, subject = reference["kind"], reference["subject"]
+    owner = {"background": "background", "object": "object 1"}.get(kind) or f"subject {subject + 1}"
+    return OwnedPhrase(kind=kind, owner=owner, subject=subject, phrase=reference["phrase"])

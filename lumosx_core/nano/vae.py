@@ -20,6 +20,7 @@ import torch.nn.functional as F
 from diffusers import AutoencoderKLWan
 from diffusers.models.autoencoders.autoencoder_kl_wan import WanCausalConv3d
 
+from lumosx_core.model.pixels import to_unit_range
 from lumosx_core.nano.clips import read_shard
 from lumosx_core.nano.stage_state import load_stage, save_stage
 from lumosx_core.puppets.world import BLOCK
@@ -189,11 +190,6 @@ class ClipPool:
             start = int(self.rng.integers(len(clip) - frames + 1))
             crops.append(self._crop(clip[start : start + frames], size))
         return to_unit_range(np.stack(crops))
-
-
-def to_unit_range(frames_BFHW3: np.ndarray) -> torch.Tensor:
-    """uint8 [B, F, H, W, 3] to float32 [B, 3, F, H, W] in [-1, 1]."""
-    return torch.from_numpy(np.ascontiguousarray(frames_BFHW3)).permute(0, 4, 1, 2, 3).float() / 127.5 - 1.0
 
 
 def train_vae(recipe: VaeRecipe, shards: list[Path], state: Path, log: Callable[[str], None]) -> AutoencoderKLWan:

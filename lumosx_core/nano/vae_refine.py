@@ -21,10 +21,11 @@ from diffusers import AutoencoderKLWan
 from torch import autocast
 
 from lumosx_core.data.latent_shards import NOBODY
+from lumosx_core.model.pixels import to_unit_range
 from lumosx_core.model.vae import denormalize_latents, normalize_latents
 from lumosx_core.nano.clips import TOKEN, ClipShard, read_shard
 from lumosx_core.nano.stage_state import load_stage, save_stage
-from lumosx_core.nano.vae import SAVE_EVERY, single_frame_convolutions, to_unit_range
+from lumosx_core.nano.vae import SAVE_EVERY, single_frame_convolutions
 from lumosx_core.training.finite import FiniteSteps, check_finite
 from lumosx_core.training.resume import DIVERGED, load_optimizer
 

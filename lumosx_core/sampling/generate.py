@@ -3,7 +3,6 @@
 Legend: R = references, T, h, w = latent frames and sides, F, H, W = frames and pixels, S = text_len.
 """
 
-from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -22,71 +21,19 @@ from lumosx_core.files.videos import write_png_frames, write_video
 from lumosx_core.model.attention_backends import AttentionBackend, select_attention
 from lumosx_core.model.flow import flow_sigmas
 from lumosx_core.model.memory import memory_told
-from lumosx_core.model.relational_attention import PoolLayout
+from lumosx_core.model.pixels import to_frames, to_unit_range
 from lumosx_core.model.token_layout import TokenLayout, text_levels
 from lumosx_core.model.vae import decode_within_memory, encode_video
+from lumosx_core.model.video_size import VideoSize
 from lumosx_core.numbers import seed_number
-from lumosx_core.references import Sample, prepare_reference_image, to_unit_range
+from lumosx_core.progress import Progress
+from lumosx_core.references import Sample, prepare_reference_image
+from lumosx_core.sampling.config import GenerationConfig
 from lumosx_core.sampling.guidance import Condition, guided_velocity
-from lumosx_core.sampling.limits import checked_numbers
-from lumosx_core.sampling.pipeline import LumosXPipeline, PipelineDefaults
+from lumosx_core.sampling.pipeline import LumosXPipeline
 from lumosx_core.sampling.saved_latent import SavedLatent, read_latent, save_latent
 from lumosx_core.sampling.solver import solver_named
 from lumosx_core.text_spans import BoundPrompt, bind_prompt
-
-Progress = Callable[[str, int, int], None]  # (what is being done, steps done, steps in all)
-
-
-@dataclass(frozen=True, kw_only=True)
-class GenerationConfig:
-    """How to sample. Raises InputError on construction for values out of range."""
-
-    width: int  # pixels, a multiple of 16
-    height: int
-    frames: int  # 4n + 1
-    steps: int = 50
-    cfg: float = 6.0  # guidance scale; 1 leaves the negative pass out
-    shift: float = 8.0
-    solver: str = "dpmpp_2m"
-    fps: int = 16
-    negative_prompt: str = ""
-    negative_spans: str = "positive"  # the negative pass keeps the bias of the positive prompt's words, or "none"
-    negative_references: str = "kept"  # the negative pass sees the references as published, or "blank" ones
-    cfg_batched: bool = True  # both passes in one batch, or one after the other in half the memory
-    attention: str = "auto"
-    ratio: float | None = None  # strength of the multilevel mask; None: the model's own
-    pool_layout: PoolLayout = "released"
-    relational_positions: bool = True
-    causal_self_attention_mask: bool = True
-    on_problem: str = "error"  # a phrase that is not in the prompt: "error" or "warn"
-
-    def __post_init__(self) -> None:
-        for name, number in checked_numbers(vars(self)).items():
-            object.__setattr__(self, name, number)
-        for name, allowed in (
-            ("negative_spans", ("positive", "none")),
-            ("negative_references", ("kept", "blank")),
-            ("pool_layout", ("released", "aligned")),
-            ("on_problem", ("error", "warn")),
-        ):
-            if getattr(self, name) not in allowed:
-                raise InputError(f"{name} is {getattr(self, name)!r}, expected {' or '.join(allowed)}")
-        solver_named(self.solver)
-
-
-def default_config(defaults: PipelineDefaults) -> GenerationConfig:
-    """The configuration of a pipeline's own defaults."""
-    return GenerationConfig(
-        width=defaults.width,
-        height=defaults.height,
-        frames=defaults.frames,
-        steps=defaults.steps,
-        cfg=defaults.cfg,
-        shift=defaults.shift,
-        fps=defaults.fps,
-        negative_prompt=defaults.negative_prompt,
-        negative_references=defaults.negative_references,
-    )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -175,14 +122,14 @@ def bind(pipeline: LumosXPipeline, sample: Sample, config: GenerationConfig) -> 
         sample.references,
         pipeline.tokenizer,
         text_len=pipeline.sizes.text_len,
-        on_problem="warn" if config.on_problem == "warn" else "error",
+        on_problem=config.on_problem,
     )
 
 
 def layout_of(bound: BoundPrompt, config: GenerationConfig) -> TokenLayout:
     """Where the tokens of the video and of the references lie. Raises InputError if the size needs positions that are none."""
     return TokenLayout.for_references(
-        ((config.frames + 3) // 4, config.height // 16, config.width // 16),
+        config.size.grid,
         bound.references,
         relational_positions=config.relational_positions,
         causal_self_attention_mask=config.causal_self_attention_mask,
@@ -204,7 +151,7 @@ def prepare(
     levels = text_levels(bound.references, text_len)[None].to(pipeline.device) if bound.references else None
     prompts = [bound.prompt] if config.cfg == 1 else [bound.prompt, config.negative_prompt]
     states = encode_prompts(pipeline, prompts, progress)
-    references = encode_references(pipeline, sample, config.width, config.height, progress)
+    references = encode_references(pipeline, sample, config.size, progress)
     condition = Condition(context=states[:1], reference_latents=references, layout=layout, levels=levels)
     negative = None
     if config.cfg != 1:
@@ -225,9 +172,9 @@ def encode_prompts(pipeline: LumosXPipeline, prompts: list[str], progress: Progr
 
 
 def encode_references(
-    pipeline: LumosXPipeline, sample: Sample, width: int, height: int, progress: Progress | None = None
+    pipeline: LumosXPipeline, sample: Sample, size: VideoSize, progress: Progress | None = None
 ) -> torch.Tensor | None:
-    """[1, R, 16, 1, h, w]: every reference as its own one-frame video; None without references."""
+    """[1, R, 16, h, w]: every reference as its own one-frame video; None without references."""
     references = sample.references.references()
     if not references:
         return None
@@ -236,8 +183,8 @@ def encode_references(
         for index, reference in enumerate(references):
             if progress is not None:
                 progress("references", index, len(references))
-            image = to_unit_range(prepare_reference_image(reference.image, width, height))
-            latents.append(encode_video(vae, torch.from_numpy(image)[None, :, None])[0])
+            picture = np.asarray(prepare_reference_image(reference.image, size.width, size.height))
+            latents.append(encode_video(vae, to_unit_range(picture[None, None]))[0, :, 0])
         if progress is not None:
             progress("references", len(references), len(references))
     return torch.stack(latents)[None].to(pipeline.device)
@@ -247,7 +194,7 @@ def denoise(
     pipeline: LumosXPipeline, prepared: Prepared, config: GenerationConfig, seed: int, progress: Progress | None = None
 ) -> torch.Tensor:
     """The clean latent [1, 16, T, h, w] from the noise of that seed."""
-    shape = (1, pipeline.sizes.in_dim, prepared.condition.layout.frames, config.height // 8, config.width // 8)
+    shape = (1, pipeline.sizes.in_dim, *config.size.latent)
     noise = torch.randn(shape, generator=torch.Generator().manual_seed(seed)).to(pipeline.device)
     if progress is not None:
         progress(f"seed {seed}", 0, config.steps)
@@ -283,7 +230,7 @@ def decode(pipeline: LumosXPipeline, latent: torch.Tensor, progress: Progress | 
             pipeline.forget("vae")
     if progress is not None:
         progress("decoding", 1, 1)
-    return ((video.permute(1, 2, 3, 0).float().cpu() + 1) * 127.5).round().clamp(0, 255).byte().numpy()
+    return to_frames(video)
 
 
 def write(

@@ -16,7 +16,7 @@ from lumosx_core.sampling.solver import Velocity
 
 @dataclass(frozen=True, kw_only=True)
 class Condition:
-    """What steers a video: text states [1, n <= S, text_dim], reference latents [1, R, 16, 1, h, w] (None without
+    """What steers a video: text states [1, n <= S, text_dim], reference latents [1, R, 16, h, w] (None without
     references), the layout, and the multilevel mask's levels [1, R, S] (None: no bias)."""
 
     context: torch.Tensor

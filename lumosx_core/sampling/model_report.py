@@ -17,7 +17,8 @@ from lumosx_core.model.memory import StoredWeights, stored_sizes, stored_weights
 from lumosx_core.model.text_encoder import open_text_encoder, to_transformers_names
 from lumosx_core.model.transformer import LumosXTransformer
 from lumosx_core.model.vae import FORMAT as VAE_FORMAT
-from lumosx_core.sampling.pipeline import FILES, STAGES, TOKENIZERS, Part, read_defaults
+from lumosx_core.sampling.config import read_defaults
+from lumosx_core.sampling.pipeline import FILES, STAGES, TOKENIZERS, Part
 from lumosx_core.tokenizers import load_tokenizer
 
 GIB = 2**30

@@ -7,14 +7,12 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 import torch
 
 from lumosx_core.errors import InputError
-from lumosx_core.files.json import parse_record, read_json, write_json
 from lumosx_core.files.leftovers import restore
 from lumosx_core.model.checkpoint import load_transformer
 from lumosx_core.model.config import TransformerConfig
@@ -22,45 +20,13 @@ from lumosx_core.model.memory import free_memory, stored_sizes, weights_bytes
 from lumosx_core.model.text_encoder import TextEncoder, load_text_encoder
 from lumosx_core.model.transformer import LumosXTransformer
 from lumosx_core.model.vae import load_vae
-from lumosx_core.sampling.limits import checked_numbers
+from lumosx_core.sampling.config import read_defaults
 from lumosx_core.tokenizers import Tokenizer, load_tokenizer
 
 if TYPE_CHECKING:
     from diffusers import AutoencoderKLWan
 
 NANO_FOLDER = Path(__file__).parent.parent / "assets" / "nano"
-WAN_NEGATIVE_PROMPT = (
-    "\u8272\u8c03\u8273\u4e3d\uff0c\u8fc7\u66dd\uff0c\u9759\u6001\uff0c\u7ec6\u8282\u6a21\u7cca\u4e0d\u6e05\uff0c"
-    "\u5b57\u5e55\uff0c\u98ce\u683c\uff0c\u4f5c\u54c1\uff0c\u753b\u4f5c\uff0c\u753b\u9762\uff0c\u9759\u6b62\uff0c"
-    "\u6574\u4f53\u53d1\u7070\uff0c\u6700\u5dee\u8d28\u91cf\uff0c\u4f4e\u8d28\u91cf\uff0cJPEG\u538b\u7f29\u6b8b\u7559\uff0c"
-    "\u4e11\u964b\u7684\uff0c\u6b8b\u7f3a\u7684\uff0c\u591a\u4f59\u7684\u624b\u6307\uff0c\u753b\u5f97\u4e0d\u597d\u7684"
-    "\u624b\u90e8\uff0c\u753b\u5f97\u4e0d\u597d\u7684\u8138\u90e8\uff0c\u7578\u5f62\u7684\uff0c\u6bc1\u5bb9\u7684\uff0c"
-    "\u5f62\u6001\u7578\u5f62\u7684\u80a2\u4f53\uff0c\u624b\u6307\u878d\u5408\uff0c\u9759\u6b62\u4e0d\u52a8\u7684\u753b\u9762"
-    "\uff0c\u6742\u4e71\u7684\u80cc\u666f\uff0c\u4e09\u6761\u817f\uff0c\u80cc\u666f\u4eba\u5f88\u591a\uff0c\u5012\u7740\u8d70"
-)  # Wan2.1's usual negative prompt (Chinese)
-
-
-@dataclass(frozen=True, kw_only=True)
-class PipelineDefaults:
-    """What `generate` uses when the user says nothing else. The values here are those of the released 1.3B model."""
-
-    width: int = 832
-    height: int = 480
-    frames: int = 81
-    fps: int = 16
-    steps: int = 50
-    cfg: float = 6.0
-    shift: float = 8.0
-    negative_prompt: str = WAN_NEGATIVE_PROMPT
-    negative_references: str = "kept"  # or "blank", for weights that were trained to be guided by the references too
-    enlarge: int = 1  # whole factor at which frames are written (pixel art)
-
-    def __post_init__(self) -> None:
-        for name, number in checked_numbers(vars(self)).items():
-            object.__setattr__(self, name, number)
-        if self.negative_references not in ("kept", "blank"):
-            raise InputError(f"negative_references is {self.negative_references!r}, expected kept or blank")
-
 
 Part = Literal["text_encoder", "vae", "transformer"]
 FILES: dict[Part, str] = {
@@ -172,17 +138,6 @@ def weights_type(name: str) -> torch.dtype:
     if name not in types:
         raise InputError(f"type of weights {name!r}, expected one of {', '.join(types)}")
     return types[name]
-
-
-def save_defaults(folder: Path, defaults: PipelineDefaults) -> None:
-    """Write `pipeline.json` whole or not at all."""
-    write_json(folder / "pipeline.json", asdict(defaults))
-
-
-def read_defaults(folder: Path) -> PipelineDefaults:
-    """The content of `pipeline.json`. Raises InputError, naming the file, if it is broken or holds other things."""
-    path = folder / "pipeline.json"
-    return parse_record(PipelineDefaults, read_json(path, "the pipeline's defaults"), str(path))
 
 
 def check_files(folder: Path) -> None:

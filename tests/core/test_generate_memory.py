@@ -15,8 +15,9 @@ from lumosx_core.model.config import PRESETS
 from lumosx_core.model.text_encoder import load_text_encoder
 from lumosx_core.model.transformer import LumosXTransformer
 from lumosx_core.puppets.samples import SAMPLES_FOLDER
+from lumosx_core.sampling.config import PipelineDefaults, save_defaults
 from lumosx_core.sampling.model_report import GIB, memory_while_loading, report_model, resident_plan
-from lumosx_core.sampling.pipeline import NANO_FOLDER, PipelineDefaults, save_defaults
+from lumosx_core.sampling.pipeline import NANO_FOLDER
 
 UMT5_XXL = {
     "vocab_size": 256384, "d_model": 4096, "d_kv": 64, "d_ff": 10240, "num_layers": 24, "num_heads": 64,

@@ -18,7 +18,8 @@ from lumosx_core.puppets.samples import SAMPLES_FOLDER
 from lumosx_core.references import Sample
 from lumosx_core.sample_folder import read_sample
 from lumosx_core.sampling import pipeline as pipeline_module
-from lumosx_core.sampling.generate import GenerationConfig, default_config, denoise, finish, generate, prepare
+from lumosx_core.sampling.config import GenerationConfig
+from lumosx_core.sampling.generate import denoise, finish, generate, prepare
 from lumosx_core.sampling.pipeline import FILES, NANO_FOLDER, STAGES, LumosXPipeline, load_pipeline
 from lumosx_core.sampling.saved_latent import read_latent, save_latent
 
@@ -37,7 +38,7 @@ def resident() -> LumosXPipeline:
 
 @pytest.fixture(scope="module")
 def short(resident: LumosXPipeline) -> GenerationConfig:
-    return replace(default_config(resident.defaults), frames=5, steps=2)
+    return replace(resident.defaults.config, frames=5, steps=2)
 
 
 def test_one_model_at_a_time_gives_the_same_latent(resident: LumosXPipeline, sample: Sample, short: GenerationConfig) -> None:

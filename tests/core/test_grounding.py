@@ -49,7 +49,7 @@ def test_one_weight_matrix_per_block_and_a_gradient_that_teaches() -> None:
     model = LumosXTransformer(PRESETS["debug"])
     model.initialize_weights()
     owners = torch.tensor([[[[1, 2]]]], dtype=torch.int8)
-    inputs = (torch.randn(1, 16, 1, 2, 4), torch.tensor([500.0]), torch.randn(1, 5, 24), torch.randn(1, 3, 16, 1, 2, 4))
+    inputs = (torch.randn(1, 16, 1, 2, 4), torch.tensor([500.0]), torch.randn(1, 5, 24), torch.randn(1, 3, 16, 2, 4))
     optimizer = torch.optim.Adam(model.parameters(), lr=1e-2)
     losses = []
     for _ in range(30):
@@ -85,9 +85,10 @@ def test_owners_of_a_rendered_clip() -> None:
 
 
 def test_balanced_latents_keep_the_pictures_and_are_ordered(tmp_path: Path) -> None:
+    from lumosx_core.model.pixels import to_unit_range
     from lumosx_core.model.vae import decode_video, encode_video
     from lumosx_core.nano.latents import balance_latents
-    from lumosx_core.nano.vae import build_vae, to_unit_range
+    from lumosx_core.nano.vae import build_vae
 
     rng = np.random.default_rng(0)
     frames = np.stack([render_clip(sample_clip(rng, frames=5)).frames for _ in range(24)])

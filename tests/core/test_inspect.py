@@ -13,7 +13,8 @@ from lumosx_core.puppets.samples import SAMPLES_FOLDER, photographs
 from lumosx_core.puppets.world import puppet_sample, sample_clip
 from lumosx_core.references import ReferenceSet, Sample, SceneReference, Subject
 from lumosx_core.sample_folder import write_sample
-from lumosx_core.sampling.pipeline import NANO_FOLDER, read_defaults, save_defaults
+from lumosx_core.sampling.config import read_defaults, save_defaults
+from lumosx_core.sampling.pipeline import NANO_FOLDER
 
 LONG = "A man stands in a garden. " + "The evening light is warm and the path is quiet and long. " * 8
 

@@ -18,7 +18,8 @@ from lumosx_core.files.json import parse_json, parse_record, read_json, write_js
 from lumosx_core.files.json_lines import append_record, read_records
 from lumosx_core.model.config import PRESETS, TransformerConfig
 from lumosx_core.relations_file import read_notes
-from lumosx_core.sampling.pipeline import NANO_FOLDER, PipelineDefaults, read_defaults
+from lumosx_core.sampling.config import PipelineDefaults, read_defaults
+from lumosx_core.sampling.pipeline import NANO_FOLDER
 
 RESULT = CaseResult(name="plain-0001", half="plain", prompt="a", identities=(True, False), outcomes=((0, "hat", "bound"),))
 # Whole texts that some reader stumbles over.

@@ -12,8 +12,7 @@ from lumosx_core.errors import InputError
 from lumosx_core.model.config import PRESETS, TransformerConfig
 from lumosx_core.model.flow import flow_sigmas
 from lumosx_core.numbers import real_number, seed_number, whole_number
-from lumosx_core.sampling.generate import GenerationConfig
-from lumosx_core.sampling.pipeline import PipelineDefaults
+from lumosx_core.sampling.config import GenerationConfig, PipelineDefaults
 from lumosx_core.training.config import DEBUG, TrainingConfig
 
 NEVER: tuple[Any, ...] = (

@@ -23,7 +23,6 @@ from lumosx_core.references import (
     SceneReference,
     Subject,
     prepare_reference_image,
-    to_unit_range,
 )
 from lumosx_core.sample_folder import read_sample, write_sample
 
@@ -488,10 +487,3 @@ def test_exif_orientation_is_respected(tmp_path: Path) -> None:
     for image in (upright, rgb_on_white(upright), prepare_reference_image(upright, 16, 32)):  # turned only once
         assert image.size == (16, 32)
         assert image.getpixel((8, 4)) == RED and image.getpixel((8, 28)) == BLUE
-
-
-def test_to_unit_range() -> None:
-    image = Image.new("RGB", (3, 2), (0, 255, 51))
-    values = to_unit_range(image)
-    assert values.shape == (3, 2, 3) and values.dtype == np.float32
-    np.testing.assert_allclose(values[:, 0, 0], [-1.0, 1.0, -0.6], atol=1e-6)

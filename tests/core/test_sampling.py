@@ -15,7 +15,8 @@ from lumosx_core.files.videos import read_video, read_video_metadata
 from lumosx_core.model.flow import flow_sigmas, timesteps_from_sigmas
 from lumosx_core.puppets.samples import SAMPLES_FOLDER
 from lumosx_core.sample_folder import read_sample
-from lumosx_core.sampling.generate import GenerationConfig, default_config, generate, prepare
+from lumosx_core.sampling.config import GenerationConfig
+from lumosx_core.sampling.generate import generate, prepare
 from lumosx_core.sampling.pipeline import LumosXPipeline, load_pipeline
 from lumosx_core.sampling.solver import SOLVERS, solver_named
 
@@ -26,7 +27,7 @@ def pipeline() -> LumosXPipeline:
 
 
 def short(pipeline: LumosXPipeline) -> GenerationConfig:
-    return replace(default_config(pipeline.defaults), frames=5, steps=2)
+    return replace(pipeline.defaults.config, frames=5, steps=2)
 
 
 def test_sigmas_by_hand() -> None:

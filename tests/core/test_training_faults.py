@@ -13,7 +13,7 @@ import torch
 from safetensors.torch import save_file
 
 from lumosx_core.data.latent_dataset import LatentDataset
-from lumosx_core.data.latent_shards import read_latents
+from lumosx_core.data.latent_shards import LatentShard, SampleReferences, read_latents, write_latents
 from lumosx_core.errors import InputError
 from lumosx_core.model.config import PRESETS
 from lumosx_core.model.transformer import LumosXTransformer
@@ -313,3 +313,28 @@ def test_logging_is_by_the_core(caplog: pytest.LogCaptureFixture) -> None:
     with caplog.at_level(logging.WARNING):
         assert not FiniteSteps("vae").counts(0, {"loss": float("nan")})
     assert caplog.records[0].name == "lumosx_core.training.finite"
+
+
+def test_a_shard_of_spans_reads_as_its_levels_and_writes_back(tmp_path: Path) -> None:
+    content = tensors()
+    del content["levels"]
+    spans = [[[[0, 2]], [[3, 5], [7, 8]]]] * 3 + [[[[1, 2]], []]]
+    samples = [sample | {"spans": own} for sample, own in zip(SAMPLES, spans, strict=True)]
+    rows, empty = read_latents(write_shard(tmp_path / "latents-0.safetensors", content, samples=json.dumps(samples)))
+    both = [1.0, 1, 0, 1, 1, 0, 0, 1]  # one subject: all that is its own
+    assert rows[0].levels[:, :8].tolist() == [both, both] and not rows[0].levels[:, 8:].any()
+    assert rows[3].levels[:, :3].tolist() == [[0, 1, 0], [0, 0, 0]]
+    shard = LatentShard(
+        **{name: content[name] for name in ("video", "reference", "context", "owners")},
+        samples=[SampleReferences(kinds=row.kinds, subjects=row.subjects, spans=row.spans) for row in rows],
+        empty_context=empty,
+    )
+    again, _ = read_latents(write_latents(tmp_path / "latents-1.safetensors", shard))
+    for one, two in zip(rows, again, strict=True):
+        assert one.spans == two.spans and all(
+            torch.equal(getattr(one, n), getattr(two, n)) for n in ("video", "levels", "owners")
+        )
+    for wrong in (None, [[[0, 2]]], [[[0, 2]], [[15, 17]]], [[[0, 2]], [[3, 2]]], [[[0, 2]], [[-1, 2]]], [[[0, 2]], "x"]):
+        bad = json.dumps([*samples[:3], SAMPLES[3] | {"spans": wrong}])
+        with pytest.raises(InputError, match=r"latents-2.*row 3"):
+            read_latents(write_shard(tmp_path / "latents-2.safetensors", content, samples=bad))

@@ -26,7 +26,7 @@ def inputs(frames: int, batch: int, config: TransformerConfig) -> dict:
         "latent": torch.randn(batch, 16, frames, 4, 6, generator=generator),
         "timestep": torch.linspace(10, 900, batch),
         "context": torch.randn(batch, 9, config.text_dim, generator=generator),
-        "reference_latents": torch.randn(batch, 4, 16, 1, 4, 6, generator=generator),
+        "reference_latents": torch.randn(batch, 4, 16, 4, 6, generator=generator),
         "layout": TokenLayout(frames, 2, 3, kinds=KINDS, subjects=SUBJECTS),
         "levels": torch.rand(batch, 4, config.text_len, generator=generator) * 2 - 1,
     }
@@ -48,7 +48,7 @@ def test_a_batch_equals_its_samples_one_by_one(model: LumosXTransformer, frames:
 def test_references_of_one_sample_serve_a_whole_batch(model: LumosXTransformer) -> None:
     given = inputs(2, 2, model.config)
     given["reference_latents"], given["levels"] = given["reference_latents"][:1], given["levels"][:1]
-    repeated = {**given, "reference_latents": given["reference_latents"].expand(2, -1, -1, -1, -1, -1)}
+    repeated = {**given, "reference_latents": given["reference_latents"].expand(2, -1, -1, -1, -1)}
     assert torch.equal(model(**given), model(**repeated))
 
 
@@ -75,7 +75,7 @@ def test_text_only_needs_no_references(model: LumosXTransformer) -> None:
     [
         ({"layout": TokenLayout(2, 2, 3)}, "4 reference latents, but the layout has 0 references"),
         ({"layout": TokenLayout(3, 2, 3, kinds=KINDS, subjects=SUBJECTS)}, "token grid (2, 2, 3), the layout (3, 2, 3)"),
-        ({"reference_latents": torch.zeros(1, 4, 16, 1, 4, 8)}, "encode the references at the size of the video"),
+        ({"reference_latents": torch.zeros(1, 4, 16, 4, 8)}, "encode the references at the size of the video"),
         ({"context": torch.zeros(1, 17, 24)}, "expected [B, up to 16, 24]"),
     ],
 )

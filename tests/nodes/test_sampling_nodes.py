@@ -12,7 +12,8 @@ from lumosx_core.errors import InputError
 from lumosx_core.puppets.samples import SAMPLES_FOLDER
 from lumosx_core.references import Sample
 from lumosx_core.sample_folder import read_sample
-from lumosx_core.sampling.generate import GenerationConfig, denoise, prepare
+from lumosx_core.sampling.config import GenerationConfig
+from lumosx_core.sampling.generate import denoise, prepare
 from lumosx_core.sampling.pipeline import LumosXPipeline, load_pipeline
 
 Nano = tuple[Any, Any, Any]  # MODEL, CLIP, VAE

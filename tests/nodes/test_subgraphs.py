@@ -11,7 +11,7 @@ import pytest
 from node_info import NodeInfo, host_info, pack_info
 from workflow_graph import check_inputs, fields
 
-from lumosx_core.sampling.pipeline import PipelineDefaults
+from lumosx_core.sampling.config import PipelineDefaults
 
 FOLDER = Path(__file__).parents[2] / "subgraphs"
 INTO, OUT = -10, -20  # ids of the subgraph's own sockets

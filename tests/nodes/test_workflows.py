@@ -27,7 +27,8 @@ from workflow_graph import (
 
 from lumosx_core.puppets.world import FPS, HEIGHT, WIDTH
 from lumosx_core.references import Attribute, ReferenceSet, SceneReference, Subject
-from lumosx_core.sampling.pipeline import NANO_FOLDER, PipelineDefaults
+from lumosx_core.sampling.config import PipelineDefaults
+from lumosx_core.sampling.pipeline import NANO_FOLDER
 from lumosx_core.text_spans import bind_prompt
 from lumosx_core.tokenizers import SentencePieceTokenizer
 
