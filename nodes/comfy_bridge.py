@@ -24,10 +24,10 @@ from lumosx_core.errors import InputError
 from lumosx_core.model.attention_backends import Attention, AttentionBackend, select_attention, why_unavailable
 from lumosx_core.model.attention_shares import AttentionRecord, attention_shares
 from lumosx_core.model.relational_attention import (
-    PoolLayout,
     relational_cross_attention,
     relational_self_attention,
 )
+from lumosx_core.model.relational_options import RelationalOptions
 from lumosx_core.model.token_layout import TokenLayout
 
 from .comfy_prompts import check_conditioning
@@ -41,26 +41,21 @@ TIMESTEP_TOLERANCE = 1e-3  # sigma is float32 in the host: an exact 942 arrives 
 
 
 @dataclass(frozen=True, kw_only=True)
-class RelationalOptions:
-    """Switches of one patched model; the defaults are the published method.
+class PatchOptions(RelationalOptions):
+    """Switches of one patched model: those of the method, and what only a host has.
 
-    ratio: strength of the multilevel mask. negative_levels: the pass without the prompt keeps the mask of the prompt's
-    words. negative_references: that pass keeps the references; without them it sees blank ones. start_percent, end_percent:
-    the part of the sampling in which references are there at all. attention: "host" (what ComfyUI was started with), or a
-    backend of the core ("sdpa", "sage", "flash"). Raises InputError for an empty part.
+    start_percent, end_percent: the part of the sampling in which references are there at all. attention: "host" (what ComfyUI
+    was started with), or a backend of the core ("sdpa", "sage", "flash"). Raises InputError for an empty part, and as
+    `RelationalOptions` does.
     """
 
-    causal_self_attention_mask: bool = True
-    relational_positions: bool = True
-    ratio: float = 0.5
-    pool_layout: PoolLayout = "released"
-    negative_levels: bool = True
-    negative_references: bool = True
+    ratio: float | None = 0.5  # the released model's; the host's models carry none
     start_percent: float = 0.0
     end_percent: float = 1.0
     attention: str = HOST_ATTENTION
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         if not 0 <= self.start_percent < self.end_percent <= 1:
             raise InputError(
                 f"start_percent is {self.start_percent} and end_percent {self.end_percent}; the start must come before the "
@@ -81,7 +76,7 @@ class _Forward:
 
 
 def apply_relations(
-    model: Any, references: EncodedReferences, options: RelationalOptions, record: AttentionRecord | None = None
+    model: Any, references: EncodedReferences, options: PatchOptions, record: AttentionRecord | None = None
 ) -> Any:
     """A clone of the MODEL (a ModelPatcher) that sees these references. record: is filled anew by every sampling with it.
     Raises InputError for a model that is no Wan2.1 text-to-video model, for one that has references already, and for an
@@ -131,7 +126,7 @@ class _Hooks:
     """The wrappers of one patched model."""
 
     def __init__(
-        self, patcher: Any, references: EncodedReferences, options: RelationalOptions, record: AttentionRecord | None
+        self, patcher: Any, references: EncodedReferences, options: PatchOptions, record: AttentionRecord | None
     ) -> None:
         self.references, self.options, self.record = references, options, record
         self.base = patcher.model
@@ -169,7 +164,7 @@ class _Hooks:
             )
         layout = self._layout(x)
         frames = self.references.latents.transpose(0, 1)[None].to(x.device, torch.float32)  # [1, 16, R, h, w]
-        shown = self._kept_rows(options, len(x), self.options.negative_references).to(x)
+        shown = self._kept_rows(options, len(x), self.options.negative_references == "kept").to(x)
         stills = self.base.process_latent_in(frames).to(x.dtype) * shown[:, None, None, None, None]
         options[KEY] = _Forward(
             layout=layout,
@@ -209,7 +204,7 @@ class _Hooks:
         """[B, R, S]: the levels of the prompt's rows, and of the negative prompt's if they are wanted there."""
         levels = self.references.levels
         levels = F.pad(levels, (0, max(0, text_len - levels.shape[1])))[:, :text_len]
-        return self._kept_rows(transformer_options, batch, self.options.negative_levels)[:, None, None] * levels
+        return self._kept_rows(transformer_options, batch, self.options.negative_spans == "positive")[:, None, None] * levels
 
     def _kept_rows(self, transformer_options: dict, batch: int, in_negative: bool) -> torch.Tensor:
         """[B]: 1 for the rows of the prompt, and for those of the negative prompt, as the host says which they are, 1 with
@@ -236,6 +231,7 @@ class _Hooks:
     def _attention(self, present: Callable | None) -> Callable:
         """The override of the host's attention function; an override that is there already does the plain calls."""
         options, chosen, recorded = self.options, self.options.attention, self.recorded
+        ratio = PatchOptions.ratio if options.ratio is None else options.ratio
 
         def override(
             func: Callable, q: torch.Tensor, k: torch.Tensor, v: torch.Tensor, heads: int, *args: Any, **kwargs: Any
@@ -262,7 +258,7 @@ class _Hooks:
                     forward.layout,
                     forward.levels,
                     plain,
-                    ratio=options.ratio,
+                    ratio=ratio,
                     pool=POOL,
                     pool_layout=options.pool_layout,
                 )

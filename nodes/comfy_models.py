@@ -21,7 +21,7 @@ from lumosx_core.files.weights import StateDict, read_state_dict
 from lumosx_core.model.checkpoint import check_keys
 from lumosx_core.model.config import TransformerConfig
 from lumosx_core.model.vae import load_vae
-from lumosx_core.sampling.config import PipelineDefaults
+from lumosx_core.sampling.config import read_defaults
 
 # Names of weights in diffusers' AutoencoderKLWan -> in the original Wan VAE, which the host's is.
 VAE_NAMES = {"quant_conv": "conv1", "post_quant_conv": "conv2", "conv_in": "conv1", "norm_out": "head.0", "conv_out": "head.2"}
@@ -36,7 +36,7 @@ def nano_models(folder: Path) -> tuple[Any, Any, Any]:
     """MODEL, CLIP and VAE of a nano model folder."""
     weights, metadata = read_state_dict(folder / "transformer.safetensors")
     config = TransformerConfig.from_json(metadata["config"])
-    defaults = PipelineDefaults(**json.loads((folder / "pipeline.json").read_text("utf-8")))
+    defaults = read_defaults(folder)
     model = host_model(weights, config, shift=defaults.shift)
     return model, nano_clip(folder, config.text_len), nano_vae(folder / "vae.safetensors")
 

@@ -12,6 +12,7 @@ import comfy.utils
 import torch
 
 from lumosx_core.errors import InputError
+from lumosx_core.model.video_size import VideoSize
 from lumosx_core.references import Reference, prepare_reference_image
 
 from .image_tensors import image_of
@@ -19,9 +20,9 @@ from .image_tensors import image_of
 CHANNELS = 16  # of Wan2.1's latents
 
 
-def encode_references(vae: Any, references: Sequence[Reference], width: int, height: int) -> torch.Tensor:
+def encode_references(vae: Any, references: Sequence[Reference], size: VideoSize) -> torch.Tensor:
     """Raw latents [R, 16, h, w]: every picture fitted on white and encoded as a video of one frame, one after the other,
-    so that no picture's latent depends on the others. width, height: of the video, pixels. Can be cancelled.
+    so that no picture's latent depends on the others. size: of the video. Can be cancelled.
 
     Raises InputError for a VAE that is not Wan2.1's.
     """
@@ -30,16 +31,15 @@ def encode_references(vae: Any, references: Sequence[Reference], width: int, hei
     latents = []
     for index, reference in enumerate(references):
         comfy.model_management.throw_exception_if_processing_interrupted()
-        pixels = image_of([prepare_reference_image(reference.image, width, height)])
+        pixels = image_of([prepare_reference_image(reference.image, size.width, size.height)])
         latents.append(vae.encode(pixels)[0, :, 0])
         bar.update_absolute(index + 1)
     return torch.stack(latents)
 
 
-def empty_latent(frames: int, width: int, height: int) -> torch.Tensor:
-    """Zeros [1, 16, T, h, w] for a video of `frames` = 4n + 1 frames, where the host keeps what it is not working on."""
-    shape = (1, CHANNELS, (frames + 3) // 4, height // 8, width // 8)
-    return torch.zeros(shape, device=comfy.model_management.intermediate_device())
+def empty_latent(size: VideoSize) -> torch.Tensor:
+    """Zeros [1, 16, T, h, w] for a video of that size, where the host keeps what it is not working on."""
+    return torch.zeros((1, CHANNELS, *size.latent), device=comfy.model_management.intermediate_device())
 
 
 def check_vae(vae: Any) -> None:

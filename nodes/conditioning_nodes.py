@@ -1,5 +1,6 @@
 """Nodes that settle who owns which pictures and words, and encode the pictures."""
 
+import math
 from typing import Any
 
 from comfy_api.latest import io, ui
@@ -7,7 +8,9 @@ from comfy_api.latest import io, ui
 from lumosx_core.drawing.relation_graph import draw_relation_graph
 from lumosx_core.errors import InputError
 from lumosx_core.model.token_layout import text_levels
+from lumosx_core.model.video_size import VideoSize, checked_frames, checked_side
 from lumosx_core.references import ReferenceSet, SceneReference
+from lumosx_core.sampling.config import OnProblem
 from lumosx_core.text_spans import bind_prompt
 
 from .comfy_references import empty_latent, encode_references
@@ -83,7 +86,7 @@ class RelationGraphNode(io.ComfyNode):
         subjects: dict | None = None,
         objects: dict | None = None,
         background: SceneReference | None = None,
-        on_problem: str = "error",
+        on_problem: OnProblem = "error",
     ) -> io.NodeOutput:
         """Graph, prompt and picture. Raises InputError for a graph without pictures of people or things, a CLIP that is not
         Wan's, prompts with weights, and (on_problem "error") phrases whose words nobody can tell."""
@@ -99,7 +102,7 @@ class RelationGraphNode(io.ComfyNode):
             references,
             reader.tokenizer,
             text_len=reader.text_len,
-            on_problem="warn" if on_problem == "warn" else "error",
+            on_problem=on_problem,
         )
         picture = image_of([draw_relation_graph(references, bound)])
         graph = RelationGraph(references=references, bound=bound, tokenizer=reader.tokenizer)
@@ -157,12 +160,12 @@ class EncodeReferences(io.ComfyNode):
     def execute(cls, graph: RelationGraph, vae: Any, width: int, height: int, length: int) -> io.NodeOutput:
         """`EncodedReferences` and a LATENT [1, 16, T, h, w]. Raises InputError for sizes that Wan cannot do and for a VAE that
         is not Wan2.1's."""
-        _check_size(width, height, length)
-        empty = empty_latent(length, width, height)
+        size = _size(width, height, length)
+        empty = empty_latent(size)
         bound = graph.bound
         tokens = len(bound.token_ids) + 1  # with the end token; the bridge pads the levels to what the model reads
         encoded = EncodedReferences(
-            latents=encode_references(vae, graph.references.references(), width, height),
+            latents=encode_references(vae, graph.references.references(), size),
             kinds=tuple(reference.kind for reference in bound.references),
             subjects=tuple(reference.subject for reference in bound.references),
             levels=text_levels(bound.references, tokens),
@@ -182,17 +185,15 @@ def _connected(inputs: dict | None) -> tuple:
     return tuple(value for _, value in sorted((inputs or {}).items()) if value is not None)
 
 
-def _check_size(width: int, height: int, length: int) -> None:
-    for name, value in (("width", width), ("height", height)):
-        if value < 16 or value % 16:
-            near = max(16, round(value / 16) * 16)
-            raise InputError(f"{name} is {value} pixels, expected a multiple of 16, for example {near}")
-    if length < 1 or length % 4 != 1:
-        near = max(1, round((length - 1) / 4) * 4 + 1)
-        raise InputError(f"length is {length} frames, expected 4n + 1, for example {near}")
-    tokens = (length + 3) // 4 * (height // 16) * (width // 16)
+def _size(width: int, height: int, length: int) -> VideoSize:
+    """Raises InputError, naming the input, for sizes that are none and for those beyond what any card samples."""
+    size = VideoSize(
+        width=checked_side(width, "width"), height=checked_side(height, "height"), frames=checked_frames(length, "length")
+    )
+    tokens = math.prod(size.grid)
     if tokens > MAX_VIDEO_TOKENS:
         raise InputError(
             f"{width} x {height} pixels and {length} frames are {tokens:,} places for the model to look at, at most "
             f"{MAX_VIDEO_TOKENS:,} are allowed (832 x 480 and 81 frames have 32,760); take a smaller size or fewer frames"
         )
+    return size

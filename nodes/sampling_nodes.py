@@ -6,9 +6,11 @@ from comfy_api.latest import io
 
 from lumosx_core.model.attention_shares import AttentionRecord
 from lumosx_core.model.flow import flow_sigmas
+from lumosx_core.model.relational_attention import PoolLayout
+from lumosx_core.model.relational_options import NegativeReferences, NegativeSpans
 from lumosx_core.sampling.solver import SOLVERS
 
-from .comfy_bridge import RelationalOptions, apply_relations
+from .comfy_bridge import PatchOptions, apply_relations
 from .comfy_prompts import check_prompts
 from .comfy_sampling import check_latent, host_sampler, sample_latent, with_shift
 from .io_types import AttentionSocket, EncodedReferences, ReferencesSocket
@@ -101,24 +103,24 @@ class Apply(io.ComfyNode):
         causal_self_attention_mask: bool = True,
         relational_positions: bool = True,
         ratio: float = 0.5,
-        pool_layout: str = "released",
-        negative_spans: str = "positive",
+        pool_layout: PoolLayout = "released",
+        negative_spans: NegativeSpans = "positive",
         start_percent: float = 0.0,
         end_percent: float = 1.0,
         attention: str = "host",
         record_attention: bool = False,
-        negative_references: str = "kept",
+        negative_references: NegativeReferences = "kept",
     ) -> io.NodeOutput:
         """A MODEL, and an `AttentionRecord` or None. Raises InputError for other models, for a second set of references, and
         for a sampler behind it whose prompt is not the graph's."""
         check_prompts(prompts_beside(cls.hidden.prompt, cls.hidden.unique_id) if cls.hidden else [], references)
-        options = RelationalOptions(
+        options = PatchOptions(
             causal_self_attention_mask=causal_self_attention_mask,
             relational_positions=relational_positions,
             ratio=ratio,
-            pool_layout="aligned" if pool_layout == "aligned" else "released",
-            negative_levels=negative_spans == "positive",
-            negative_references=negative_references == "kept",
+            pool_layout=pool_layout,
+            negative_spans=negative_spans,
+            negative_references=negative_references,
             start_percent=start_percent,
             end_percent=end_percent,
             attention=attention,
@@ -195,13 +197,13 @@ class Sampler(io.ComfyNode):
         causal_self_attention_mask: bool = True,
         relational_positions: bool = True,
         ratio: float = 0.5,
-        pool_layout: str = "released",
-        negative_spans: str = "positive",
+        pool_layout: PoolLayout = "released",
+        negative_spans: NegativeSpans = "positive",
         start_percent: float = 0.0,
         end_percent: float = 1.0,
         attention: str = "host",
         record_attention: bool = False,
-        negative_references: str = "kept",
+        negative_references: NegativeReferences = "kept",
     ) -> io.NodeOutput:
         """A LATENT of clean samples, and an `AttentionRecord` or None. Raises InputError as LumosX Apply does, for a latent
         that is not of the references' size, and for a prompt that is not the graph's."""

@@ -62,7 +62,7 @@ def deviation(a: torch.Tensor, b: torch.Tensor) -> float:
 
 @pytest.mark.parametrize("case", EVEN, ids=lambda case: case.name)
 def test_patched_host_model_gives_the_published_numbers(bridge: ModuleType, model: Any, case: GoldenCase) -> None:
-    patched = bridge.apply_relations(model, encoded(bridge, model, case), bridge.RelationalOptions())
+    patched = bridge.apply_relations(model, encoded(bridge, model, case), bridge.PatchOptions())
     out = run(patched, case.tensors["latent"], case.timestep - 6e-5, case.tensors["context"], [0])
     assert deviation(out, case.tensors["output_full"]) <= BAR
 
@@ -71,7 +71,7 @@ def test_patched_host_model_gives_the_published_numbers(bridge: ModuleType, mode
 def test_every_switch_gives_the_published_ablation(bridge: ModuleType, model: Any, key: str) -> None:
     case = CASES[0]
     switches, ratio = ABLATIONS[key]
-    options = bridge.RelationalOptions(**switches, **({} if ratio is None else {"ratio": ratio}))
+    options = bridge.PatchOptions(**switches, **({} if ratio is None else {"ratio": ratio}))
     patched = bridge.apply_relations(model, encoded(bridge, model, case), options)
     out = run(patched, case.tensors["latent"], case.timestep, case.tensors["context"], [0])
     assert deviation(out, case.tensors[key]) <= BAR
@@ -81,7 +81,7 @@ def test_nothing_leaks_into_the_model_that_came_in(bridge: ModuleType, model: An
     case = CASES[0]
     arguments = (case.tensors["latent"], case.timestep, case.tensors["context"], [0])
     before = run(model, *arguments)
-    patched = bridge.apply_relations(model, encoded(bridge, model, case), bridge.RelationalOptions())
+    patched = bridge.apply_relations(model, encoded(bridge, model, case), bridge.PatchOptions())
     assert deviation(run(patched, *arguments), before) > 1e-3
     assert torch.equal(run(model, *arguments), before)
 
@@ -90,8 +90,8 @@ def test_both_passes_in_one_batch_or_one_by_one(bridge: ModuleType, model: Any) 
     case = CASES[0]
     latent, context = case.tensors["latent"], case.tensors["context"]
     other = context.flip(1)
-    for negative_levels in (True, False):
-        options = bridge.RelationalOptions(negative_levels=negative_levels)
+    for negative_spans in ("positive", "none"):
+        options = bridge.PatchOptions(negative_spans=negative_spans)
         patched = bridge.apply_relations(model, encoded(bridge, model, case), options)
         single = [run(patched, latent, case.timestep, c, [p]) for p, c in ((1, other), (0, context))]
         both = run(patched, latent.repeat(2, 1, 1, 1, 1), case.timestep, torch.cat([other, context]), [1, 0])
@@ -100,7 +100,7 @@ def test_both_passes_in_one_batch_or_one_by_one(bridge: ModuleType, model: Any) 
 
 
 def _with_levels(bridge: ModuleType, model: Any, case: GoldenCase) -> Any:
-    return bridge.apply_relations(model, encoded(bridge, model, case), bridge.RelationalOptions())
+    return bridge.apply_relations(model, encoded(bridge, model, case), bridge.PatchOptions())
 
 
 def test_a_lora_before_or_after_is_the_lora_in_the_weights(bridge: ModuleType, models: ModuleType, model: Any) -> None:
@@ -118,7 +118,7 @@ def test_a_lora_before_or_after_is_the_lora_in_the_weights(bridge: ModuleType, m
         return comfy.sd.load_lora_for_models(patcher, None, lora, 0.8, 0.0)[0]
 
     def with_references(patcher: Any) -> Any:
-        return bridge.apply_relations(patcher, encoded(bridge, model, case), bridge.RelationalOptions())
+        return bridge.apply_relations(patcher, encoded(bridge, model, case), bridge.PatchOptions())
 
     def output(patcher: Any) -> torch.Tensor:
         return run(patcher, case.tensors["latent"], case.timestep, case.tensors["context"], [0])
@@ -138,7 +138,7 @@ def test_an_override_of_attention_that_is_there_is_called(bridge: ModuleType, mo
 
     other = model.clone()
     other.model_options["transformer_options"]["optimized_attention_override"] = counting
-    patched = bridge.apply_relations(other, encoded(bridge, model, case), bridge.RelationalOptions())
+    patched = bridge.apply_relations(other, encoded(bridge, model, case), bridge.PatchOptions())
     out = run(patched, case.tensors["latent"], case.timestep, case.tensors["context"], [0])
     assert deviation(out, case.tensors["output_full"]) <= BAR
     assert len(calls) >= 2 * CONFIG.num_layers
@@ -146,7 +146,7 @@ def test_an_override_of_attention_that_is_there_is_called(bridge: ModuleType, mo
 
 def test_references_of_another_size_are_refused(bridge: ModuleType, model: Any) -> None:
     case = CASES[0]
-    patched = bridge.apply_relations(model, encoded(bridge, model, case), bridge.RelationalOptions())
+    patched = bridge.apply_relations(model, encoded(bridge, model, case), bridge.PatchOptions())
     wider = torch.cat([case.tensors["latent"]] * 2, -1)
     with pytest.raises(InputError, match="were encoded for a video of"):
         run(patched, wider, case.timestep, case.tensors["context"], [0])
@@ -154,9 +154,9 @@ def test_references_of_another_size_are_refused(bridge: ModuleType, model: Any) 
 
 def test_a_second_set_of_references_is_refused(bridge: ModuleType, model: Any) -> None:
     case = CASES[0]
-    patched = bridge.apply_relations(model, encoded(bridge, model, case), bridge.RelationalOptions())
+    patched = bridge.apply_relations(model, encoded(bridge, model, case), bridge.PatchOptions())
     with pytest.raises(InputError, match="has LumosX references already"):
-        bridge.apply_relations(patched, encoded(bridge, model, case), bridge.RelationalOptions())
+        bridge.apply_relations(patched, encoded(bridge, model, case), bridge.PatchOptions())
 
 
 @pytest.mark.parametrize("steps", [4, 8])
@@ -166,7 +166,7 @@ def test_guided_sampling_in_the_host_gives_the_published_video(
     import comfy.sample
 
     case, (stored, _) = CASES[0], read_safetensors(GOLDEN_FOLDER / "sampler.safetensors")
-    patched = bridge.apply_relations(model, encoded(bridge, model, case), bridge.RelationalOptions())
+    patched = bridge.apply_relations(model, encoded(bridge, model, case), bridge.PatchOptions())
     noise, text_len = stored["initial_noise"], CONFIG.text_len
     positive, negative = (
         [[torch.nn.functional.pad(stored[name], (0, 0, 0, text_len - stored[name].shape[1])), {}]]
@@ -214,7 +214,7 @@ def test_the_part_with_references_is_that_of_the_sampling_that_runs(bridge: Modu
     references = bridge.EncodedReferences(
         latents=torch.zeros(1, 16, 4, 4), kinds=("face",), subjects=(0,), levels=torch.zeros(1, 8), frames=1
     )
-    options = bridge.RelationalOptions(start_percent=0.2, end_percent=0.7)
+    options = bridge.PatchOptions(start_percent=0.2, end_percent=0.7)
     shifted = ModelSamplingSD3().patch(nano[0], 12.0)[0]
     before = ModelSamplingSD3().patch(bridge.apply_relations(nano[0], references, options), 12.0)[0]
     after = bridge.apply_relations(shifted, references, options)

@@ -11,6 +11,7 @@ from PIL import Image
 
 from lumosx_core.errors import InputError
 from lumosx_core.model.token_layout import text_levels
+from lumosx_core.model.video_size import VideoSize
 from lumosx_core.puppets.samples import SAMPLES_FOLDER
 from lumosx_core.references import Attribute, Sample, SceneReference, Subject
 from lumosx_core.sample_folder import read_sample
@@ -131,7 +132,7 @@ def test_encoding_gives_the_raw_latents_of_the_core(nodes: ModuleType, nano: Nan
     with torch.no_grad():
         encoded, latent = nodes.EncodeReferences.execute(graph, nano[2], WIDTH, HEIGHT, LENGTH).args
     mean, std = (torch.tensor(v).view(1, 16, 1, 1) for v in (pipeline.vae.config.latents_mean, pipeline.vae.config.latents_std))
-    expected = encode_references(pipeline, sample, WIDTH, HEIGHT)[0, :, :, 0] * std + mean
+    expected = encode_references(pipeline, sample, VideoSize(width=WIDTH, height=HEIGHT, frames=1))[0] * std + mean
     assert encoded.latents.shape == expected.shape == (6, 16, HEIGHT // 8, WIDTH // 8)
     assert float((encoded.latents - expected).abs().max()) <= 2e-5
     assert (encoded.kinds[:3], encoded.subjects[:3], encoded.frames) == (("background", "object", "face"), (None, None, 0), 2)
@@ -146,8 +147,8 @@ def test_a_picture_s_latent_does_not_depend_on_the_others(nodes: ModuleType, nan
     sample = read_sample(SAMPLES_FOLDER / "two_people")
     pictures = sample.references.references()[:3]
     with torch.no_grad():
-        alone = nodes.encode_references(nano[2], pictures[:1], 32, 32)
-        together = nodes.encode_references(nano[2], pictures, 32, 32)
+        alone = nodes.encode_references(nano[2], pictures[:1], VideoSize(width=32, height=32, frames=1))
+        together = nodes.encode_references(nano[2], pictures, VideoSize(width=32, height=32, frames=1))
     assert torch.equal(alone[0], together[0])
     assert not torch.equal(together[0], together[1])
 
@@ -166,7 +167,7 @@ def test_encoding_can_be_cancelled(nodes: ModuleType, nano: Nano) -> None:
     [
         ((100, 48, 5), "width is 100 pixels, expected a multiple of 16, for example 96"),
         ((64, 40, 5), "height is 40 pixels, expected a multiple of 16"),
-        ((64, 48, 80), r"length is 80 frames, expected 4n \+ 1, for example 81"),
+        ((64, 48, 80), r"length is 80, expected 4n \+ 1, for example 81"),
     ],
 )
 def test_sizes_that_wan_cannot_do_are_refused(nodes: ModuleType, nano: Nano, size: tuple[int, int, int], message: str) -> None:

@@ -68,7 +68,7 @@ def config(**changes: Any) -> GenerationConfig:
 def core_latent(core: LumosXPipeline, sample: Sample, inputs: dict[str, Any], **changes: Any) -> torch.Tensor:
     """The core's normalised latent for references as the host normalises them (the nano VAE may have its own statistics)."""
     raw = inputs["references"].latents.transpose(0, 1)[None]
-    latents = inputs["model"].model.process_latent_in(raw).transpose(1, 2)[:, :, :, None]
+    latents = inputs["model"].model.process_latent_in(raw).transpose(1, 2)
     ready = prepare(core, sample, config(**changes))
     both = [replace(each, reference_latents=latents) for each in (ready.condition, ready.negative) if each is not None]
     if changes.get("negative_references") == "blank":

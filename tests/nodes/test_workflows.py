@@ -27,7 +27,7 @@ from workflow_graph import (
 
 from lumosx_core.puppets.world import FPS, HEIGHT, WIDTH
 from lumosx_core.references import Attribute, ReferenceSet, SceneReference, Subject
-from lumosx_core.sampling.config import PipelineDefaults
+from lumosx_core.sampling.config import PipelineDefaults, read_defaults
 from lumosx_core.sampling.pipeline import NANO_FOLDER
 from lumosx_core.text_spans import bind_prompt
 from lumosx_core.tokenizers import SentencePieceTokenizer
@@ -170,7 +170,7 @@ def test_downloads_are_named_where_a_file_is_missing(name: str) -> None:
 @pytest.mark.parametrize("name", NANO_NAMES)
 def test_nano_runs_as_it_was_trained(name: str, infos: dict[str, NodeInfo]) -> None:
     workflow = load(name)
-    defaults = PipelineDefaults(**json.loads((NANO_FOLDER / "pipeline.json").read_text("utf-8")))
+    defaults = read_defaults(NANO_FOLDER)
     (encode,) = of_type(workflow, "LumosXEncodeReferences")
     assert values_of(encode, infos) == {"width": WIDTH, "height": HEIGHT, "length": defaults.frames}
     for node in of_type(workflow, "LumosXSampler") + of_type(workflow, "LumosXScheduler"):
