@@ -4,11 +4,13 @@ import torch
 from comfy_api.latest import io, ui
 from PIL import Image
 
+from lumosx_core.detection import faces
+from lumosx_core.detection.boxes import Box, inside_picture, mask_box, show, square_around
 from lumosx_core.errors import InputError
 from lumosx_core.files.images import rgb_on_white
 
-from . import comfy_folders, face_detection
-from .image_tensors import Box, boxes_of, image_of, inside_picture, mask_box, masks_of, pictures_of, show, square_around
+from . import comfy_folders
+from .image_tensors import boxes_of, image_of, masks_of, pictures_of
 from .io_types import Face, FaceReference
 from .node_inputs import checked_inputs
 from .reference_inputs import boxes_input, margin_input
@@ -24,7 +26,7 @@ class FaceReferenceNode(io.ComfyNode):
     @classmethod
     def define_schema(cls) -> io.Schema:
         """Inputs and outputs."""
-        packs = face_detection.available_packs(comfy_folders.insightface_folders())
+        packs = faces.available_packs(comfy_folders.insightface_folders())
         return io.Schema(
             node_id="LumosXFaceReference",
             display_name="LumosX Face Reference",
@@ -41,7 +43,7 @@ class FaceReferenceNode(io.ComfyNode):
                 ),
                 io.Combo.Input(
                     "choice",
-                    options=list(face_detection.CHOICES),
+                    options=list(faces.CHOICES),
                     default="largest",
                     tooltip="Which one is meant where several faces are found: the largest, the one with this index from left "
                     "to right, or the one at the point x, y.",
@@ -106,10 +108,10 @@ class FaceReferenceNode(io.ComfyNode):
                         f"view {number}: no face found; use a picture that shows the face larger and from the "
                         'front, connect a box or a mask, or crop it yourself and choose "already cropped"'
                     )
-                chosen = face_detection.choose(boxes, choice, index=index, point=(x, y))
+                chosen = faces.choose(boxes, choice, index=index, point=(x, y))
                 square = square_around(inside_picture(chosen, picture), picture, margin)
                 crops.append(picture.crop(square))
-                lines.append(f"view {number}: {face_detection.tell(boxes, chosen, choice)}; cropped to {show(square)}")
+                lines.append(f"view {number}: {faces.tell(boxes, chosen, choice)}; cropped to {show(square)}")
         shown = image_of(crops)
         return io.NodeOutput(FaceReference(views=tuple(crops)), shown, "\n".join(lines), ui=ui.PreviewImage(shown, cls=cls))
 
@@ -126,5 +128,5 @@ def _face_boxes(
         return [[mask_box(each)] for each in masks_of(mask, pictures)]
     if crop == "box":
         raise InputError('crop is "box", but neither a box nor a mask is connected; connect one, or choose "detect"')
-    detector = face_detection.load_detector(*face_detection.find_pack(comfy_folders.insightface_folders(), pack))
-    return [face_detection.detect_faces(detector, picture) for picture in pictures]
+    detector = faces.load_detector(*faces.find_pack(comfy_folders.insightface_folders(), pack))
+    return [faces.detect_faces(detector, picture) for picture in pictures]

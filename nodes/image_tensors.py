@@ -1,4 +1,4 @@
-"""ComfyUI's IMAGE, MASK and BOUNDING_BOX as pictures and boxes and back, and how pictures are cropped and cut out.
+"""ComfyUI's IMAGE, MASK and BOUNDING_BOX as pictures and boxes and back, and what its transparent pictures mean.
 
 Legend: B = pictures of a batch, H, W = pixels, C = channels. A box is (left, top, right, bottom) in pixels of the picture.
 """
@@ -10,17 +10,14 @@ import numpy as np
 import torch
 from PIL import Image
 
+from lumosx_core.detection.boxes import FARTHEST, INSIDE, Box, cut_by_mask
 from lumosx_core.errors import InputError
-from lumosx_core.files.images import MAX_PIXELS, MAX_SIDE_PX, rgb_on_white
+from lumosx_core.files.images import MAX_SIDE_PX, rgb_on_white
 from lumosx_core.numbers import real_number
 
-Box = tuple[float, float, float, float]
-PixelBox = tuple[int, int, int, int]
-INSIDE = 0.5  # a mask's pixels above this count as inside
 TOLERANCE = 0.5  # so far outside 0..1 values may lie: nodes that scale or sharpen overshoot
 MAX_BATCH_PIXELS = 2**28  # of all pictures of an IMAGE together
 MAX_BOXES = 1000
-FARTHEST = 1e6  # pixels; edges of boxes farther out are no places
 BLACK_BORDER = 0.9  # share of exactly black pixels along the edges from which a picture stands on black
 
 
@@ -150,61 +147,6 @@ def plain_number(value: Any) -> Any:
     return value
 
 
-def inside_picture(box: Box, picture: Image.Image) -> Box:
-    """The part of a box that lies in the picture. Raises InputError if there is none."""
-    left, top, right, bottom = box
-    part = (max(0.0, left), max(0.0, top), min(float(picture.width), right), min(float(picture.height), bottom))
-    if part[0] >= part[2] or part[1] >= part[3]:
-        raise InputError(
-            f"the box {show(box)} does not lie in the image of {picture.width}x{picture.height} pixels, or is empty; give "
-            "left, top, right and bottom inside it"
-        )
-    return part
-
-
-def mask_box(mask: np.ndarray) -> PixelBox:
-    """The smallest box around what is inside a mask [H, W]; there must be something."""
-    rows, columns = np.nonzero(mask > INSIDE)
-    return int(columns.min()), int(rows.min()), int(columns.max()) + 1, int(rows.max()) + 1
-
-
-def square_around(box: Box, picture: Image.Image, margin: float) -> PixelBox:
-    """A square around a box, with `margin` times the box's longer side added on every side.
-
-    It is moved inward at the edges of the picture, and cut off where the picture is too small for it.
-    """
-    side = max(1, round(max(box[2] - box[0], box[3] - box[1]) * (1 + 2 * margin)))
-    left, right = _stretch((box[0] + box[2]) / 2, side, picture.width)
-    top, bottom = _stretch((box[1] + box[3]) / 2, side, picture.height)
-    return left, top, right, bottom
-
-
-def _stretch(middle: float, side: int, limit: int) -> tuple[int, int]:
-    start = min(max(0, round(middle - side / 2)), max(0, limit - side))
-    return start, min(limit, start + side)
-
-
-def cut_by_mask(picture: Image.Image, mask: np.ndarray, margin: float) -> Image.Image:
-    """What is inside the mask [H, W] on white, RGB; soft edges stay soft.
-
-    Cropped to the mask's box, with `margin` times its longer side of the surroundings (white) added on every side.
-    """
-    left, top, right, bottom = mask_box(mask)
-    extra = round(margin * max(right - left, bottom - top))
-    width, height = right - left + 2 * extra, bottom - top + 2 * extra
-    if width * height > MAX_PIXELS:
-        raise InputError(
-            f"with the margin {margin:g} the cut-out has {width}x{height} pixels, at most {MAX_PIXELS:,} are made; give a "
-            "smaller margin, or scale the image down first"
-        )
-    colours = np.asarray(rgb_on_white(picture), dtype=np.float32)
-    share = mask[..., None].astype(np.float32)
-    on_white = Image.fromarray(np.round(colours * share + 255 * (1 - share)).astype(np.uint8))
-    canvas = Image.new("RGB", (width, height), "white")
-    canvas.paste(on_white, (extra - left, extra - top))
-    return canvas
-
-
 def opaque_part(transparency: torch.Tensor, picture: Image.Image) -> np.ndarray | None:
     """How opaque a picture is, float32 [H, W], from the mask that Load Image gives with it: 1 where it is transparent.
 
@@ -248,9 +190,3 @@ def check_way_round(picture: Image.Image, mask: np.ndarray) -> None:
             "the mask keeps only black of this image, it is the wrong way round; switch invert_mask the other way (the mask "
             "that Load Image gives with a transparent picture is white where the picture is transparent)"
         )
-
-
-def show(box: Box) -> str:
-    """A box in whole pixels, for messages: "(10, 20) to (74, 84)"."""
-    left, top, right, bottom = (round(value) for value in box)
-    return f"({left}, {top}) to ({right}, {bottom})"

@@ -7,15 +7,16 @@ import torch
 from comfy_api.latest import io, ui
 from PIL import Image
 
+from lumosx_core.detection import segment_anything
+from lumosx_core.detection.boxes import cut_by_mask, parse_box, parse_points
 from lumosx_core.errors import InputError
 from lumosx_core.files.images import rgb_on_white
 from lumosx_core.references import Attribute, SceneReference
 
-from . import comfy_folders, segmentation
+from . import comfy_folders
 from .image_tensors import (
     boxes_of,
     check_way_round,
-    cut_by_mask,
     cut_by_transparency,
     image_of,
     masks_of,
@@ -152,13 +153,13 @@ def _segmented(picture: Image.Image, box: str, points: str, bboxes: object, file
     """The picture cut out by Segment Anything."""
     if box.strip() and bboxes is not None:
         raise InputError("bboxes are connected and the input box is filled in; clear one of the two")
-    typed = segmentation.parse_box(box)
+    typed = parse_box(box)
     boxes = boxes_of(bboxes, 1)[0] if bboxes is not None else [typed] if typed else []
-    clicks = segmentation.parse_points(points)
-    segmentation.check_prompts(picture, boxes, clicks)
-    sam = segmentation.load_sam(file)
+    clicks = parse_points(points)
+    segment_anything.check_prompts(picture, boxes, clicks)
+    sam = segment_anything.load_sam(file)
     with comfy_folders.on_device(sam):
-        mask = segmentation.segment(sam, picture, boxes, clicks)
+        mask = segment_anything.segment(sam, picture, boxes, clicks)
     return cut_by_mask(picture, mask.astype(np.float32), margin)
 
 

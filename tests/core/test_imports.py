@@ -28,8 +28,9 @@ ALLOWED: dict[str, set[str]] = {
     "words": {"ground", "files"},
     "puppets": BASE,
     "model": BASE,
+    "detection": BASE | {"model"},
     "drawing": BASE | {"model"},
-    "data": BASE | {"puppets", "model"},
+    "data": BASE | {"detection", "puppets", "model"},
     "sampling": BASE | {"model", "drawing"},
     "training": UNDER_TRAINING,
     "nano": UNDER_TRAINING | {"puppets", "training"},
@@ -39,7 +40,7 @@ ALLOWED: dict[str, set[str]] = {
 ALLOWED["cli"] = set(ALLOWED)
 ALLOWED["__main__"] = {"cli"}
 # What the nodes may import of the core.
-NODES_MAY = BASE | {"model", "drawing", "sampling"}
+NODES_MAY = BASE | {"detection", "model", "drawing", "sampling"}
 
 
 def room_of(module: str) -> str:

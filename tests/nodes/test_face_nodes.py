@@ -11,6 +11,7 @@ import torch
 from coloured_images import BLUE, RED, box, image, mask, on_white, pixels
 from tiny_detectors import CYAN, MAGENTA, write_face_detector
 
+from lumosx_core.detection import faces
 from lumosx_core.errors import InputError
 
 FACE = {"crop": "detect", "choice": "largest", "index": 1, "x": 0, "y": 0, "margin": 0.0, "pack": "buffalo_l"}
@@ -147,4 +148,4 @@ def test_a_pack_that_is_missing_broken_or_without_its_package(
         face_node(nodes, picture)
     pytest.importorskip("insightface", reason="NO INSIGHTFACE: pip install -e '.[face]' to test face detection")
     with pytest.raises(InputError, match="hold no face detector that insightface can load .*unpack the pack again"):
-        nodes.face_detection.load_detector(models_folder / "insightface", models_folder / "insightface/models/buffalo_l")
+        faces.load_detector(models_folder / "insightface", models_folder / "insightface/models/buffalo_l")

@@ -9,6 +9,7 @@ import torch
 from coloured_images import BLUE, RED, box, on_white, pixels
 from PIL import Image
 
+from lumosx_core.detection.boxes import square_around
 from lumosx_core.errors import InputError
 
 
@@ -64,5 +65,5 @@ def test_other_bounding_boxes_are_refused(tensors: ModuleType, given: Any, messa
         ((20, 10, 80, 70), 0.5, (0, 0, 100, 80)),  # larger than the picture: all of it
     ],
 )
-def test_squares_around_a_face(tensors: ModuleType, place: tuple, margin: float, square: tuple) -> None:
-    assert tensors.square_around(place, Image.new("RGB", (100, 80)), margin) == square
+def test_squares_around_a_face(place: tuple, margin: float, square: tuple) -> None:
+    assert square_around(place, Image.new("RGB", (100, 80)), margin) == square

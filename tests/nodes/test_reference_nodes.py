@@ -16,6 +16,8 @@ from coloured_images import BLUE, GREEN, RED, box, image, mask, on_white, pixels
 from PIL import Image
 from tiny_detectors import TINY_WIDTH, build_tiny_sam
 
+from lumosx_core.detection import segment_anything
+from lumosx_core.detection.boxes import cut_by_mask
 from lumosx_core.errors import InputError
 from lumosx_core.references import Attribute, SceneReference, Subject
 
@@ -122,14 +124,14 @@ def test_what_the_attribute_node_refuses(nodes: ModuleType, more: dict, message:
 
 
 @pytest.fixture
-def sam_file(nodes: ModuleType, models_folder: Path, monkeypatch: pytest.MonkeyPatch) -> tuple[str, Any]:
+def sam_file(models_folder: Path, monkeypatch: pytest.MonkeyPatch) -> tuple[str, Any]:
     """The name of a small Segment Anything file in models/sams, and the same model."""
     registry = pytest.importorskip("segment_anything", reason="NO SEGMENT-ANYTHING: pip install -e '.[face]' to test cut-outs")
     torch.manual_seed(5)
     sam = build_tiny_sam()
     (models_folder / "sams").mkdir(parents=True)
     torch.save(sam.state_dict(), models_folder / "sams/sam_tiny.pth")
-    monkeypatch.setitem(nodes.segmentation.MODEL_TYPES, TINY_WIDTH, "vit_tiny")
+    monkeypatch.setitem(segment_anything.MODEL_TYPES, TINY_WIDTH, "vit_tiny")
     monkeypatch.setitem(registry.sam_model_registry, "vit_tiny", build_tiny_sam)
     return "sam_tiny.pth", sam
 
@@ -169,7 +171,7 @@ def test_cut_out_by_segment_anything(
         .args[0]
         .image
     )
-    wanted = nodes.cut_by_mask(Image.fromarray(values), expected.astype(np.float32), 0.1)
+    wanted = cut_by_mask(Image.fromarray(values), expected.astype(np.float32), 0.1)
     np.testing.assert_array_equal(pixels(cut), pixels(wanted))
 
 
@@ -194,7 +196,7 @@ def test_prompts_that_segment_anything_cannot_use(
 
 
 def test_files_that_are_no_segment_anything(
-    nodes: ModuleType, sam_file: tuple[str, Any], models_folder: Path, monkeypatch: pytest.MonkeyPatch
+    sam_file: tuple[str, Any], models_folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     state = sam_file[1].state_dict()
     short = {key: value for key, value in state.items() if key != "mask_decoder.iou_token.weight"}
@@ -206,13 +208,13 @@ def test_files_that_are_no_segment_anything(
     ]:
         torch.save(content, models_folder / "sams" / name)
         with pytest.raises(InputError, match=message):
-            nodes.segmentation.load_sam(models_folder / "sams" / name)
+            segment_anything.load_sam(models_folder / "sams" / name)
     (models_folder / "sams/broken.pth").write_bytes(b"cut off")
     with pytest.raises(InputError, match="is a text file, not weights"):
-        nodes.segmentation.load_sam(models_folder / "sams/broken.pth")
+        segment_anything.load_sam(models_folder / "sams/broken.pth")
     monkeypatch.setitem(sys.modules, "segment_anything", None)
     with pytest.raises(InputError, match="needs the package segment-anything .*-m pip install .segment-anything>=1.0."):
-        nodes.segmentation.load_sam(models_folder / "sams/sam_tiny.pth")
+        segment_anything.load_sam(models_folder / "sams/sam_tiny.pth")
 
 
 @pytest.mark.filterwarnings("ignore:Detected pickle protocol")

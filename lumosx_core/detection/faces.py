@@ -12,10 +12,9 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
+from lumosx_core.detection.boxes import Box, show
 from lumosx_core.errors import InputError
 from lumosx_core.packages import install_command
-
-from .image_tensors import Box, show
 
 KNOWN_PACKS = ("buffalo_l", "antelopev2")
 CHOICES = ("largest", "left to right", "at point")
@@ -39,8 +38,8 @@ def find_pack(roots: Sequence[Path], pack: str) -> tuple[Path, Path]:
             return root, folder
     raise InputError(
         f'there is no face detector in {roots[0] / "models" / pack}; get {pack}.zip from "Model Zoo" in the readme of '
-        'InsightFace (github.com/deepinsight/insightface) and unpack its .onnx files there, or choose crop "box" or '
-        '"already cropped". InsightFace\'s models are for non-commercial research use only'
+        "InsightFace (github.com/deepinsight/insightface) and unpack its .onnx files there, or give a box or "
+        "a cropped face. InsightFace's models are for non-commercial research use only"
     )
 
 
@@ -51,8 +50,15 @@ def _model_folder(root: Path, pack: str) -> Path | None:
 
 
 @lru_cache(maxsize=1)
-def load_detector(root: Path, folder: Path) -> Any:
-    """The detector of a pack, as `find_pack` gives it, on the CPU; the last one is kept.
+def load_detector(
+    root: Path,
+    folder: Path,
+    providers: tuple[str, ...] = ("CPUExecutionProvider",),
+    modules: tuple[str, ...] = ("detection",),
+) -> Any:
+    """The detector of a pack, as `find_pack` gives it; the last one is kept.
+
+    providers: of onnxruntime. modules: of the pack, such as "recognition" for embeddings.
 
     Raises InputError if insightface is not installed or the files hold no detector.
     """
@@ -61,12 +67,12 @@ def load_detector(root: Path, folder: Path) -> Any:
     except ImportError as error:
         raise InputError(
             f"finding faces needs the packages insightface and onnxruntime ({error}); run  "
-            f"{install_command(['onnxruntime' if error.name == 'onnxruntime' else 'insightface'])}  and start ComfyUI again, "
-            'or choose crop "box" or "already cropped"'
+            f"{install_command(['onnxruntime' if error.name == 'onnxruntime' else 'insightface'])}  and start again, "
+            "or give a box or a cropped face"
         ) from error
     try:
         detector = FaceAnalysis(
-            name=str(folder.resolve()), root=str(root), providers=["CPUExecutionProvider"], allowed_modules=["detection"]
+            name=str(folder.resolve()), root=str(root), providers=list(providers), allowed_modules=list(modules)
         )
     except Exception as error:  # onnxruntime's errors have no common base; a pack without a detector is an AssertionError
         raise InputError(
@@ -80,8 +86,8 @@ def load_detector(root: Path, folder: Path) -> Any:
 def detect_faces(detector: Any, picture: Image.Image) -> list[Box]:
     """The boxes of all faces in an RGB picture, from left to right."""
     blue_green_red = np.ascontiguousarray(np.asarray(picture)[..., ::-1])
-    boxes = [tuple(float(edge) for edge in face.bbox) for face in detector.get(blue_green_red)]
-    return sorted(boxes, key=_middle)  # type: ignore[return-value]
+    boxes: list[Box] = [tuple(map(float, face.bbox)) for face in detector.get(blue_green_red)]  # type: ignore[misc]
+    return sorted(boxes, key=_middle)
 
 
 def choose(boxes: Sequence[Box], choice: str, *, index: int, point: tuple[int, int]) -> Box:
