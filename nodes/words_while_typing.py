@@ -16,14 +16,14 @@ from lumosx_core.errors import InputError
 from lumosx_core.files.json import parse_json, parse_record
 from lumosx_core.files.safetensors import open_safetensors
 from lumosx_core.model.config import TransformerConfig
-from lumosx_core.owner_palette import RGB, owners
+from lumosx_core.drawing.palette import RGB, owners
 from lumosx_core.references import Attribute, ReferenceSet, SceneReference, Subject
 from lumosx_core.sampling.pipeline import NANO_FOLDER
 from lumosx_core.text_spans import BoundPrompt, bind_prompt
 from lumosx_core.tokenizers import SentencePieceTokenizer, Tokenizer, clean_text
 
 from .comfy_tokenizer import PromptTokenizer, plain_prompt
-from .reference_nodes import tag_of
+from .reference_inputs import tag_of
 
 LONGEST_QUESTION = 200_000  # bytes; many times what the longest prompt and all phrases take
 SOURCE = "what the page asks"

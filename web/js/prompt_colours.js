@@ -4,15 +4,8 @@ import { api } from '../../../scripts/api.js'
 import { app } from '../../../scripts/app.js'
 import { questionOf } from './owned_words.js'
 
-<<<<<<< HEAD
-// The colours of lumosx_core/drawing/palette.py.
-const SUBJECTS = ['#d65434', '#2c70cc', '#28925c', '#964eba', '#be8a10', '#ce468a', '#1492a0', '#706054']
-const OBJECTS = ['#606c82', '#807448', '#548076', '#8a6270']
-const BACKGROUND = '#5c625c'
-=======
 const LOW = 64 // pixels of the strip
 const HIGH = 140
->>>>>>> c55cfb2 (The words that are shown while a prompt is typed are settled by the code of a run)
 const EVERY = 400 // milliseconds between two looks at the nodes that the words come from
 const ALARM = '#ff7a7a'
 const AGAIN = 5000 // milliseconds until the host is asked once more when it did not answer
