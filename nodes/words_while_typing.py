@@ -12,11 +12,12 @@ from typing import Any, TypeVar
 
 from PIL import Image
 
+from lumosx_core.drawing.palette import RGB, colour_of
 from lumosx_core.errors import InputError
 from lumosx_core.files.json import parse_json, parse_record
 from lumosx_core.files.safetensors import open_safetensors
 from lumosx_core.model.config import TransformerConfig
-from lumosx_core.drawing.palette import RGB, owners
+from lumosx_core.owners import owners
 from lumosx_core.references import Attribute, ReferenceSet, SceneReference, Subject
 from lumosx_core.sampling.pipeline import NANO_FOLDER
 from lumosx_core.text_spans import BoundPrompt, bind_prompt
@@ -172,7 +173,7 @@ def _made(kind: Callable[..., Item], said: dict) -> Item:
 
 
 def _places(references: ReferenceSet, bound: BoundPrompt) -> tuple[tuple[int, int, str], ...]:
-    colours = {index: _hexadecimal(owner.colour) for owner in owners(references) for index in owner.members}
+    colours = {index: _hexadecimal(colour_of(owner)) for owner in owners(references) for index in owner.members}
     owned = {(start, end, colours[index]) for index, spans in enumerate(bound.char_spans) for start, end in spans}
     places: list[tuple[int, int, str]] = []
     for start, end, colour in sorted(owned):

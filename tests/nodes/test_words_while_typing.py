@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 from typed_prompts import CASTS, PROMPTS, run_verdict
 
-from lumosx_core.errors import InputError
 from lumosx_core.drawing.palette import BACKGROUND_COLOUR, OBJECT_COLOURS, SUBJECT_COLOURS
+from lumosx_core.errors import InputError
 
 Nano = tuple[Any, Any, Any]  # MODEL, CLIP, VAE
 

@@ -1,7 +1,7 @@
 """One ComfyUI server and one browser for all tests of this folder, and a page in each of the two renderers.
 
-Needs ComfyUI, Chromium and the Python package playwright (which brings no browser of its own). COMFYUI_FRONTEND names the folder
-of a frontend to use instead of the installed one.
+Needs ComfyUI, Chromium and the Python package playwright (which brings no browser of its own). COMFYUI_FRONTEND names the
+folder of a frontend to use instead of the installed one.
 """
 
 import shutil

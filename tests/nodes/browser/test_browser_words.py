@@ -1,4 +1,4 @@
-"""The words that LumosX Relation Graph shows while a prompt is typed are those of a run, wherever they come from. In both renderers."""
+"""The words that LumosX Relation Graph shows while a prompt is typed are those of a run. In both renderers."""
 
 from collections.abc import Callable
 from types import ModuleType
