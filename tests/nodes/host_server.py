@@ -90,7 +90,6 @@ class HostServer:
                 str(folder),
                 "--database-url",
                 f"sqlite:///{folder / 'host.sqlite'}",
-                *(["--front-end-root", frontend] if (frontend := os.environ.get("COMFYUI_FRONTEND")) else []),
             ],
             cwd=root,
             stdout=self.log,
