@@ -34,6 +34,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     loop.add_argument("--precision", default="bf16", choices=("fp32", "bf16"))
     loop.add_argument("--seed", type=int, default=0)
     loop.add_argument("--device", default="cuda")
+    loop.add_argument("--validation", type=Path, help="folder of other latents-*.safetensors, whose loss is shown too")
+    loop.add_argument("--validate-every", type=int, default=500, help="steps between validations (default: 500)")
     loop.add_argument("--curves", action="store_true", help="write TensorBoard files into OUT/curves")
 
 
@@ -89,6 +91,7 @@ def _run_transformer(options: argparse.Namespace) -> int:
     from lumosx_core.training.config import TrainingConfig
     from lumosx_core.training.curves import tensorboard_curves
     from lumosx_core.training.train import train
+    from lumosx_core.training.validate import Validation
 
     if options.preset not in PRESETS:
         raise InputError(f"unknown preset {options.preset!r}; expected one of {', '.join(PRESETS)}")
@@ -103,11 +106,19 @@ def _run_transformer(options: argparse.Namespace) -> int:
         seed=options.seed,
     )
     initial = read_state_dict(options.initial)[0] if options.initial else None
+    validation = None
+    if options.validation is not None:
+        validation = Validation(data=LatentDataset(options.validation), every=options.validate_every)
+        validation.data.check_model(PRESETS[options.preset])
     curves = tensorboard_curves(out / "curves") if options.curves else None
     with ProgressBars() as progress:
+        shown = ""
 
         def on_step(step: int, figures: dict[str, float]) -> None:
-            progress("training", step + 1, config.steps, f"loss {figures['loss']:.4f}")
+            nonlocal shown
+            if "validation" in figures:
+                shown = f", validation {figures['validation']:.4f}"
+            progress("training", step + 1, config.steps, f"loss {figures['loss']:.4f}{shown}")
             if curves is not None:
                 curves(step, figures)
 
@@ -116,6 +127,7 @@ def _run_transformer(options: argparse.Namespace) -> int:
             PRESETS[options.preset],
             LatentDataset(options.data),
             out,
+            validation=validation,
             device=options.device,
             initial=initial,
             on_step=on_step,

@@ -91,7 +91,8 @@ class Sample:
 
 
 def write_latents(path: Path, shard: LatentShard) -> Path:
-    """Write a shard, whole or not at all."""
+    """Write a shard, whole or not at all. Every sample has its spans."""
+    assert all(sample.spans is not None for sample in shard.samples), "a shard without spans could not be read"
     tensors = {"video": shard.video, "reference": shard.reference, "context": shard.context}
     stored = {name: value.half().contiguous() for name, value in tensors.items()} | {"owners": shard.owners}
     samples = json.dumps([asdict(sample) for sample in shard.samples])

@@ -374,3 +374,19 @@ def test_muon_steps_matrices_of_the_blocks_and_adamw_the_rest() -> None:
     muon.step()
     turned = torch.linalg.svdvals(before * (1 - 1e-2 * DEBUG.weight_decay) - matrix.detach())
     assert float(turned.max() / turned.median()) < 1.5  # a step of nearly equal size in every direction
+
+
+def test_the_command_shows_the_loss_of_other_clips(
+    data: LatentDataset, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from lumosx_core.cli.main import main
+
+    sizes = ["--preset", "debug", "--device", "cpu", "--precision", "fp32", "--steps", "2"]
+    given = ["train", "transformer", str(data.folder), "--out", str(tmp_path / "run"), *sizes]
+    assert main([*given, "--validation", str(data.folder), "--validate-every", "1"]) == 0
+    assert ", validation " in capsys.readouterr().err
+    assert (tmp_path / "run" / "transformer.safetensors").is_file()
+    assert main([*given, "--validation", str(data.folder), "--validate-every", "0"]) != 0
+    assert "validation: every is 0" in capsys.readouterr().err
+    assert main([*given, "--validation", str(tmp_path / "none")]) != 0
+    assert "holds no latents-" in capsys.readouterr().err
