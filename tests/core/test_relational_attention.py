@@ -20,7 +20,7 @@ from lumosx_core.model.config import PRESETS
 from lumosx_core.model.relational_attention import relational_cross_attention, relational_self_attention
 from lumosx_core.model.rope import rope_table
 from lumosx_core.model.token_layout import TokenLayout
-from lumosx_core.model.transformer import CrossAttention, SelfAttention
+from lumosx_core.model.transformer import CrossAttention, Relations, SelfAttention
 
 
 @st.composite
@@ -208,9 +208,12 @@ def test_memory_of_one_block_at_full_size() -> None:
         x = torch.empty(1, layout.seq_len, config.dim)
         context, levels = torch.empty(1, config.text_len, config.dim), torch.empty(1, len(kinds), config.text_len)
         fake_rope = mode.from_tensor(rope)
+        relations = Relations(
+            layout=layout, rope=fake_rope, levels=levels, attention=sdpa_attention, ratio=0.5, pool_layout="released"
+        )
         with LargestTensor() as seen:
-            self_attention(x, layout, fake_rope, sdpa_attention)
-            cross_attention(x, context, layout, levels, sdpa_attention, 0.5, "released")
+            self_attention(x, relations)
+            cross_attention(x, context, relations)
     hidden = layout.seq_len * config.dim
     assert layout.seq_len == 46_800
     assert hidden <= seen.largest <= 3 * hidden, f"{seen.operation} made {seen.largest / hidden:.2f} hidden states"
