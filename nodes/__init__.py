@@ -3,6 +3,7 @@
 from comfy_api.latest import ComfyExtension, io
 from typing_extensions import override
 
+from .comfy_routes import add_routes
 from .conditioning_nodes import EncodeReferences, RelationGraphNode
 from .face_nodes import FaceReferenceNode
 from .inspection_nodes import Inspect
@@ -14,6 +15,11 @@ from .subject_nodes import SubjectNode
 
 class LumosXExtension(ComfyExtension):
     """What ComfyUI asks for the nodes."""
+
+    @override
+    async def on_load(self) -> None:
+        """Once, before the nodes are asked for."""
+        add_routes()
 
     @override
     async def get_node_list(self) -> list[type[io.ComfyNode]]:

@@ -19,6 +19,7 @@ from .image_tensors import image_of
 from .io_types import EncodedReferences, GraphSocket, ReferencesSocket, RelationGraph, SceneSocket, SubjectSocket
 from .node_inputs import checked_inputs
 from .search_aliases import search_aliases
+from .words_while_typing import remember
 
 MAX_VIDEO_TOKENS = 2**20  # a latent of 256 MiB; far beyond what any card samples
 MOST = 6  # subjects, and objects, of one graph
@@ -97,6 +98,7 @@ class RelationGraphNode(io.ComfyNode):
                 "LumosX nodes for a video from text alone"
             )
         reader = prompt_tokenizer(clip)
+        remember(reader)
         bound = bind_prompt(
             plain_prompt(prompt),
             references,

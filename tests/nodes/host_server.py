@@ -90,6 +90,7 @@ class HostServer:
                 str(folder),
                 "--database-url",
                 f"sqlite:///{folder / 'host.sqlite'}",
+                *(["--front-end-root", frontend] if (frontend := os.environ.get("COMFYUI_FRONTEND")) else []),
             ],
             cwd=root,
             stdout=self.log,

@@ -1,79 +1,57 @@
-// Which words of a prompt belong to whom, by whole words: what the user sees while typing. What counts in the end are the
-// tokens of the text encoder; the node's own picture shows those after a run.
-
-const TAG = /@@|(?<![\p{L}\p{N}_])@([\p{L}\p{N}_]+)(?:\.([\p{L}\p{N}_]+))?/gu
-
-const escaped = (word) => word.replace(/[.*+?^${}()|[\]\\]/g, '\\$&')
-const slug = (words) => words.toLowerCase().replaceAll(/[^\p{L}\p{N}]+/gu, '_')
-
-/** [start, end] of every match by whole words; if there is none, of those in another case. */
-function places(text, words) {
-  const inner = words.split(/\s+/).map(escaped).join('\\s+')
-  for (const flags of ['gu', 'giu']) {
-    const pattern = new RegExp(`(?<![\\p{L}\\p{N}_])${inner}(?![\\p{L}\\p{N}_])`, flags)
-    const found = [...text.matchAll(pattern)].map((match) => [match.index, match.index + match[0].length])
-    if (found.length) return found
-  }
-  return []
-}
-
-function tagged(match, phrases) {
-  const [, who, what] = match
-  const name = who.toLowerCase()
-  const heads = phrases.filter((phrase) => !phrase.part)
-  const head =
-    heads.find((phrase) => phrase.tag?.toLowerCase() === name) ??
-    heads.find((phrase) => phrase.number === name) ??
-    heads.find((phrase) => !phrase.number && slug(phrase.words) === name)
-  if (!head || !what) return head
-  const parts = phrases.filter((phrase) => phrase.part && phrase.owner === head.owner)
-  const part = what.toLowerCase()
-  return (
-    parts.find((phrase) => phrase.tag?.toLowerCase() === part) ??
-    parts.find((phrase) => `_${slug(phrase.words)}`.endsWith(`_${part}`))
-  )
-}
+// The words of a relation graph, gathered from the nodes around it. Who owns which of them is settled by the host, with the
+// code that a run uses (nodes/words_while_typing.py).
+import { UNKNOWN, pathTo, source, sources, valueOf } from './link_sources.js'
 
 /**
- * The owned places of a prompt.
- * @param {string} text the prompt
- * @param {{words: string, owner: number, number?: string, part?: boolean, tag?: string, occurrence?: number,
- *   pictureless?: boolean}[]} phrases in model order; number: "1", "2", ... of a subject's name; part: an attribute;
- *   occurrence: 0 or a count from 1; pictureless: the name of a subject without a face, which need not be there
- * @returns {{spans: {start: number, end: number, phrase: object}[], missing: object[]}} spans in order, none overlapping, and
- *   the phrases that own nothing
+ * What the host is asked about a LumosX Relation Graph.
+ * @param {object} graph the node
+ * @returns {{prompt: string, nano: boolean, background: object | null, objects: object[], subjects: object[]} | undefined} as
+ *   `Question` in nodes/words_while_typing.py; undefined where some of the words are only known after a run
  */
-export function ownedWords(text, phrases) {
-  const spans = []
-  const taken = (start, end) => spans.some((span) => start < span.end && span.start < end)
-  const byTag = new Set()
-  for (const match of text.matchAll(TAG)) {
-    const phrase = match[1] === undefined ? undefined : tagged(match, phrases)
-    if (!phrase) continue
-    byTag.add(phrase)
-    spans.push({ start: match.index, end: match.index + match[0].length, phrase })
+export function questionOf(graph) {
+  const path = pathTo(graph.graph, graph.graph.rootGraph ?? graph.graph) ?? []
+  const ordered = (prefix) => sources(graph, prefix, path).sort(([a], [b]) => (a < b ? -1 : 1)) // the order of a run
+  const scene = ([, from]) => phraseOf(from, 'LumosXSceneReference', 'phrase')
+  const question = {
+    prompt: valueOf(graph, 'prompt', path),
+    nano: isNano(graph, path),
+    background: sources(graph, 'background', path).map(scene)[0] ?? null,
+    objects: ordered('objects.').map(scene),
+    subjects: ordered('subjects.').map(([, from]) => personOf(from))
   }
-  const open = phrases.filter((phrase) => phrase.words && !byTag.has(phrase))
-  const words = [...new Set(open.map((phrase) => phrase.words))].sort((a, b) => b.length - a.length)
-  for (const each of words) {
-    const free = places(text, each)
-      .map((place, index) => ({ place, count: index + 1 }))
-      .filter(({ place }) => !taken(...place))
-    const owners = open.filter((phrase) => phrase.words === each)
-    const claim = (found, phrase) => {
-      if (!found) return
-      free.splice(free.indexOf(found), 1)
-      spans.push({ start: found.place[0], end: found.place[1], phrase })
-    }
-    for (const phrase of owners.filter((phrase) => phrase.occurrence))
-      claim(free.find((found) => found.count === phrase.occurrence), phrase)
-    const rest = owners.filter((phrase) => !phrase.occurrence)
-    if (owners.length === 1 && rest.length === 1) for (const found of [...free]) claim(found, rest[0])
-    else for (const phrase of rest) claim(free[0], phrase)
+  return isKnown(question) ? question : undefined
+}
+
+function isKnown(value) {
+  if (value === UNKNOWN || value === undefined) return false
+  return value === null || typeof value !== 'object' || Object.values(value).every(isKnown)
+}
+
+function phraseOf(from, kind, field) {
+  const { node, path } = from
+  if (node?.comfyClass !== kind) return UNKNOWN
+  const words = valueOf(node, field, path)
+  return { words, tag: valueOf(node, 'tag', path) ?? '', occurrence: valueOf(node, 'occurrence', path) ?? 0 }
+}
+
+function personOf(from) {
+  const said = phraseOf(from, 'LumosXSubject', 'name')
+  if (said === UNKNOWN) return UNKNOWN
+  const { node, path } = from
+  const attributes = sources(node, 'attributes.', path).map(([, each]) =>
+    phraseOf(each, 'LumosXAttributeReference', 'phrase')
+  )
+  return { ...said, face: sources(node, 'face', path).length > 0, attributes }
+}
+
+/** Whether the CLIP is that of LumosX Nano, also behind nodes that change a CLIP. */
+function isNano(graph, path) {
+  let slot = graph.inputs?.findIndex((input) => input.name === 'clip') ?? -1
+  let from = slot < 0 ? undefined : source(graph, slot, path)
+  for (let steps = 0; from?.node && steps < 100; steps++) {
+    if (from.node.comfyClass === 'LumosXNano') return true
+    slot = from.node.inputs?.findIndex((input) => input.type === 'CLIP') ?? -1
+    from = slot < 0 ? undefined : source(from.node, slot, from.path)
   }
-  const owning = new Set(spans.map((span) => span.phrase))
-  return {
-    spans: spans.sort((a, b) => a.start - b.start),
-    missing: phrases.filter((phrase) => phrase.words && !phrase.pictureless && !owning.has(phrase))
-  }
+  return false
 }

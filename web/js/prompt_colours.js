@@ -1,85 +1,85 @@
-// LumosX Relation Graph shows the prompt with every owner's words in the owner's colour while it is typed.
+// LumosX Relation Graph shows the prompt with every owner's words in the owner's colour while it is typed, and above it what
+// a run would stop for. The host says both (POST /lumosx/words), so that a run says the same.
+import { api } from '../../../scripts/api.js'
 import { app } from '../../../scripts/app.js'
-import { ownedWords } from './owned_words.js'
+import { questionOf } from './owned_words.js'
 
-// The colours of lumosx_core/drawing/palette.py.
-const SUBJECTS = ['#d65434', '#2c70cc', '#28925c', '#964eba', '#be8a10', '#ce468a', '#1492a0', '#706054']
-const OBJECTS = ['#606c82', '#807448', '#548076', '#8a6270']
-const BACKGROUND = '#5c625c'
+const LOW = 64 // pixels of the strip
+const HIGH = 140
 const EVERY = 400 // milliseconds between two looks at the nodes that the words come from
+const ALARM = '#ff7a7a'
+const AGAIN = 5000 // milliseconds until the host is asked once more when it did not answer
 const TEXTS = {
-  en: { missing: 'not in the prompt' },
-  zh: { missing: '\u63d0\u793a\u8bcd\u4e2d\u6ca1\u6709' }
+  en: {
+    missing: 'not in the prompt',
+    unknown: 'Some of the words come from other nodes: see the picture after a run.',
+    silent: 'The host does not say who owns these words; restart it if LumosX was updated.'
+  },
+  zh: {
+    missing: '\u63d0\u793a\u8bcd\u4e2d\u6ca1\u6709',
+    unknown: '\u90e8\u5206\u8bcd\u8bed\u6765\u81ea\u5176\u4ed6\u8282\u70b9\uff1a\u8fd0\u884c\u540e\u89c1\u56fe\u7247\u3002',
+    silent: '\u670d\u52a1\u5668\u6ca1\u6709\u56de\u7b54\u8fd9\u4e9b\u8bcd\u5c5e\u4e8e\u8c01\uff1b\u5982\u679c\u521a\u66f4\u65b0\u4e86 LumosX\uff0c\u8bf7\u91cd\u542f\u3002'
+  }
 }
 
 const texts = () => TEXTS[app.extensionManager?.setting?.get('Comfy.Locale')] ?? TEXTS.en
-const OFF = [2, 4] // modes of nodes that the host does not get: never, bypass
 
-const isLinked = (node, name) => Boolean(node.inputs?.some((input) => input.name === name && input.link != null))
-/** What a field says; undefined if another node fills it. */
-const valueOf = (node, name) =>
-  isLinked(node, name) ? undefined : node.widgets?.find((widget) => widget.name === name)?.value
-
-/** The nodes behind the connected inputs whose names start with `prefix`; null for one that cannot be seen from here. */
-function sources(node, prefix) {
-  const found = []
-  node.inputs?.forEach((input, slot) => {
-    if (!input.name.startsWith(prefix) || input.link == null) return
-    let source = node.getInputNode(slot)
-    while (source?.type === 'Reroute' && source.inputs?.length) source = source.getInputNode(0)
-    if (!OFF.includes(source?.mode)) found.push(source ?? null)
-  })
-  return found
+function line(text, className, style) {
+  const element = document.createElement('div')
+  element.textContent = text
+  element.className = className
+  element.style.cssText = style
+  return element
 }
 
-/** What the connected nodes say, as `ownedWords` takes it; nodes whose words are not known (a sample folder) are left out. */
-function phrasesOf(graph) {
-  const phrases = []
-  let owner = 0
-  const say = (node, name, more) => {
-    const words = node && valueOf(node, name)
-    if (typeof words !== 'string') return
-    const tag = String(valueOf(node, 'tag') ?? '').replaceAll(/[@\s]/g, '')
-    phrases.push({ words: words.trim(), owner, tag, occurrence: valueOf(node, 'occurrence'), ...more })
-  }
-  for (const scene of sources(graph, 'background')) say(scene, 'phrase', { colour: BACKGROUND })
-  owner += 1
-  sources(graph, 'objects.').forEach((scene, index) => {
-    say(scene, 'phrase', { colour: OBJECTS[index % OBJECTS.length] })
-    owner += 1
-  })
-  sources(graph, 'subjects.').forEach((subject, index) => {
-    const colour = SUBJECTS[index % SUBJECTS.length]
-    if (subject?.comfyClass === 'LumosXSubject') {
-      say(subject, 'name', { colour, number: String(index + 1), pictureless: !isLinked(subject, 'face') })
-      for (const attribute of sources(subject, 'attributes.')) say(attribute, 'phrase', { colour, part: true })
-    }
-    owner += 1
-  })
-  return phrases
+const alarm = (text) => line(text, 'lumosx-problem', `color:${ALARM};margin-bottom:2px`)
+const quiet = (text) => line(text, 'lumosx-note', 'opacity:0.6')
+
+/** Not found words as one line, and every other problem as a run tells it; notes come last. */
+function problemLines({ problems, refused }) {
+  const missing = problems.filter(({ kind }) => kind === 'not_found').map(({ phrase }) => phrase)
+  return [
+    ...(refused ? [alarm(refused)] : []),
+    ...(missing.length ? [alarm(`${texts().missing}: ${missing.join(', ')}`)] : []),
+    ...problems.filter(({ kind, error }) => error && kind !== 'not_found').map(({ message }) => alarm(message))
+  ]
 }
 
-/** The prompt that is typed here; of a connected one nothing is known before a run. */
-const promptOf = (graph) => valueOf(graph, 'prompt') ?? ''
-
-function draw(element, text, phrases) {
-  const { spans, missing } = ownedWords(text, phrases)
-  const line = document.createElement('div')
+function promptLine({ text, places }) {
+  const element = line('', 'lumosx-prompt', '')
+  const letters = [...text] // places count characters, JavaScript's strings count halves of some
   let at = 0
-  for (const { start, end, phrase } of spans) {
+  for (const [start, end, colour] of places) {
     const word = document.createElement('span')
-    word.textContent = text.slice(start, end)
-    word.style.cssText = `background:${phrase.colour};color:#fff;border-radius:3px;padding:0 3px`
-    line.append(text.slice(at, start), word)
+    word.textContent = letters.slice(start, end).join('')
+    word.style.cssText = `background:${colour};color:#fff;border-radius:3px;padding:0 3px`
+    element.append(letters.slice(at, start).join(''), word)
     at = end
   }
-  line.append(text.slice(at))
-  element.replaceChildren(line)
-  if (!missing.length) return
-  const warning = document.createElement('div')
-  warning.textContent = `${texts().missing}: ${missing.map((phrase) => phrase.words).join(', ')}`
-  warning.style.cssText = 'color:#ff7a7a;margin-top:4px'
-  element.append(warning)
+  element.append(letters.slice(at).join(''))
+  return element
+}
+
+/** Above the node's title in the canvas renderer, where a long prompt pushes the words themselves out of sight. */
+function drawAbove(context, node, text) {
+  context.save()
+  context.font = '14px sans-serif'
+  context.fillStyle = ALARM
+  let shown = text
+  while (shown.length > 1 && context.measureText(shown).width > node.size[0] - 70) // beside the badge
+    shown = `${shown.slice(0, Math.floor(shown.length * 0.95) - 2)}\u2026`
+  context.fillText(shown, 4, -LiteGraph.NODE_TITLE_HEIGHT - 8)
+  context.restore()
+}
+
+async function ask(question) {
+  const answer = await api.fetchApi('/lumosx/words', {
+    method: 'POST',
+    headers: { 'Content-Type': 'application/json' },
+    body: JSON.stringify(question)
+  })
+  if (!answer.ok) throw new Error(`status ${answer.status}`)
+  return await answer.json()
 }
 
 app.registerExtension({
@@ -88,8 +88,12 @@ app.registerExtension({
     if (node.comfyClass !== 'LumosXRelationGraph') return
     const element = document.createElement('div')
     element.className = 'lumosx-prompt-colours'
-    element.style.cssText = 'overflow:auto;font-size:12px;line-height:1.5;padding:4px 8px;color:var(--input-text,#ddd)'
-    const height = () => (element.childElementCount ? 64 : 4)
+    element.style.cssText =
+      'overflow:auto;overflow-wrap:anywhere;font-size:12px;line-height:1.5;padding:4px 8px;color:var(--input-text,#ddd)'
+    const height = () => {
+      const content = [...element.children].reduce((sum, each) => sum + each.offsetHeight, 10)
+      return element.childElementCount ? Math.min(Math.max(content, LOW), HIGH) : 4
+    }
     const widget = node.addDOMWidget('owned_words', 'lumosx_owned_words', element, {
       serialize: false,
       hideOnZoom: false,
@@ -99,27 +103,50 @@ app.registerExtension({
       getMaxHeight: height
     })
     widget.serialize = false // neither sent to the host nor stored in the workflow
-    let shown = null
+    let shown = null // what is asked or drawn
     let timer = null
-    const look = () => {
-      const phrases = phrasesOf(node)
-      const text = phrases.length ? promptOf(node) : ''
-      const now = JSON.stringify([text, phrases, texts()])
+    const draw = (...lines) => {
+      element.replaceChildren(...lines)
+      element.scrollTop = 0
+      node.setDirtyCanvas?.(true, true)
+    }
+    const look = async () => {
+      if (!node.graph || node.graph !== app.canvas?.graph) return
+      const question = questionOf(node)
+      const now = JSON.stringify([question ?? null, texts()])
       if (now === shown) return
       shown = now
-      if (text) draw(element, text, phrases)
-      else element.replaceChildren()
-      node.setDirtyCanvas?.(true, true)
+      if (!question) return draw(quiet(texts().unknown))
+      if (!question.prompt || !(question.objects.length + question.subjects.length)) return draw()
+      try {
+        const verdict = await ask(question)
+        if (shown === now) draw(...problemLines(verdict), promptLine(verdict)) // else a later one is on its way
+      } catch {
+        if (shown !== now) return
+        const prompt = quiet(question.prompt)
+        prompt.title = texts().silent
+        draw(prompt)
+        setTimeout(() => shown === now && (shown = null), AGAIN)
+      }
+    }
+    const anew = () => (shown = null) // a run may have brought another tokenizer
+    const { onDrawForeground } = node
+    node.onDrawForeground = function (context, ...rest) {
+      const first = element.querySelector('.lumosx-problem')
+      if (first) drawAbove(context, this, first.textContent)
+      return onDrawForeground?.call(this, context, ...rest)
     }
     // The connected nodes tell nobody when their words change, so they are looked at while the node is on a canvas.
     const { onAdded, onRemoved } = node
     node.onAdded = function (...rest) {
       timer ??= setInterval(look, EVERY)
+      api.addEventListener('execution_success', anew)
       return onAdded?.apply(this, rest)
     }
     node.onRemoved = function (...rest) {
       clearInterval(timer)
       timer = null
+      api.removeEventListener('execution_success', anew)
       return onRemoved?.apply(this, rest)
     }
   }

@@ -1,42 +1,18 @@
-"""The pack in ComfyUI's own pages, in both renderers: workflows dropped and run, nodes found, help, blueprint, colours.
-
-Needs ComfyUI, Chromium and the Python package playwright (which brings no browser of its own).
-"""
+"""The pack in ComfyUI's own pages, in both renderers: workflows dropped and run, nodes found, help, blueprint, colours."""
 
 import json
 import re
 import shutil
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 from host_server import HostServer
 
-SAMPLES = Path(__file__).parents[2] / "lumosx_core" / "assets" / "samples"
-HELP = Path(__file__).parents[2] / "web" / "docs" / "LumosXNano.md"
-WORKFLOWS = sorted((Path(__file__).parents[2] / "workflows").glob("*.json"))
-# What the host itself asks for in vain: a style sheet of the user's, stored files of a new user, and a help page in the
-# user's language before the one without.
-HOSTS_OWN = ("/user.css", "/api/userdata", "/api/experiment/models", "/docs/LumosXNano/en.md")
+from .pages import ENDED, ROOT, SAMPLES, WORKFLOWS, blueprint, drop, search
+
+HELP = ROOT / "web" / "docs" / "LumosXNano.md"
 OWNERS = ("LUMOSX_SUBJECT", "LUMOSX_SCENE")
-DROP = """async ([name, text]) => {
-    const data = new DataTransfer()
-    data.items.add(new File([text], name, { type: 'application/json' }))
-    const canvas = document.querySelector('#graph-canvas')
-    canvas.dispatchEvent(new DragEvent('drop', { dataTransfer: data, bubbles: true, clientX: 600, clientY: 400 }))
-}"""
-READY = "window.app?.graph && Object.keys(LiteGraph.registered_node_types).some((name) => name === 'LumosXSampler')"
-ENDED = """() => new Promise((resolve) => {
-    setTimeout(() => resolve(['no end within two minutes', '']), 120000)
-    window.outputsOfRun = {}
-    app.api.addEventListener('executed', ({ detail }) => { window.outputsOfRun[detail.node] = detail.output })
-    for (const kind of ['execution_success', 'execution_error', 'execution_interrupted'])
-        app.api.addEventListener(kind, (event) => resolve([kind, JSON.stringify(event.detail).slice(0, 400)]))
-    app.queuePrompt(0)
-})"""
-
-
 # The embedded model and five pictures into the only node there is, its other values, its outputs into previews.
 WIRE = """([pictures, values]) => {
     const blueprint = app.graph._nodes[0]
@@ -64,88 +40,6 @@ WIRE = """([pictures, values]) => {
         return preview.id
     })
 }"""
-
-
-@pytest.fixture(scope="module")
-def server(comfyui: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[HostServer]:
-    host = HostServer(comfyui, tmp_path_factory.mktemp("browser") / "base")
-    yield host
-    host.stop()
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Any]:
-    chromium = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
-    if chromium is None:
-        pytest.skip("NO BROWSER: install chromium to run the tests in ComfyUI's pages")
-    playwright = pytest.importorskip("playwright.sync_api", reason="NO PLAYWRIGHT: pip install playwright")
-    with playwright.sync_playwright() as driver:
-        started = driver.chromium.launch(
-            executable_path=chromium, args=["--no-sandbox", "--disable-gpu", "--disable-background-networking"]
-        )
-        yield started
-        started.close()
-
-
-@pytest.fixture(scope="module", params=[False, True], ids=["canvas", "vue"])
-def open_tab(request: pytest.FixtureRequest, server: HostServer, browser: Any) -> Iterator[Any]:
-    """ComfyUI's page with one of the two renderers; its `troubles` are page errors and failed requests that are ours."""
-    server.post("/api/settings", {"Comfy.TutorialCompleted": True, "Comfy.VueNodes.Enabled": request.param})
-    page = browser.new_page(viewport={"width": 1700, "height": 1000})
-    page.troubles = []
-    page.on("pageerror", lambda error: page.troubles.append(f"page error: {error}"))
-    page.on(
-        "response",
-        lambda answer: (
-            page.troubles.append(f"{answer.status} {answer.url}")
-            if answer.status >= 400 and not any(path in answer.url for path in HOSTS_OWN)
-            else None
-        ),
-    )
-    open_page(page, f"http://{server.address}")
-    yield page
-    page.close()
-
-
-@pytest.fixture
-def page(open_tab: Any) -> Any:
-    """The same page for all tests, its troubles those of one."""
-    open_tab.troubles.clear()
-    return open_tab
-
-
-def open_page(page: Any, address: str) -> None:
-    """ComfyUI with an empty canvas that nothing covers."""
-    page.goto("about:blank")
-    page.goto(address, timeout=120_000)
-    page.wait_for_function(READY, timeout=120_000)
-    page.wait_for_timeout(3000)
-    page.keyboard.press("Escape")
-    page.evaluate("app.graph.clear()")
-
-
-def drop(page: Any, path: Path) -> None:
-    """Put a workflow file on the canvas and wait until its nodes are there."""
-    text = path.read_text("utf-8")
-    page.evaluate("app.graph.clear()")
-    page.evaluate(DROP, [path.name, text])
-    page.wait_for_function(f"app.graph._nodes.length === {len(json.loads(text)['nodes'])}", timeout=30_000)
-
-
-def search(page: Any, words: str, offered: str) -> list[str]:
-    """What is on the canvas after double click, these words, Enter as soon as `offered` is listed: titles."""
-    open_page(page, page.url)
-    page.wait_for_load_state("networkidle")  # blueprints arrive after the page is there
-    page.mouse.dblclick(700, 420)
-    page.wait_for_timeout(1200)
-    page.keyboard.type(words, delay=20)
-    page.get_by_text(offered).last.wait_for(timeout=15_000)
-    page.wait_for_timeout(800)  # the list is filtered with a delay
-    page.keyboard.press("Enter")
-    page.wait_for_timeout(800)
-    page.mouse.click(700, 420)
-    page.wait_for_function("app.graph._nodes.length > 0", timeout=15_000)
-    return page.evaluate("app.graph._nodes.map((node) => node.title)")
 
 
 @pytest.mark.parametrize("path", WORKFLOWS, ids=lambda path: path.stem)
@@ -176,7 +70,7 @@ def test_a_node_is_found_by_another_word(page: Any, server: HostServer) -> None:
 
 
 def test_the_blueprint_is_found_and_holds_its_nodes(page: Any) -> None:
-    assert search(page, "LumosX two people", "LumosX two people") == ["LumosX two people"]
+    blueprint(page)
     inside = page.evaluate("app.graph._nodes[0].subgraph._nodes.map((node) => node.type)")
     assert sorted(inside).count("LumosXSubject") == 2 and "LumosXSampler" in inside
     assert not page.troubles
@@ -210,7 +104,7 @@ def test_the_blueprint_makes_a_video(page: Any, server: HostServer) -> None:
         "shift": 3,
         "negative_references": "blank",
     }
-    assert search(page, "LumosX two people", "LumosX two people") == ["LumosX two people"]
+    blueprint(page)
     frames, relations = page.evaluate(WIRE, [{name: f"{name}.png" for name in pictures}, values])
     end, detail = page.evaluate(ENDED)
     assert end == "execution_success", detail
@@ -240,7 +134,7 @@ def test_words_of_the_prompt_have_their_owners_colours(page: Any) -> None:
     )
     page.wait_for_function(
         """([word, count]) => {
-        const missing = [...document.querySelectorAll('.lumosx-prompt-colours > div + div')].map((line) => line.textContent)
+        const missing = [...document.querySelectorAll('.lumosx-problem')].map((line) => line.textContent)
         const words = document.querySelectorAll('.lumosx-prompt-colours span')
         return missing.some((line) => line.endsWith(`: ${word}`)) && words.length === count
     }""",
@@ -250,7 +144,6 @@ def test_words_of_the_prompt_have_their_owners_colours(page: Any) -> None:
 
 
 def test_help_opens(page: Any) -> None:
-    open_page(page, page.url)
     page.evaluate("""() => {
         const node = LiteGraph.createNode('LumosXNano')
         node.pos = [300, 300]

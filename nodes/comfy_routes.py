@@ -1,0 +1,34 @@
+"""What the host's web server answers for this pack: POST /lumosx/words, the verdict on a prompt that is being typed."""
+
+import asyncio
+from typing import Any
+
+from lumosx_core.errors import InputError
+
+from .words_while_typing import LONGEST_QUESTION, answer
+
+WORDS = "/lumosx/words"
+
+
+def add_routes() -> None:
+    """Registers the routes; called once, when the host loads the extension. Does nothing where no server runs."""
+    from server import PromptServer
+
+    running = getattr(PromptServer, "instance", None)
+    if running is not None:
+        running.routes.post(WORDS)(words)
+
+
+async def words(request: Any) -> Any:
+    """The `Verdict` on the `Question` in the body as JSON; status 413 for a body that is too long, 400 for another one.
+
+    No request reads a file or touches a model, and a wrong one leaves nothing in the log.
+    """
+    from aiohttp import web
+
+    if request.content_length is None or request.content_length > LONGEST_QUESTION:
+        return web.json_response({"error": f"expected at most {LONGEST_QUESTION} bytes of JSON"}, status=413)
+    try:
+        return web.json_response(await asyncio.to_thread(answer, await request.read()))
+    except InputError as error:
+        return web.json_response({"error": str(error)}, status=400)

@@ -1,0 +1,93 @@
+"""What the tests do in ComfyUI's page: open it, put workflows and nodes on its canvas, run them."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).parents[3]
+SAMPLES = ROOT / "lumosx_core" / "assets" / "samples"
+WORKFLOWS = sorted((ROOT / "workflows").glob("*.json"))
+PEOPLE = next(path for path in WORKFLOWS if "attributes" in path.stem)
+DROP = """async ([name, text]) => {
+    const data = new DataTransfer()
+    data.items.add(new File([text], name, { type: 'application/json' }))
+    const canvas = document.querySelector('#graph-canvas')
+    canvas.dispatchEvent(new DragEvent('drop', { dataTransfer: data, bubbles: true, clientX: 600, clientY: 400 }))
+}"""
+READY = "window.app?.graph && Object.keys(LiteGraph.registered_node_types).some((name) => name === 'LumosXSampler')"
+ENDED = """() => new Promise((resolve) => {
+    setTimeout(() => resolve(['no end within two minutes', '']), 120000)
+    window.outputsOfRun = {}
+    app.api.addEventListener('executed', ({ detail }) => { window.outputsOfRun[detail.node] = detail.output })
+    for (const kind of ['execution_success', 'execution_error', 'execution_interrupted'])
+        app.api.addEventListener(kind, (event) => resolve([kind, JSON.stringify(event.detail).slice(0, 400)]))
+    app.queuePrompt(0)
+})"""
+
+
+# Every node of the prompt that would be sent, as text that holds all that it depends on, whatever the ids.
+MEANING = """async () => {
+    const { output } = await app.graphToPrompt()
+    const known = {}
+    const told = (id) => known[id] ??= JSON.stringify([output[id].class_type, Object.entries(output[id].inputs).sort()
+        .filter(([name]) => name !== 'upload') // Load Image's button, which the host sends out of subgraphs alone
+        .map(([name, value]) => [name, Array.isArray(value) && output[value[0]] ? [told(value[0]), value[1]] : value])])
+    return Object.keys(output).map(told).sort()
+}"""
+
+
+def clear(page: Any) -> None:
+    """An empty canvas of the outermost graph."""
+    page.evaluate("""() => {
+        const root = app.rootGraph ?? app.graph
+        app.canvas.setGraph(root)
+        root.clear()
+        app.canvas.ds.reset()
+    }""")
+
+
+def open_page(page: Any, address: str) -> None:
+    """ComfyUI with an empty canvas that nothing covers."""
+    page.goto("about:blank")
+    page.goto(address, timeout=120_000)
+    page.wait_for_function(READY, timeout=120_000)
+    page.wait_for_timeout(3000)
+    page.keyboard.press("Escape")
+    page.wait_for_load_state("networkidle")  # blueprints arrive after the page is there
+    clear(page)
+
+
+def drop(page: Any, path: Path) -> None:
+    """Put a workflow file on the canvas and wait until its nodes are there."""
+    text = path.read_text("utf-8")
+    clear(page)
+    page.evaluate(DROP, [path.name, text])
+    page.wait_for_function(f"app.graph._nodes.length === {len(json.loads(text)['nodes'])}", timeout=30_000)
+
+
+def search(page: Any, words: str, offered: str) -> list[str]:
+    """What is on the canvas after double click, these words, Enter as soon as `offered` is listed: titles."""
+    clear(page)
+    page.mouse.dblclick(700, 420)
+    page.wait_for_timeout(1200)
+    page.keyboard.type(words, delay=20)
+    page.get_by_text(offered).last.wait_for(timeout=15_000)
+    page.wait_for_timeout(800)  # the list is filtered with a delay
+    page.keyboard.press("Enter")
+    page.wait_for_timeout(800)
+    page.mouse.click(700, 420)
+    page.wait_for_function("app.graph._nodes.length > 0", timeout=15_000)
+    return page.evaluate("app.graph._nodes.map((node) => node.title)")
+
+
+_blueprints: dict[int, dict[str, Any]] = {}  # id of a page -> the canvas that the search left there
+
+
+def blueprint(page: Any) -> None:
+    """The canvas holds "LumosX two people" alone; searched for once in every page."""
+    if id(page) not in _blueprints:
+        assert search(page, "LumosX two people", "LumosX two people") == ["LumosX two people"]
+        _blueprints[id(page)] = page.evaluate("app.graph.serialize()")
+    else:
+        page.evaluate("(stored) => app.loadGraphData(stored)", _blueprints[id(page)])
+        page.wait_for_function("app.graph._nodes[0]?.title === 'LumosX two people'", timeout=10_000)
