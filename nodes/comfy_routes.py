@@ -1,6 +1,8 @@
-"""What the host's web server answers for this pack: POST /lumosx/words, the verdict on a prompt that is being typed."""
+"""What the host's web server answers for this pack: POST /lumosx/words, the verdict on a prompt that is being typed, and the
+English help pages, for which the host's page asks under a name of its own."""
 
 import asyncio
+from pathlib import Path
 from typing import Any
 
 from lumosx_core.errors import InputError
@@ -8,6 +10,7 @@ from lumosx_core.errors import InputError
 from .words_while_typing import LONGEST_QUESTION, answer
 
 WORDS = "/lumosx/words"
+PACK = Path(__file__).parents[1]
 
 
 def add_routes() -> None:
@@ -15,8 +18,27 @@ def add_routes() -> None:
     from server import PromptServer
 
     running = getattr(PromptServer, "instance", None)
-    if running is not None:
-        running.routes.post(WORDS)(words)
+    if running is None:
+        return
+    running.routes.post(WORDS)(words)
+    if not set("{}") & set(PACK.name):  # they have a meaning in routes
+        for page in sorted((PACK / "web" / "docs").glob("*.md")):
+            running.routes.get(english_page(page))(_sends(page))
+
+
+def english_page(page: Path) -> str:
+    """Where the host's page looks first for a node's help in English; for every language without a page of its own it takes
+    <node>.md, which is the English one, after a request that fails."""
+    return f"/extensions/{PACK.name}/docs/{page.stem}/en.md"
+
+
+def _sends(page: Path) -> Any:
+    async def send(_: Any) -> Any:
+        from aiohttp import web
+
+        return web.FileResponse(page)
+
+    return send
 
 
 async def words(request: Any) -> Any:

@@ -4,12 +4,13 @@ import importlib
 import importlib.util
 import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
 import pytest
+from host_server import HostServer
 
 from lumosx_core.sampling.pipeline import NANO_FOLDER
 
@@ -51,6 +52,14 @@ def pack(comfyui: Path) -> Callable[[str], ModuleType]:
     sys.modules[name] = package
     spec.loader.exec_module(package)
     return lambda module: importlib.import_module(f"{name}.{module}")
+
+
+@pytest.fixture(scope="session")
+def server(comfyui: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[HostServer]:
+    """A running ComfyUI with this pack, the same for all tests: it takes half a minute to start."""
+    host = HostServer(comfyui, tmp_path_factory.mktemp("host") / "base")
+    yield host
+    host.stop()
 
 
 @pytest.fixture(scope="session")

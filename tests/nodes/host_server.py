@@ -46,6 +46,18 @@ sys.addaudithook(note)
 """
 
 
+def pack_files() -> dict[str, tuple[int, int]]:
+    """Path -> size and time of everything in the folders that a host loads."""
+    tops = [PACK / name for name in ("__init__.py", "nodes", "lumosx_core", "web", "locales", "workflows", "subgraphs")]
+    files = [
+        path
+        for top in tops
+        for path in (top.rglob("*") if top.is_dir() else [top])
+        if path.is_file() and "__pycache__" not in path.parts
+    ]
+    return {str(path): (path.stat().st_size, path.stat().st_mtime_ns) for path in files}
+
+
 @dataclass
 class Run:
     """What one prompt did. end: the host's last message of it, such as execution_success; cached: ids of nodes that were not
@@ -61,10 +73,12 @@ class Run:
 
 
 class HostServer:
-    """The server of the ComfyUI in `root`, from start to `stop`; its files are under `folder`."""
+    """The server of the ComfyUI in `root`, from start to `stop`; its files are under `folder`. pack_before: the pack's files
+    when it started."""
 
     def __init__(self, root: Path, folder: Path) -> None:
         self.folder, self.watched = folder, folder / "watched.txt"
+        self.pack_before = pack_files()
         (folder / "custom_nodes").mkdir(parents=True)
         (folder / "custom_nodes" / "lumosx").symlink_to(PACK)
         (folder / "input").mkdir()

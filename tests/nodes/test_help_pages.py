@@ -34,8 +34,18 @@ def section(text: str, number: int, language: str) -> str:
 
 
 def named(text: str) -> list[str]:
-    """The names in the first column of a table."""
-    return [name for row in re.findall(r"^\| (`[^|]*) \|", text, re.MULTILINE) for name in re.findall(r"`([^`]+)`", row)]
+    """The names that begin the points of a list."""
+    return [
+        name for row in re.findall(r"^- (`[^:\uff1a]*)[:\uff1a]", text, re.MULTILINE) for name in re.findall(r"`([^`]+)`", row)
+    ]
+
+
+def test_nothing_in_a_page_is_wider_than_the_hosts_panel() -> None:
+    """The panel is about 300 pixels wide: 36 letters of code. Columns of a table are cut off there."""
+    for path in FOLDER.rglob("*.md"):
+        text = path.read_text("utf-8")
+        assert not re.search(r"^\|", text, re.MULTILINE), f"{path}: a table; write a list"
+        assert all(len(part) <= 36 for code in re.findall(r"`([^`\n]+)`", text) for part in code.split()), path
 
 
 def test_the_host_finds_the_folder() -> None:
@@ -69,6 +79,6 @@ def test_chinese_pages_show_the_labels_of_the_chinese_nodes(infos: dict[str, Nod
     messages = json.loads((ROOT / "locales" / "zh" / "nodeDefs.json").read_text("utf-8"))
     for name in infos:
         for number, kind in enumerate(("inputs", "outputs")):
-            table = section(page(name, "zh"), number, "zh").lower()
+            points = section(page(name, "zh"), number, "zh").lower()
             for label in (entry["name"] for entry in messages[name].get(kind, {}).values() if "name" in entry):
-                assert label.lower() in table, f"{name}: {label}"
+                assert label.lower() in points, f"{name}: {label}"

@@ -2,12 +2,11 @@
 
 import copy
 import json
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
-from host_server import PACK, HostServer, Run
+from host_server import PACK, HostServer, Run, pack_files
 
 API_FOLDER = Path(__file__).parent / "api"
 TWO_PEOPLE, ON_AND_OFF = (
@@ -32,32 +31,6 @@ NODES = {
 AFTER_THE_SEED = {"LumosXSampler", "VAEDecode", "ImageScaleBy", "CreateVideo", "SaveVideo", "LumosXInspect"}
 
 
-def pack_files() -> dict[str, tuple[int, int]]:
-    """Path -> size and time of everything in the folders that a host loads."""
-    tops = [PACK / name for name in ("__init__.py", "nodes", "lumosx_core", "web", "locales", "workflows", "subgraphs")]
-    files = [
-        path
-        for top in tops
-        for path in (top.rglob("*") if top.is_dir() else [top])
-        if path.is_file() and "__pycache__" not in path.parts
-    ]
-    return {str(path): (path.stat().st_size, path.stat().st_mtime_ns) for path in files}
-
-
-@pytest.fixture(scope="module")
-def files_before() -> dict[str, tuple[int, int]]:
-    """The pack's files before the server started."""
-    return pack_files()
-
-
-@pytest.fixture(scope="module")
-def server(comfyui: Path, files_before: dict, tmp_path_factory: pytest.TempPathFactory) -> Iterator[HostServer]:
-    assert files_before
-    host = HostServer(comfyui, tmp_path_factory.mktemp("host") / "base")
-    yield host
-    host.stop()
-
-
 def of_type(prompt: dict[str, Any], *kinds: str) -> dict[str, dict[str, Any]]:
     return {number: node for number, node in prompt.items() if node["class_type"] in kinds}
 
@@ -67,6 +40,14 @@ def seeded(seed: int, **changes: Any) -> dict[str, Any]:
     prompt = copy.deepcopy(TWO_PEOPLE)
     (sampler,) = of_type(prompt, "LumosXSampler").values()
     sampler["inputs"].update(seed=seed, **changes)
+    return prompt
+
+
+def short(seed: int, **changes: Any) -> dict[str, Any]:
+    """`seeded` for five frames."""
+    prompt = seeded(seed, **changes)
+    (encode,) = of_type(prompt, "LumosXEncodeReferences").values()
+    encode["inputs"].update(length=5)
     return prompt
 
 
@@ -107,17 +88,17 @@ def test_another_seed_runs_the_sampling_and_what_follows_alone(server: HostServe
 
 
 def test_cancelling_stops_within_a_step_and_leaves_no_memory_behind(server: HostServer) -> None:
-    before = memory_after(server, [seeded(200 + seed) for seed in range(4)])
-    run = server.run(seeded(204, steps=400), interrupt_at=5)
+    before = memory_after(server, [short(200 + seed, steps=4) for seed in range(4)])
+    run = server.run(short(204, steps=400), interrupt_at=5)
     assert run.end == "execution_interrupted"
     assert run.last_before_interrupt is not None
     assert max(run.steps) <= run.last_before_interrupt + 1
-    assert memory_after(server, [seeded(205 + seed) for seed in range(3)]) <= 1.02 * before
+    assert memory_after(server, [short(205 + seed, steps=4) for seed in range(3)]) <= 1.02 * before
 
 
 def test_twenty_runs_do_not_grow_memory(server: HostServer) -> None:
-    before = memory_after(server, [seeded(300 + seed, steps=2) for seed in range(4)])
-    assert memory_after(server, [seeded(400 + seed, steps=2) for seed in range(20)]) <= 1.02 * before
+    before = memory_after(server, [short(300 + seed, steps=2) for seed in range(4)])
+    assert memory_after(server, [short(400 + seed, steps=2) for seed in range(20)]) <= 1.02 * before
 
 
 @pytest.mark.parametrize(
@@ -150,9 +131,8 @@ def test_another_prompt_of_as_many_tokens_is_told_in_the_node(server: HostServer
         assert (run.end == "execution_error" and "positive is of another prompt" in run.error) is told, run.error
 
 
-def test_nothing_was_written_into_the_pack_and_nothing_left_the_machine(server: HostServer, files_before: dict) -> None:
-    """Last in this file: about everything that ran before."""
-    succeeded(server.run(TWO_PEOPLE))
-    succeeded(server.run(ON_AND_OFF))
-    assert pack_files() == files_before
+def test_nothing_was_written_into_the_pack_and_nothing_left_the_machine(server: HostServer) -> None:
+    """Last of the tests of a server: about everything that ran before."""
+    succeeded(server.run(short(500)))
+    assert pack_files() == server.pack_before
     assert set(server.watched.read_text().splitlines()) == {"watching"}

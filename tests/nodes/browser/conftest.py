@@ -1,4 +1,4 @@
-"""One ComfyUI server and one browser for all tests of this folder, and a page in each of the two renderers.
+"""One browser for all tests of this folder, and a page of ComfyUI in each of the two renderers.
 
 Needs ComfyUI, Chromium and the Python package playwright (which brings no browser of its own). COMFYUI_FRONTEND names the
 folder of a frontend to use instead of the installed one.
@@ -6,7 +6,6 @@ folder of a frontend to use instead of the installed one.
 
 import shutil
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -14,16 +13,8 @@ from host_server import HostServer
 
 from .pages import clear, open_page
 
-# What the host itself asks for in vain: a style sheet of the user's, stored files of a new user, and a help page in the
-# user's language before the one without.
-HOSTS_OWN = ("/user.css", "/api/userdata", "/api/experiment/models", "/docs/LumosXNano/en.md")
-
-
-@pytest.fixture(scope="package")
-def server(comfyui: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[HostServer]:
-    host = HostServer(comfyui, tmp_path_factory.mktemp("browser") / "base")
-    yield host
-    host.stop()
+# What the host itself asks for in vain: a style sheet of the user's, stored files of a new user.
+HOSTS_OWN = ("/user.css", "/api/userdata", "/api/experiment/models")
 
 
 @pytest.fixture(scope="package")

@@ -44,6 +44,7 @@ def clear(page: Any) -> None:
         root.clear()
         app.canvas.ds.reset()
     }""")
+    page.evaluate(UNCOVERED)
 
 
 def open_page(page: Any, address: str) -> None:
@@ -55,6 +56,20 @@ def open_page(page: Any, address: str) -> None:
     page.keyboard.press("Escape")
     page.wait_for_load_state("networkidle")  # blueprints arrive after the page is there
     clear(page)
+
+
+# The host covers its page while it loads. Where little is drawn (no screen, busy cores) the sheet's fading may never end, and
+# it then keeps every click from the page; nothing of ours lies under it.
+UNCOVERED = """() => new Promise((resolve) => {
+    const end = performance.now() + 2000
+    const look = () => {
+        const sheet = document.querySelector('.p-blockui-mask')
+        if (sheet && performance.now() < end) return setTimeout(look, 50)
+        sheet?.remove()
+        resolve()
+    }
+    look()
+})"""
 
 
 def drop(page: Any, path: Path) -> None:
