@@ -40,10 +40,10 @@ def run(options: argparse.Namespace) -> int:
     from lumosx_core.cli.progress import ProgressBars
     from lumosx_core.errors import InputError
     from lumosx_core.files.atomic import copy_file, writable_folder, write_bytes
-    from lumosx_core.model.convert import convert_text_encoder, convert_transformer, convert_vae, embedded_tokenizer
+    from lumosx_core.model.convert import convert_text_encoder, convert_transformer, convert_vae
     from lumosx_core.sampling.config import PipelineDefaults, save_defaults
     from lumosx_core.sampling.pipeline import TOKENIZERS
-    from lumosx_core.tokenizers import SentencePieceTokenizer, load_tokenizer
+    from lumosx_core.tokenizers import load_tokenizer
 
     given = options.tokenizer
     if given is not None and given.name not in TOKENIZERS:
@@ -55,19 +55,19 @@ def run(options: argparse.Namespace) -> int:
     target = writable_folder(options.folder) / FILES[options.kind]
     storage = options.storage or DEFAULT_STORAGE[options.kind]
     there = next((options.folder / name for name in TOKENIZERS if (options.folder / name).is_file()), None)
+    inside = None
     with ProgressBars() as progress:
         if options.kind == "transformer":
             config = convert_transformer(options.source, target, entry=options.entry, storage=storage, progress=progress)
         elif options.kind == "vae":
             convert_vae(options.source, target, storage=storage, progress=progress)
         else:
-            convert_text_encoder(options.source, target, storage=storage, tokenizer=given or there, progress=progress)
+            inside = convert_text_encoder(options.source, target, storage=storage, tokenizer=given or there, progress=progress)
     if options.kind == "transformer":
         print(f"sizes: {config.to_json()}")
     if given is not None:
         copy_file(given, options.folder / given.name, "the tokenizer")
-    elif options.kind == "text-encoder" and there is None and (inside := embedded_tokenizer(options.source)) is not None:
-        SentencePieceTokenizer(inside)  # refuses what is none
+    elif inside is not None:
         write_bytes(options.folder / "spiece.model", inside, "the tokenizer")
         print("the tokenizer inside the file became spiece.model")
     if not (options.folder / "pipeline.json").exists():

@@ -82,16 +82,20 @@ class _Pickle:
         if value.numel() * value.element_size() > max(size, value.untyped_storage().nbytes()):
             raise InputError(f"{where} of shape {tuple(value.shape)} is larger than what the file stores; {DAMAGED}")
 
-        def read() -> torch.Tensor:
+        def read(share: float = 1.0) -> torch.Tensor:
             if self.read_bytes > MAPPED_AT_ONCE and self.mapped:
                 self.content = None
             tensor: Any = self._root()
             for key in place:
                 tensor = tensor[key]
-            self.read_bytes += tensor.numel() * tensor.element_size()
+            self.read_bytes += int(tensor.numel() * tensor.element_size() * share)
             return tensor.detach()
 
-        return StoredTensor(tuple(value.shape), value.dtype, read)
+        def part(start: int, stop: int) -> torch.Tensor:
+            return read((stop - start) / value.numel()).reshape(-1)[start:stop]
+
+        whole = not value.is_contiguous()  # such a tensor would be copied for every part
+        return StoredTensor(tuple(value.shape), value.dtype, read, None if whole else part)
 
 
 def _is_zip(begins: bytes) -> bool:

@@ -66,19 +66,19 @@ def _stored(path: Path, key: str, entry: Mapping[str, Any], start: int) -> Store
         )
     shape, (begin, end) = tuple(entry["shape"]), entry["data_offsets"]
 
-    def read() -> torch.Tensor:
-        buffer = torch.empty(end - begin, dtype=torch.uint8)
+    def part(first: int, stop: int) -> torch.Tensor:
+        buffer = torch.empty((stop - first) * dtype.itemsize, dtype=torch.uint8)
         try:
             with open(path, "rb") as file:
-                file.seek(start + begin)
-                got = file.readinto(buffer.numpy().data) if end > begin else 0
+                file.seek(start + begin + first * dtype.itemsize)
+                got = file.readinto(buffer.numpy().data) if stop > first else 0
         except OSError as error:
             raise InputError(f"cannot read {path} ({error}); check the disk and the permissions") from error
-        if got != end - begin:
+        if got != len(buffer):
             raise InputError(f"{path} became shorter while it was read; copy or download it again")
-        return buffer.view(dtype).reshape(shape) if end > begin else torch.empty(shape, dtype=dtype)
+        return buffer.view(dtype) if stop > first else torch.empty(0, dtype=dtype)
 
-    return StoredTensor(shape, dtype, read)
+    return StoredTensor(shape, dtype, lambda: part(0, (end - begin) // dtype.itemsize).reshape(shape), part)
 
 
 def index_in(folder: Path) -> Path | None:
@@ -121,7 +121,8 @@ def write_safetensors(
     progress: Progress | None = None,
     finish: Callable[[], None] | None = None,
 ) -> Path:
-    """Write a safetensors file whole or not at all, one tensor after another: no more than one is in memory at a time.
+    """Write a safetensors file whole or not at all, one tensor after another, large ones in parts: no more than one is in
+    memory at a time.
 
     The bytes depend on the content only: larger types first, then by name, as the library orders them. progress: called
     with (stage, done, total), in MiB. finish: called when all tensors were read; what it raises stops the file from taking its
@@ -156,13 +157,11 @@ def write_safetensors(
 
 
 def _write_numbers(file: Any, key: str, value: StoredTensor) -> None:
-    tensor = value.read()
-    if tuple(tensor.shape) != value.shape or tensor.dtype != value.dtype:
-        raise AssertionError(f"{key}: {tuple(tensor.shape)} {tensor.dtype} was read, {value.shape} {value.dtype} announced")
-    if tensor.numel():
-        file.write(tensor.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy().data)
-
-
-def mapped(value: StoredTensor, dtype: torch.dtype, change: Callable[[torch.Tensor], torch.Tensor]) -> StoredTensor:
-    """A stored tensor that is changed, in numbers and type but not in shape, when it is read."""
-    return StoredTensor(value.shape, dtype, lambda: change(value.read()))
+    count = 0
+    for part in value.parts():
+        if part.dtype != value.dtype:
+            raise AssertionError(f"{key}: {part.dtype} was read, {value.dtype} announced")
+        file.write(part.detach().cpu().contiguous().view(torch.uint8).numpy().data)
+        count += part.numel()
+    if count != value.numel:
+        raise AssertionError(f"{key}: {count} numbers were read, {value.numel} announced")

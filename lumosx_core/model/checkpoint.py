@@ -15,7 +15,7 @@ from lumosx_core.files.stored import StoredTensor, in_memory
 from lumosx_core.files.weights import open_weights, write_safetensors
 from lumosx_core.model.config import TransformerConfig
 from lumosx_core.model.transformer import LumosXTransformer
-from lumosx_core.model.weight_checks import FiniteCheck, check_layers, count_layers, kind_of, loaded
+from lumosx_core.model.weight_checks import TRANSFORMER, FiniteCheck, check_kind, check_layers, count_layers, loaded
 from lumosx_core.progress import Progress
 
 FORMAT = "lumosx-transformer"
@@ -35,15 +35,14 @@ def stored_type(name: str, shape: tuple[int, ...], storage: str) -> torch.dtype:
 def stored_as(name: str, value: StoredTensor, dtype: torch.dtype, check: FiniteCheck) -> StoredTensor:
     """A weight that is checked and converted when it is read."""
 
-    def read() -> torch.Tensor:
-        numbers = value.read()
+    def change(numbers: torch.Tensor) -> torch.Tensor:
         if dtype == torch.float8_e4m3fn:
             if numbers.dtype != dtype:  # the format has no infinity: larger values would become NaN
                 numbers = check.converted(name, numbers, torch.float32).clamp(-448.0, 448.0)
             return numbers.to(dtype)
         return check.converted(name, numbers, dtype)
 
-    return StoredTensor(value.shape, dtype, read)
+    return value.changed(dtype, change)
 
 
 def save_transformer(
@@ -120,11 +119,7 @@ def transformer_sizes(what: str, state: Mapping[str, Any], metadata: Mapping[str
     state: names to things with a `shape`. Raises InputError if they are of another model, which is said by name: another
     kind of file, a Wan with other channels than Wan2.1 text-to-video (16 in, 16 out), or fewer layers than the sizes ask for.
     """
-    if metadata.get("format", FORMAT) != FORMAT:
-        raise InputError(f"{what} is a {metadata['format'][:60]} file, expected a transformer; are two files exchanged?")
-    kind = kind_of(state)
-    if kind != "a Wan transformer":
-        raise InputError(f"{what} is no Wan2.1 text-to-video transformer: it is {kind}")
+    check_kind(what, state, TRANSFORMER, "Wan2.1 text-to-video transformer")
     if metadata.get("format") == FORMAT and "config" in metadata:
         config = TransformerConfig.from_json(metadata["config"])
     else:

@@ -15,10 +15,9 @@ from lumosx_core.model.text_encoder import check_vocabulary, open_text_encoder, 
 from lumosx_core.model.vae import open_vae, write_vae
 from lumosx_core.model.weight_checks import check_types, say_rounded
 from lumosx_core.progress import Progress
-from lumosx_core.tokenizers import load_tokenizer
+from lumosx_core.tokenizers import SentencePieceTokenizer, load_tokenizer
 
 HALF_TYPES = ("fp32", "bf16", "fp16")
-SPIECE = "spiece_model"  # the tokenizer inside ComfyUI's UMT5 files, as a tensor of bytes
 
 
 def convert_transformer(
@@ -63,24 +62,22 @@ def convert_text_encoder(
     storage: str = "bf16",
     tokenizer: str | Path | None = None,
     progress: Progress | None = None,
-) -> None:
+) -> bytes | None:
     """The UMT5 encoder (original Wan or transformers' names, fp8 with scales too) as one safetensors file in transformers'
     names. storage: fp32, bf16, fp16. tokenizer: checked against the encoder's vocabulary before anything is written.
+    Returns, where no tokenizer is given, the SentencePiece model inside ComfyUI's file, checked like a given one, or None.
     Raises InputError if it is no UMT5 encoder, or the tokenizer is another one's."""
     dtype = _half_type(storage)
-    state, config = open_text_encoder(source)
+    state, config, inside = open_text_encoder(source)
+    found = None
     if tokenizer is not None:
         check_vocabulary(load_tokenizer(tokenizer), tokenizer, config)
+    elif inside is not None:
+        found = inside.read().numpy().tobytes()
+        check_vocabulary(SentencePieceTokenizer(found), f"inside {source}", config)
     say_rounded(str(source), state, dtype)
     write_text_encoder(target, state, config, dtype, what=str(source), progress=progress)
-
-
-def embedded_tokenizer(source: str | Path) -> bytes | None:
-    """The SentencePiece model inside ComfyUI's file of the UMT5 encoder, or None. Raises InputError if the file is damaged."""
-    stored = open_weights(source)[0].get(SPIECE)
-    if stored is None or stored.dtype != torch.uint8:
-        return None
-    return stored.read().numpy().tobytes()
+    return found
 
 
 def _half_type(storage: str) -> torch.dtype:

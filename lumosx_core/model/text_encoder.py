@@ -17,7 +17,15 @@ from lumosx_core.files.json import parse_json, parse_record
 from lumosx_core.files.stored import StoredTensor, in_memory
 from lumosx_core.files.weights import open_weights, write_safetensors
 from lumosx_core.model.checkpoint import check_keys, stored_as
-from lumosx_core.model.weight_checks import FiniteCheck, check_layers, check_types, count_layers, kind_of, loaded
+from lumosx_core.model.weight_checks import (
+    TEXT_ENCODER,
+    FiniteCheck,
+    check_kind,
+    check_layers,
+    check_types,
+    count_layers,
+    loaded,
+)
 from lumosx_core.numbers import whole_number
 from lumosx_core.progress import Progress
 from lumosx_core.tokenizers import Tokenizer, load_tokenizer, vocabulary_size
@@ -28,6 +36,7 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 FORMAT = "lumosx-text-encoder"
 END_TOKEN = 1
+SPIECE = "spiece_model"  # the tokenizer inside ComfyUI's UMT5 files, as a tensor of bytes
 # Original Wan names inside a block -> names inside transformers' UMT5 block.
 BLOCK_NAMES = {
     "norm1.weight": "layer.0.layer_norm.weight",
@@ -122,7 +131,7 @@ def load_text_encoder(
     names (as ComfyUI users hold it; fp8 with `scale_weight` too). Raises InputError if the file is no UMT5 encoder, or the
     tokenizer is none or of another one.
     """
-    stored, config = open_text_encoder(path)
+    stored, config, _ = open_text_encoder(path)
     words = load_tokenizer(tokenizer)
     check_vocabulary(words, tokenizer, config)
     model = _empty_encoder(config)
@@ -133,14 +142,13 @@ def load_text_encoder(
     return TextEncoder(model.train(False), words)
 
 
-def open_text_encoder(path: str | Path) -> tuple[dict[str, StoredTensor], TextConfig]:
-    """(tensors with transformers' names, sizes) of a UMT5 encoder of any kind, checked against each other; numbers are read
-    when they are needed. Raises InputError if the file is something else, which is said."""
+def open_text_encoder(path: str | Path) -> tuple[dict[str, StoredTensor], TextConfig, StoredTensor | None]:
+    """(tensors with transformers' names, sizes, the SentencePiece model inside ComfyUI's files or None) of a UMT5 encoder of
+    any kind, checked against each other; numbers are read when they are needed. Raises InputError if the file is something
+    else, which is said."""
     stored, metadata = open_weights(path)
-    if metadata.get("format", FORMAT) != FORMAT and metadata.get("format") != "pt":
-        raise InputError(f"{path} is a {metadata['format'][:60]} file, expected a text encoder; are two files exchanged?")
-    if (kind := kind_of(stored)) != "a UMT5 text encoder":
-        raise InputError(f"{path} is no UMT5 encoder: it is {kind}")
+    check_kind(str(path), stored, TEXT_ENCODER, "UMT5 encoder")
+    inside = stored.get(SPIECE)
     state: dict[str, StoredTensor] = to_transformers_names(stored)
     if metadata.get("format") == FORMAT and "config" in metadata:
         source = f"the metadata of {path}"
@@ -153,7 +161,7 @@ def open_text_encoder(path: str | Path) -> tuple[dict[str, StoredTensor], TextCo
     }
     check_keys(str(path), state, expected)
     check_types(str(path), state)
-    return state, config
+    return state, config, inside if inside is not None and inside.dtype == torch.uint8 else None
 
 
 def check_vocabulary(tokenizer: Tokenizer, where: str | Path, config: TextConfig) -> None:
@@ -188,7 +196,7 @@ def to_transformers_names(state: Mapping[str, Any]) -> dict[str, Any]:
             name = key.removesuffix(".scale_weight") + ".weight"
             if name in plain:
                 plain[name] = _scaled(plain[name], state[key])
-        for extra in ("spiece_model", "scaled_fp8", "encoder.embed_tokens.weight"):
+        for extra in (SPIECE, "scaled_fp8", "encoder.embed_tokens.weight"):
             plain.pop(extra, None)
         return plain
     renamed = {
@@ -205,6 +213,8 @@ def to_transformers_names(state: Mapping[str, Any]) -> dict[str, Any]:
 
 def _scaled(value: Any, scale: Any) -> Any:
     if isinstance(value, StoredTensor):
+        if scale.numel == 1:  # as all files in circulation have it
+            return value.changed(torch.float32, lambda numbers: numbers.float() * scale.read().float().reshape(()))
         return StoredTensor(value.shape, torch.float32, lambda: _scaled(value.read(), scale.read()))
     return value.float() * scale.float()
 

@@ -18,7 +18,7 @@ from lumosx_core.files.stored import StoredTensor, in_memory
 from lumosx_core.files.weights import open_weights, write_safetensors
 from lumosx_core.model.checkpoint import check_keys, stored_as
 from lumosx_core.model.memory import free_memory, is_out_of_memory
-from lumosx_core.model.weight_checks import FiniteCheck, check_types, kind_of, loaded
+from lumosx_core.model.weight_checks import VAE, FiniteCheck, check_kind, check_types, loaded
 from lumosx_core.numbers import real_number, whole_number
 from lumosx_core.progress import Progress
 
@@ -70,8 +70,7 @@ def open_vae(path: str | Path) -> tuple[dict[str, StoredTensor], "AutoencoderKLW
     from diffusers import AutoencoderKLWan
 
     stored, metadata = open_weights(path)
-    if (kind := kind_of(stored)) != "a VAE":
-        raise InputError(f"{path} is no Wan2.1 VAE: it is {kind}")
+    check_kind(str(path), stored, VAE, "Wan2.1 VAE")
     if metadata.get("format") == FORMAT:
         config = _checked_config(parse_json(metadata.get("config", ""), f"the metadata of {path}"), f"the metadata of {path}")
     elif "encoder.conv1.weight" in stored:

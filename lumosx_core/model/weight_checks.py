@@ -7,11 +7,11 @@ from typing import Any
 import torch
 
 from lumosx_core.errors import InputError
-from lumosx_core.files.stored import StoredTensor
+from lumosx_core.files.stored import AT_ONCE, StoredTensor
 
 log = logging.getLogger(__name__)
-AT_ONCE = 2**24  # numbers that are looked at together
 SHOWN = 4  # tensors named in a message
+OURS = TRANSFORMER, TEXT_ENCODER, VAE = "a Wan transformer", "a UMT5 text encoder", "a VAE"  # of a pipeline
 # Whole names or parts of names -> what has them. The first that fits is said.
 KINDS: tuple[tuple[tuple[str, ...], str], ...] = (
     (("lora_A", "lora_down", "lora_B", "lora_up"), "a LoRA, not a whole model"),
@@ -22,9 +22,9 @@ KINDS: tuple[tuple[tuple[str, ...], str], ...] = (
         ("condition_embedder.",),
         "a Wan transformer in diffusers' names; get the one with original names (blocks.0.self_attn...)",
     ),
-    (("blocks.0.self_attn.q.weight", "blocks.0.cross_attn.q.weight"), "a Wan transformer"),
-    (("token_embedding.weight", "shared.weight"), "a UMT5 text encoder"),
-    (("encoder.conv1.weight", "decoder.conv_in.weight", "encoder.conv_in.weight"), "a VAE"),
+    (("blocks.0.self_attn.q.weight", "blocks.0.cross_attn.q.weight"), TRANSFORMER),
+    (("token_embedding.weight", "shared.weight"), TEXT_ENCODER),
+    (("encoder.conv1.weight", "decoder.conv_in.weight", "encoder.conv_in.weight"), VAE),
     (("image_encoder.pos_embed",), "a Segment Anything model"),
     (("first_stage_model.", "text_encoders."), "a checkpoint of several models in one file; get the single files"),
     (("double_blocks.", "input_blocks.", "transformer_blocks."), "another image or video model"),
@@ -40,6 +40,17 @@ def kind_of(names: Iterable[str]) -> str:
                for part in parts for name in names):  # fmt: skip
             return kind
     return f"something unknown, with tensors such as {', '.join(name[:60] for name in sorted(names)[:3])}"
+
+
+def check_kind(what: str, names: Iterable[str], kind: str, noun: str) -> None:
+    """Raises InputError, which says what it is, if weights with these names are of another model than `kind`, one of OURS.
+
+    noun: names the kind in messages ("Wan2.1 VAE").
+    """
+    found = kind_of(names)
+    if found != kind:
+        exchanged = "; are two files exchanged?" if found in OURS else ""
+        raise InputError(f"{what} is no {noun}: it is {found}{exchanged}")
 
 
 def check_layers(what: str, names: Iterable[str], prefix: str, layers: int) -> None:
@@ -79,16 +90,15 @@ class FiniteCheck:
         self.what = what
         self.bad: dict[str, int] = {}
         self.beyond: dict[str, int] = {}
-        self.dtype = torch.float32
 
     def converted(self, name: str, value: torch.Tensor, dtype: torch.dtype) -> torch.Tensor:
-        """The tensor in another type, after both were looked at."""
+        """The tensor, or a part of it, in another type, after both were looked at."""
         if count := non_finite(value):
-            self.bad[name] = count
+            self.bad[name] = self.bad.get(name, 0) + count
             return value.to(dtype)
         result = value.to(dtype)
         if dtype == torch.float16 and (count := non_finite(result)):
-            self.beyond[name], self.dtype = count, dtype
+            self.beyond[name] = self.beyond.get(name, 0) + count
         return result
 
     def finish(self) -> None:

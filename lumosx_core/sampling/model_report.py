@@ -115,7 +115,7 @@ def _vae(path: Path, stored: StoredWeights) -> str:
 
 
 def _text_encoder(path: Path, stored: StoredWeights) -> str:  # noqa: ARG001 - the signature of all three
-    _, config = open_text_encoder(path)
+    _, config, _ = open_text_encoder(path)
     return f"width {config.d_model}, {config.num_layers} blocks, {config.vocab_size:,} tokens"
 
 

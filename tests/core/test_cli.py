@@ -125,7 +125,7 @@ def test_bad_checkpoints(sample: Path, tmp_path: Path, capsys: pytest.CaptureFix
     weights.unlink()
     assert "lacks transformer.safetensors" in fails(capsys, arguments, out)
     shutil.copyfile(model / "vae.safetensors", weights)
-    assert "is a lumosx-vae file, expected a transformer" in fails(capsys, arguments, out)
+    assert "is no Wan2.1 text-to-video transformer: it is a VAE" in fails(capsys, arguments, out)
 
 
 @pytest.mark.skipif(os.geteuid() == 0 if hasattr(os, "geteuid") else True, reason="root may write anywhere")
