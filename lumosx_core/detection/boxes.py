@@ -9,12 +9,12 @@ import numpy as np
 from PIL import Image
 
 from lumosx_core.errors import InputError, quoted
+from lumosx_core.eyes import Box as Box
+from lumosx_core.eyes import Point as Point
 from lumosx_core.files.images import MAX_PIXELS, rgb_on_white
 from lumosx_core.numbers import real_number
 
-Box = tuple[float, float, float, float]
 PixelBox = tuple[int, int, int, int]
-Point = tuple[float, float]
 INSIDE = 0.5  # a mask's pixels above this count as inside
 FARTHEST = 1e6  # pixels; edges of boxes farther out are no places
 MAX_POINTS = 100

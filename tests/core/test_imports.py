@@ -13,7 +13,7 @@ NODES = ROOT / "nodes"
 HOST = {"comfy", "comfy_api", "comfy_execution", "comfy_extras", "folder_paths", "latent_preview", "nodes", "server"}
 # Single files of the core belong to one of two rooms.
 FILES_OF = {
-    "ground": {"__init__", "errors", "numbers", "packages", "progress", "workers"},
+    "ground": {"__init__", "errors", "eyes", "numbers", "packages", "progress", "workers"},
     "words": {
         "owners", "prompt_tags", "references", "relations_file", "sample_folder", "text_spans", "tokenized_prompt",
         "tokenizers", "word_borders",

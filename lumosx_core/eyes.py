@@ -1,0 +1,69 @@
+"""What is seen in a picture, and the protocols of whatever sees it: detectors of real photographs and of the puppet world.
+
+Legend: H, W = pixels of the picture. A box is (left, top, right, bottom) in pixels of the picture.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Protocol
+
+import numpy as np
+from PIL import Image
+
+Box = tuple[float, float, float, float]
+Point = tuple[float, float]
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Found:
+    """Something in a picture: where, and how sure the finder is (score, 0..1; of one finder comparable, of two not).
+
+    phrase: the words that it was looked for by, "" for a person or a face. mask: bool [H, W] where the finder knows it.
+    """
+
+    box: Box
+    score: float
+    phrase: str = ""
+    mask: np.ndarray | None = field(default=None, repr=False)
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class FoundFace(Found):
+    """A face. points: right eye, left eye, nose, corners of the mouth as they lie in the picture, or none. embedding: float
+    [D] of length 1, or None; the products of two embeddings of one finder say how alike two faces are."""
+
+    points: tuple[Point, ...] = ()
+    embedding: np.ndarray | None = field(default=None, repr=False)
+
+
+class PeopleFinder(Protocol):
+    """Finds people."""
+
+    def find_people(self, picture: Image.Image) -> Sequence[Found]:
+        """Everybody in an RGB picture, from left to right."""
+        ...
+
+
+class FaceFinder(Protocol):
+    """Finds faces."""
+
+    def find_faces(self, picture: Image.Image) -> Sequence[FoundFace]:
+        """All faces in an RGB picture, from left to right."""
+        ...
+
+
+class PhraseFinder(Protocol):
+    """Finds a thing by the words for it."""
+
+    def find_phrase(self, picture: Image.Image, phrase: str, within: Box | None = None) -> Sequence[Found]:
+        """The places where the thing may be in an RGB picture, the surest first; `within`: only in that part of it, in
+        practice one person."""
+        ...
+
+
+class Segmenter(Protocol):
+    """Tells which pixels of a picture a thing covers."""
+
+    def segment(self, picture: Image.Image, found: Found) -> np.ndarray:
+        """The mask bool [H, W] of what was found; by its box, its phrase or both, as the segmenter is able to."""
+        ...
