@@ -12,7 +12,7 @@ a subject without a face, or with a shortened file name), `order` (file names of
 import os
 import unicodedata
 from dataclasses import dataclass, fields
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 from lumosx_core.errors import InputError
@@ -44,9 +44,9 @@ def read_notes(folder: Path) -> dict[str, Note]:
     if not isinstance(content, dict):
         raise InputError(f"{path} holds a {type(content).__name__}, expected an object of path -> notes")
     notes = {_key(place): parse_record(Note, note, f"{path}: {_short(place)}") for place, note in content.items()}
-    present = {_key(item.relative_to(folder).as_posix()) for item in folder.rglob("*")}
+    present = {".", *(_key(item.relative_to(folder).as_posix()) for item in folder.rglob("*"))}
     for place, note in notes.items():
-        for missing in [place] if place not in present else [f"{place}/{name}" for name in note.order]:
+        for missing in [place] if place not in present else [(PurePosixPath(place) / name).as_posix() for name in note.order]:
             if _key(missing) not in present:
                 raise InputError(f"{path} names {_short(missing)!r}, which is not in the folder; correct it or put it there")
     return notes

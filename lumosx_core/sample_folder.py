@@ -20,7 +20,7 @@ import os
 import re
 import unicodedata
 from collections.abc import Iterator, Sequence
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import TypeVar
 
 from lumosx_core.errors import InputError
@@ -31,6 +31,7 @@ from lumosx_core.files.images import open_image, save_png
 from lumosx_core.files.leftovers import restore
 from lumosx_core.files.names import free_stem, natural_order, unescape_phrase, views_in_order
 from lumosx_core.references import Attribute, ReferenceSet, Sample, SceneReference, Subject
+from lumosx_core.relations_file import FILE_NAME as NOTES
 from lumosx_core.relations_file import Note, note_for, read_notes, write_notes
 
 FACE_PREFIX = "face_"
@@ -72,6 +73,42 @@ def write_sample(folder: str | Path, sample: Sample, *, overwrite: bool = False)
         raise InputError(f"{folder} exists and would be overwritten; choose another folder or remove it")
     with whole_folder(folder, "the sample folder") as partial:
         _write_folder(partial, sample)
+    return folder
+
+
+def read_subject(folder: str | Path) -> Subject:
+    """One person out of a folder of their own, which is like subjects/<n> of a sample folder; its `relations.json` lies inside
+    and says "." for the person.
+
+    Raises InputError for a folder without pictures, faces that are not views of one, and whatever cannot be read.
+    """
+    restore(Path(folder))
+    folder = existing_folder(folder, "folder of a person", "expected a folder with face_<name>.png or <attribute>.png")
+    try:
+        notes = read_notes(folder)
+        stray = [path for path in _files_below(folder) if path.parent != folder and looks_like_a_picture(path)]
+        if stray:
+            raise InputError(f"{_named(folder, stray)} would be left out; put pictures into the folder itself")
+        return _read_subject(folder, folder, notes)
+    except (InputError, OSError) as error:
+        raise InputError(f"cannot read the person in {folder}: {error}") from error
+
+
+def write_subject(folder: str | Path, subject: Subject, *, overwrite: bool = False) -> Path:
+    """Writes one person into a folder of their own, whole or not at all; `read_subject` gives the person back.
+
+    Raises InputError if the folder exists and is not empty (with `overwrite`: if no person is in it), and if the disk refuses.
+    """
+    folder = Path(folder)
+    restore(folder)
+    if folder.is_file() or (folder.is_dir() and any(folder.iterdir())):
+        if not overwrite:
+            raise InputError(f"{folder} exists and would be overwritten; choose another name or remove it")
+        read_subject(folder)  # refuses to replace what is something else
+    with whole_folder(folder, "the folder of a person") as partial:
+        notes: dict[str, Note] = {}
+        _write_subject(partial, ".", subject, notes)
+        write_notes(partial, notes)
     return folder
 
 
@@ -144,16 +181,20 @@ def _refuse_stray_pictures(folder: Path) -> None:
     stray = []
     for path in _files_below(folder):
         if not _is_placed(folder, path) and looks_like_a_picture(path):
-            stray.append(path.relative_to(folder).as_posix())
+            stray.append(path)
             if len(stray) > MAX_NAMED:
                 break
     if stray:
-        names = ", ".join(stray[:MAX_NAMED]) + (", ..." if len(stray) > MAX_NAMED else "")
         raise InputError(
-            f"these pictures would be left out: {names}; put faces (face_<name>.png) and what somebody wears into "
-            "subjects/1/, subjects/2/, ..., things into objects/, the scene into background/, all named with the ending of "
-            "their format, or take them out of the folder"
+            f"these pictures would be left out: {_named(folder, stray)}; put faces (face_<name>.png) and what somebody wears "
+            "into subjects/1/, subjects/2/, ..., things into objects/, the scene into background/, all named with the ending "
+            "of their format, or take them out of the folder"
         )
+
+
+def _named(folder: Path, paths: list[Path]) -> str:
+    names = [path.relative_to(folder).as_posix() for path in paths]
+    return ", ".join(names[:MAX_NAMED]) + (", ..." if len(names) > MAX_NAMED else "")
 
 
 def _files_below(folder: Path) -> Iterator[Path]:
@@ -182,7 +223,7 @@ def _pictures(folder: Path) -> list[Path]:
     for path in _visible(folder):
         if path.is_file() and path.suffix.lower() in PICTURE_SUFFIXES:
             pictures.append(path)
-        else:
+        elif path.name != NOTES:  # of a person alone
             log.warning("%s is no picture and is ignored", path)
     return pictures
 
@@ -232,17 +273,21 @@ def _write_folder(folder: Path, sample: Sample) -> None:
     _write_items(folder, "background", [references.background] if references.background else [], notes)
     _write_items(folder, "objects", references.objects, notes)
     for number, subject in enumerate(references.subjects, start=1):
-        place = f"subjects/{number}"
-        order = _write_items(folder, place, subject.attributes, notes)
-        name: str | None = subject.name
-        if subject.face is not None:
-            taken: set[str] = set()
-            stems = [free_stem(subject.name, taken) for _ in range(1 + len(subject.more_views))]
-            for stem, view in zip(stems, (subject.face, *subject.more_views), strict=True):
-                save_png(view, folder / place / f"{FACE_PREFIX}{stem}.png")
-            name = None if unescape_phrase(stems[0]) == subject.name else subject.name
-        notes[place] = Note(name=name, tag=subject.tag, occurrence=subject.occurrence, order=order)
+        _write_subject(folder, f"subjects/{number}", subject, notes)
     write_notes(folder, notes)
+
+
+def _write_subject(folder: Path, place: str, subject: Subject, notes: dict[str, Note]) -> None:
+    """Writes the pictures of one person into `place` and notes what their names cannot say."""
+    order = _write_items(folder, place, subject.attributes, notes)
+    name: str | None = subject.name
+    if subject.face is not None:
+        taken: set[str] = set()
+        stems = [free_stem(subject.name, taken) for _ in range(1 + len(subject.more_views))]
+        for stem, view in zip(stems, (subject.face, *subject.more_views), strict=True):
+            save_png(view, folder / place / f"{FACE_PREFIX}{stem}.png")
+        name = None if unescape_phrase(stems[0]) == subject.name else subject.name
+    notes[place] = Note(name=name, tag=subject.tag, occurrence=subject.occurrence, order=order)
 
 
 def _write_items(
@@ -256,7 +301,7 @@ def _write_items(
         names.append(f"{stem}.png")
         save_png(item.image, folder / place / names[-1])
         phrase = None if unescape_phrase(stem) == item.phrase else item.phrase
-        notes[f"{place}/{names[-1]}"] = Note(phrase=phrase, tag=item.tag, occurrence=item.occurrence)
+        notes[(PurePosixPath(place) / names[-1]).as_posix()] = Note(phrase=phrase, tag=item.tag, occurrence=item.occurrence)
     order = tuple(names) if names != [path.name for path in _visible(folder / place)] else ()
     notes[place] = Note(order=order)
     return order

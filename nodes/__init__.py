@@ -8,9 +8,10 @@ from .conditioning_nodes import EncodeReferences, RelationGraphNode
 from .face_nodes import FaceReferenceNode
 from .inspection_nodes import Inspect
 from .loading_nodes import Nano, SampleFolder
+from .model_nodes import ConvertModel, LoadModel
 from .reference_nodes import AttributeReferenceNode, SceneReferenceNode
 from .sampling_nodes import Apply, Sampler, Scheduler, Solver
-from .subject_nodes import SubjectNode
+from .subject_nodes import LoadSubject, SaveSubject, SubjectNode
 
 
 class LumosXExtension(ComfyExtension):
@@ -26,11 +27,15 @@ class LumosXExtension(ComfyExtension):
         """Every node of the pack."""
         return [
             Nano,
+            LoadModel,
+            ConvertModel,
             SampleFolder,
             FaceReferenceNode,
             AttributeReferenceNode,
             SceneReferenceNode,
             SubjectNode,
+            SaveSubject,
+            LoadSubject,
             RelationGraphNode,
             EncodeReferences,
             Apply,

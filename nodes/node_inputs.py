@@ -20,7 +20,7 @@ from .image_tensors import plain_number
 from .io_types import EncodedReferences, FaceReference, RelationGraph
 
 # Choices that are names of files: the node itself says where to get one that is gone.
-FILES = ("pack", "sam", "sample")
+FILES = ("pack", "sam", "sample", "file", "subject")
 LONGEST_FILE_NAME = 200  # characters
 SOCKETS: Mapping[str, type | tuple[type, ...]] = {
     "IMAGE": torch.Tensor,

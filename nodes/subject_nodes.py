@@ -1,9 +1,19 @@
-"""The node that makes a person out of a face and what belongs to it."""
+"""The nodes that make a person out of a face and what belongs to it, and that keep people for other workflows."""
 
-from comfy_api.latest import io
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
 
-from lumosx_core.references import Subject
+from comfy_api.latest import io, ui
 
+from lumosx_core.drawing.contact_sheet import reference_panel
+from lumosx_core.errors import InputError, quoted
+from lumosx_core.files.images import save_png
+from lumosx_core.references import ReferenceSet, Subject
+from lumosx_core.sample_folder import read_subject, write_subject
+
+from .comfy_samples import new_subject, saved_subject, saved_subjects
+from .image_tensors import image_of
 from .io_types import AttributeSocket, Face, FaceReference, SubjectSocket
 from .node_inputs import checked_inputs
 from .reference_inputs import phrase_inputs, tag_of
@@ -71,3 +81,109 @@ class SubjectNode(io.ComfyNode):
                 occurrence=occurrence or None,
             )
         )
+
+
+class SaveSubject(io.ComfyNode):
+    """Keeps a person in the library."""
+
+    @classmethod
+    def define_schema(cls) -> io.Schema:
+        """Inputs and outputs."""
+        return io.Schema(
+            node_id="LumosXSaveSubject",
+            display_name="LumosX Save Subject",
+            category="LumosX",
+            description="Keeps a person, with face, attributes and words, in ComfyUI's input/lumosx/subjects/, for other "
+            "workflows. It is a plain folder of pictures that can be copied into a sample folder.",
+            inputs=[
+                SubjectSocket.Input("subject", tooltip="From LumosX Subject."),
+                io.String.Input("save_as", default="", placeholder="anna", tooltip="Name in the list of LumosX Load Subject."),
+                io.Boolean.Input(
+                    "overwrite", default=False, tooltip="Replace a person saved under that name before. Off: stop instead."
+                ),
+            ],
+            outputs=[
+                SubjectSocket.Output(display_name="subject", tooltip="The same person, for LumosX Relation Graph."),
+                io.Image.Output(display_name="picture", tooltip="All pictures of the person; also kept beside the folder."),
+            ],
+            is_output_node=True,
+            **search_aliases("save character", "library", "person"),
+        )
+
+    @classmethod
+    @checked_inputs
+    def execute(cls, subject: Subject, save_as: str, overwrite: bool) -> io.NodeOutput:
+        """The person and a picture. Raises InputError for a name that is none, or that somebody else is saved under."""
+        folder = new_subject(save_as)
+        if not (folder.is_dir() and _is_saved(subject, folder)):
+            if folder.exists() and not overwrite:
+                raise InputError(
+                    f"somebody else is saved as {quoted(save_as.strip())}; switch overwrite on, or save under another name"
+                )
+            write_subject(folder, subject, overwrite=overwrite)
+        panel = reference_panel(ReferenceSet(subjects=(subject,)))
+        save_png(panel, folder.with_name(f"{folder.name}.png"))
+        picture = image_of([panel])
+        return io.NodeOutput(subject, picture, ui=ui.PreviewImage(picture, cls=cls))
+
+    @classmethod
+    def fingerprint_inputs(cls, save_as: str, **_: Any) -> str:
+        """Changes when the folder is gone."""
+        return str(new_subject(save_as).exists())
+
+
+class LoadSubject(io.ComfyNode):
+    """A person out of the library."""
+
+    @classmethod
+    def define_schema(cls) -> io.Schema:
+        """Inputs and outputs."""
+        return io.Schema(
+            node_id="LumosXLoadSubject",
+            display_name="LumosX Load Subject",
+            category="LumosX",
+            description="A person that LumosX Save Subject has kept, or a folder of pictures in input/lumosx/subjects/.",
+            inputs=[
+                io.Combo.Input("subject", options=saved_subjects(), tooltip="Who. Reload the page for new ones."),
+                io.String.Input(
+                    "name",
+                    default="",
+                    optional=True,
+                    tooltip="The words that stand for the person in this prompt. Empty: those it was saved with.",
+                ),
+                *phrase_inputs(),
+            ],
+            outputs=[
+                SubjectSocket.Output(display_name="subject", tooltip="For LumosX Relation Graph."),
+                io.Image.Output(display_name="picture", tooltip="All pictures of the person."),
+            ],
+            is_output_node=True,
+            **search_aliases("load character", "library", "person"),
+        )
+
+    @classmethod
+    @checked_inputs
+    def execute(cls, subject: str, name: str = "", tag: str = "", occurrence: int = 0) -> io.NodeOutput:
+        """The person and a picture; what is given replaces what was saved. Raises InputError as `read_subject` does."""
+        saved = read_subject(saved_subject(subject))
+        person = replace(
+            saved,
+            name=name.strip() or saved.name,
+            tag=tag_of(tag) or saved.tag,
+            occurrence=occurrence or saved.occurrence,
+        )
+        picture = image_of([reference_panel(ReferenceSet(subjects=(person,)))])
+        return io.NodeOutput(person, picture, ui=ui.PreviewImage(picture, cls=cls))
+
+    @classmethod
+    def fingerprint_inputs(cls, subject: str, **_: Any) -> str:
+        """Changes when a file of the folder does."""
+        files = sorted(path for path in saved_subject(subject).rglob("*") if path.is_file())
+        return repr([(str(path), path.stat().st_mtime_ns, path.stat().st_size) for path in files])
+
+
+def _is_saved(subject: Subject, folder: Path) -> bool:
+    try:
+        return read_subject(folder) == subject
+    except InputError:  # something else lies there
+        return False
