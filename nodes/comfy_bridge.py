@@ -36,6 +36,7 @@ from .io_types import EncodedReferences
 KEY = "lumosx"  # of our wrappers and of our entry in transformer_options
 COND = 0  # how the host marks the rows of the positive prompt in cond_or_uncond
 HOST_ATTENTION = "host"
+RELEASED_RATIO = 0.5  # of the multilevel mask
 POOL = 8  # side of the multilevel mask's pooling cells in the released model, tokens
 TIMESTEP_TOLERANCE = 1e-3  # sigma is float32 in the host: an exact 942 arrives as 941.99994
 
@@ -49,7 +50,7 @@ class PatchOptions(RelationalOptions):
     `RelationalOptions` does.
     """
 
-    ratio: float | None = 0.5  # the released model's; the host's models carry none
+    ratio: float | None = RELEASED_RATIO  # the host's models carry none
     start_percent: float = 0.0
     end_percent: float = 1.0
     attention: str = HOST_ATTENTION
@@ -145,7 +146,7 @@ class _Hooks:
 
     def diffusion_model(
         self,
-        executor: Callable,
+        executor: Any,  # the host's WrapperExecutor
         x: torch.Tensor,
         timestep: torch.Tensor,
         context: torch.Tensor,
@@ -231,7 +232,7 @@ class _Hooks:
     def _attention(self, present: Callable | None) -> Callable:
         """The override of the host's attention function; an override that is there already does the plain calls."""
         options, chosen, recorded = self.options, self.options.attention, self.recorded
-        ratio = PatchOptions.ratio if options.ratio is None else options.ratio
+        strength = RELEASED_RATIO if options.ratio is None else options.ratio
 
         def override(
             func: Callable, q: torch.Tensor, k: torch.Tensor, v: torch.Tensor, heads: int, *args: Any, **kwargs: Any
@@ -258,7 +259,7 @@ class _Hooks:
                     forward.layout,
                     forward.levels,
                     plain,
-                    ratio=ratio,
+                    ratio=strength,
                     pool=POOL,
                     pool_layout=options.pool_layout,
                 )

@@ -36,7 +36,7 @@ def prompt_tokenizer(clip: Any) -> PromptTokenizer:
     inner = getattr(outer, getattr(outer, "clip", ""), None)
     spiece = getattr(inner, "tokenizer", None)
     is_umt5 = getattr(inner, "embedding_key", None) == UMT5
-    if not is_umt5 or not isinstance(spiece, comfy.text_encoders.spiece_tokenizer.SPieceTokenizer):
+    if inner is None or not is_umt5 or not isinstance(spiece, comfy.text_encoders.spiece_tokenizer.SPieceTokenizer):
         loaded = type(getattr(clip, "cond_stage_model", clip)).__name__
         raise InputError(
             f"this CLIP is {loaded}; LumosX reads prompts with Wan's text encoder: load umt5_xxl with Load CLIP and type "

@@ -24,7 +24,7 @@ def run(options: argparse.Namespace) -> int:
     """Generate, score, report."""
     from lumosx_core.cli.progress import ProgressBars
     from lumosx_core.errors import InputError
-    from lumosx_core.evaluation.puppets import evaluate_puppets
+    from lumosx_core.evaluation.evaluate import evaluate_puppets
     from lumosx_core.files.atomic import writable_folder
     from lumosx_core.numbers import whole_number
     from lumosx_core.sampling.pipeline import NANO_FOLDER

@@ -42,9 +42,14 @@ def write_puppet_sample(folder: Path, clip: ClipSpec, rng: np.random.Generator, 
     """Write prompt and reference pictures of a clip as a sample folder, with its people in `.truth.json`."""
     sample = puppet_sample(rng, clip, background=background)
     write_sample(folder, sample)
-    text = json.dumps({"puppets": [puppet.to_dict() for puppet in clip.puppets]}, indent=1) + "\n"
-    write_text(folder / TRUTH_FILE, text)
+    write_truth(folder, clip.puppets)
     return folder
+
+
+def write_truth(folder: Path, puppets: tuple[PuppetSpec, ...]) -> None:
+    """Writes who should be seen in a video of the sample, for `read_truth`."""
+    text = json.dumps({"puppets": [puppet.to_dict() for puppet in puppets]}, indent=1) + "\n"
+    write_text(folder / TRUTH_FILE, text)
 
 
 def read_truth(folder: Path) -> tuple[PuppetSpec, ...]:

@@ -113,7 +113,7 @@ LOADED = {
     "write_sample": ("lumosx_core.sample_folder",),
     "convert": ("lumosx_core.model.convert", "lumosx_core.sampling.pipeline", "torch._dynamo"),
     "generate": ("lumosx_core.sampling.generate", "torch._dynamo", "av"),
-    "evaluate": ("lumosx_core.evaluation.puppets", "torch._dynamo"),
+    "evaluate": ("lumosx_core.evaluation.evaluate", "torch._dynamo"),
     "train": ("lumosx_core.nano.recipe", "torch._dynamo"),
 }
 

@@ -13,7 +13,8 @@ from typing import Any, Literal
 import pytest
 
 from lumosx_core.errors import InputError
-from lumosx_core.evaluation.puppets import CaseResult, RunSettings, evaluate_puppets
+from lumosx_core.evaluation.evaluate import RunSettings, evaluate_puppets
+from lumosx_core.evaluation.report import CaseResult
 from lumosx_core.files.json import parse_json, parse_record, read_json, write_json
 from lumosx_core.files.json_lines import append_record, read_records
 from lumosx_core.model.config import PRESETS, TransformerConfig
