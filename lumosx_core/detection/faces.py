@@ -14,10 +14,13 @@ from PIL import Image
 
 from lumosx_core.detection.boxes import Box, show
 from lumosx_core.errors import InputError
+from lumosx_core.eyes import FoundFace
+from lumosx_core.files.images import rgb_on_white
 from lumosx_core.packages import install_command
 
 KNOWN_PACKS = ("buffalo_l", "antelopev2")
 CHOICES = ("largest", "left to right", "at point")
+NOUNS = {"face": "faces", "person": "people"}
 THRESHOLD = 0.5  # lowest score of a face
 DETECTION_SIZES = [(128, 128), (640, 640)]  # small: faces that fill the picture; large: all others
 
@@ -90,36 +93,66 @@ def detect_faces(detector: Any, picture: Image.Image) -> list[Box]:
     return sorted(boxes, key=_middle)
 
 
-def choose(boxes: Sequence[Box], choice: str, *, index: int, point: tuple[int, int]) -> Box:
+class InsightFaces:
+    """A `FaceFinder` by a pack of insightface, with embeddings where the pack has a recogniser. `root`: the folder that holds
+    models/<pack>; the first pack that is there is taken unless one is named."""
+
+    def __init__(self, root: Path, pack: str | None = None) -> None:
+        self.root = root
+        self.pack = pack or available_packs([root])[0]
+
+    def find_faces(self, picture: Image.Image) -> list[FoundFace]:
+        """All faces from left to right. Raises InputError as `find_pack` and `load_detector` do."""
+        detector = load_detector(*find_pack([self.root], self.pack), modules=("detection", "recognition"))
+        found = []
+        for face in detector.get(np.ascontiguousarray(np.asarray(rgb_on_white(picture))[..., ::-1])):
+            left, top, right, bottom = map(float, face.bbox)
+            points = () if face.kps is None else tuple((float(x), float(y)) for x, y in face.kps)
+            # insightface gives None for what a pack has not, and divides by zero for an embedding of nothing
+            embedding = None if face.embedding is None or not np.any(face.embedding) else face.normed_embedding
+            found.append(
+                FoundFace(box=(left, top, right, bottom), score=float(face.det_score), points=points, embedding=embedding)
+            )
+        return sorted(found, key=lambda face: _middle(face.box))
+
+    def free(self) -> None:
+        """Let go of the detector; the next use loads it again."""
+        load_detector.cache_clear()
+
+
+def choose(boxes: Sequence[Box], choice: str, *, index: int, point: tuple[float, float], what: str = "face") -> Box:
     """One of several boxes: the largest, number `index` (from 1) from left to right, or the one at a point (x, y).
 
-    Where boxes overlap at the point, it is the one whose middle is nearest. Raises InputError if there is no such box.
+    Where boxes overlap at the point, it is the one whose middle is nearest. what: of NOUNS, for messages. Raises InputError if
+    there is no such box.
     """
     boxes = sorted(boxes, key=_middle)
-    places = f"{_count(boxes)}: {'; '.join(show(box) for box in boxes)}"
+    places = f"{_count(boxes, what)}: {'; '.join(show(box) for box in boxes)}"
     if choice == "left to right":
         if not 1 <= index <= len(boxes):
-            raise InputError(f"face number {index} from the left was asked for, but there is {places}; give a number from 1 on")
+            raise InputError(
+                f"{what} number {index} from the left was asked for, but there is {places}; give a number from 1 on"
+            )
         return boxes[index - 1]
     if choice == "at point":
         x, y = point
         hits = [box for box in boxes if box[0] <= x < box[2] and box[1] <= y < box[3]]
         if not hits:
-            raise InputError(f"there is no face at the point ({x}, {y}), but {places}; give a point inside one of them")
+            raise InputError(f"there is no {what} at the point ({x:g}, {y:g}), but {places}; give a point inside one of them")
         return min(hits, key=lambda box: (_middle(box)[0] - x) ** 2 + (_middle(box)[1] - y) ** 2)
     return max(boxes, key=lambda box: (box[2] - box[0]) * (box[3] - box[1]))
 
 
-def tell(boxes: Sequence[Box], chosen: Box, choice: str) -> str:
+def tell(boxes: Sequence[Box], chosen: Box, choice: str, what: str = "face") -> str:
     """What was taken, in words: "2 faces, took the largest, number 1 from the left, (10, 20) to (42, 52)"."""
     if len(boxes) == 1:
-        return f"1 face, {show(chosen)}"
+        return f"1 {what}, {show(chosen)}"
     how = {"largest": "took the largest, ", "at point": "took the one at the point, "}.get(choice, "took ")
-    return f"{_count(boxes)}, {how}number {sorted(boxes, key=_middle).index(chosen) + 1} from the left, {show(chosen)}"
+    return f"{_count(boxes, what)}, {how}number {sorted(boxes, key=_middle).index(chosen) + 1} from the left, {show(chosen)}"
 
 
-def _count(boxes: Sequence[Box]) -> str:
-    return "1 face" if len(boxes) == 1 else f"{len(boxes)} faces"
+def _count(boxes: Sequence[Box], what: str) -> str:
+    return f"1 {what}" if len(boxes) == 1 else f"{len(boxes)} {NOUNS[what]}"
 
 
 def _middle(box: Box) -> tuple[float, float]:

@@ -10,6 +10,8 @@ from PIL import Image
 
 from lumosx_core.detection.boxes import Box, Point, inside_picture
 from lumosx_core.errors import InputError
+from lumosx_core.eyes import Found
+from lumosx_core.files.images import rgb_on_white
 from lumosx_core.files.weights import open_weights
 from lumosx_core.model.weight_checks import kind_of, loaded
 from lumosx_core.packages import install_command
@@ -48,6 +50,27 @@ def load_sam(path: Path) -> Any:
     sam.pixel_mean = torch.tensor([123.675, 116.28, 103.53]).view(3, 1, 1)  # not in the file; of ImageNet, 0..255
     sam.pixel_std = torch.tensor([58.395, 57.12, 57.375]).view(3, 1, 1)
     return sam.requires_grad_(False)
+
+
+class SamSegmenter:
+    """A `Segmenter` by a checkpoint of the first version; loaded when it is needed first, kept until `free`."""
+
+    def __init__(self, path: Path, *, device: str = "cpu") -> None:
+        self.path, self.device = path, device
+        self._sam: Any = None
+
+    def segment(self, picture: Image.Image, found: Found) -> np.ndarray:
+        """The mask bool [H, W] of what is in the box, or the mask that is known already. Raises InputError as `load_sam` and
+        `segment` do."""
+        if found.mask is not None:
+            return found.mask
+        if self._sam is None:
+            self._sam = load_sam(self.path).to(self.device)
+        return segment(self._sam, rgb_on_white(picture), [found.box], [])
+
+    def free(self) -> None:
+        """Let go of the model; the next use loads it again."""
+        self._sam = None
 
 
 def check_prompts(picture: Image.Image, boxes: Sequence[Box], points: Sequence[Point]) -> None:

@@ -1,0 +1,221 @@
+"""A subject out of photographs: one person of a picture, the face, and the things that were asked for by words.
+
+Things are looked for inside that person's box only, so that nobody gets the neighbour's jacket. What was found how surely, and
+what was not, is told in words; the pictures are as `lumosx_core/sample_folder.py` writes them.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+from PIL import Image
+
+from lumosx_core.detection import faces
+from lumosx_core.detection.boxes import inside_picture, show, square_around
+from lumosx_core.detection.cut_outs import CutOutOptions, cut_out, on_white
+from lumosx_core.errors import InputError, quoted
+from lumosx_core.eyes import Box, FaceFinder, Found, PeopleFinder, PhraseFinder, Segmenter
+from lumosx_core.files.images import rgb_on_white
+from lumosx_core.numbers import real_number, whole_number
+from lumosx_core.references import Attribute, Subject, one_line
+
+SAME = 0.8  # intersection over union of two masks that show one thing
+FACE_MARGIN = 0.3  # of the face's longer side, as the model was trained
+MOST_PHRASES = 32
+
+
+@dataclass(frozen=True, kw_only=True)
+class Eyes:
+    """The finders that are used, each for its part; one object may be several of them."""
+
+    people: PeopleFinder
+    faces: FaceFinder
+    phrases: PhraseFinder
+    masks: Segmenter
+
+
+@dataclass(frozen=True, kw_only=True)
+class Which:
+    """Which person of a photograph is meant: "largest", number `index` from 1 on "left to right", or the one "at point" (x, y
+    in pixels). Raises InputError on construction for anything else."""
+
+    choice: str = "largest"
+    index: int = 1
+    point: tuple[float, float] = (0.0, 0.0)
+
+    def __post_init__(self) -> None:
+        if self.choice not in faces.CHOICES:
+            raise InputError(f"the choice is {quoted(self.choice)}, expected one of {', '.join(faces.CHOICES)}")
+        whole_number(self.index, "the number of the person", least=1, most=10_000)
+        for value in self.point:
+            real_number(value, "a number of the point", least=-1e6, most=1e6)
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class SeenPerson:
+    """The person in one photograph: all people's boxes, the person's own, the face's (None: not seen)."""
+
+    picture: Image.Image = field(repr=False)
+    people: tuple[Box, ...]
+    person: Box
+    face: Box | None
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class SeenPhrase:
+    """What became of one phrase. found: the place in photograph `view` (from 0), or None; reason: why there is none."""
+
+    phrase: str
+    found: Found | None = None
+    view: int = 0
+    reason: str = ""
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class FoundSubject:
+    """A subject and how it came about. least_sure: the phrase that was found least surely, None of fewer than two."""
+
+    subject: Subject
+    views: tuple[SeenPerson, ...]
+    phrases: tuple[SeenPhrase, ...]
+    least_sure: str | None
+    text: str
+
+    @property
+    def missing(self) -> tuple[str, ...]:
+        """The phrases that were not found."""
+        return tuple(seen.phrase for seen in self.phrases if seen.found is None)
+
+
+def find_subject(
+    pictures: Sequence[Image.Image],
+    name: str,
+    phrases: Sequence[str],
+    eyes: Eyes,
+    *,
+    which: Which | None = None,
+    options: CutOutOptions | None = None,
+    face_margin: float = FACE_MARGIN,
+) -> FoundSubject:
+    """One person of a photograph, or of several photographs of that person, with the things of these phrases.
+
+    name: the words for the person in the prompt. phrases: "red jacket", "round glasses", ... Of several photographs every
+    visible face becomes a view, and each thing is taken from where it is found most surely; from the second photograph on the
+    person is the one whose face is most like the first, where the finder tells faces apart.
+    Raises InputError without photographs, if a photograph shows nobody or not the person asked for, if neither a face nor a
+    thing was found, and whatever the finders raise.
+    """
+    if not pictures:
+        raise InputError("there is no photograph; give at least one")
+    wanted = [one_line(phrase, "a phrase to look for", 400) for phrase in phrases]
+    wanted = list(dict.fromkeys(phrase for phrase in wanted if phrase))
+    if len(wanted) > MOST_PHRASES:
+        raise InputError(f"got {len(wanted)} phrases, at most {MOST_PHRASES} are looked for; give those that matter")
+    which, options = which or Which(), options or CutOutOptions()
+    flat = [rgb_on_white(picture) for picture in pictures]
+    views: list[SeenPerson] = []
+    lines: list[str] = []
+    embedding: np.ndarray | None = None
+    for number, picture in enumerate(flat, start=1):
+        seen, found_embedding, line = _person(picture, eyes, which, embedding, number)
+        embedding = found_embedding if embedding is None else embedding
+        views.append(seen)
+        lines.append(line if len(flat) == 1 else f"photograph {number}: {line}")
+    told = _without_twins([_look_for(phrase, views, eyes) for phrase in wanted], eyes, views)
+    crops = [
+        view.picture.crop(square_around(inside_picture(view.face, view.picture), view.picture, face_margin))
+        for view in views
+        if view.face is not None
+    ]
+    attributes = []
+    for seen_phrase in told:
+        if seen_phrase.found is not None and seen_phrase.found.mask is not None:
+            cut = cut_out(views[seen_phrase.view].picture, seen_phrase.found.mask, options)
+            attributes.append(Attribute(phrase=seen_phrase.phrase, image=on_white(cut)))
+    if not crops and not attributes:
+        raise InputError(
+            f"{'; '.join(lines)}; but neither a face nor any of the things was found; use a photograph that shows the person "
+            "larger and from the front"
+        )
+    scores = {seen.phrase: seen.found.score for seen in told if seen.found is not None}
+    least_sure = min(scores, key=lambda phrase: scores[phrase]) if len(scores) > 1 else None
+    lines += [_tell(seen, seen.phrase == least_sure, len(views)) for seen in told]
+    subject = Subject(name=name, face=crops[0] if crops else None, more_views=tuple(crops[1:]), attributes=tuple(attributes))
+    return FoundSubject(subject=subject, views=tuple(views), phrases=tuple(told), least_sure=least_sure, text="\n".join(lines))
+
+
+def _person(
+    picture: Image.Image, eyes: Eyes, which: Which, embedding: np.ndarray | None, number: int
+) -> tuple[SeenPerson, np.ndarray | None, str]:
+    """The person in one photograph, the embedding of the face, and a line of text."""
+    people = [found.box for found in eyes.people.find_people(picture)]
+    if not people:
+        raise InputError(
+            f"photograph {number} shows nobody that was recognised as a person; use one that shows the person larger, or crop "
+            "a face and cut the things out by hand"
+        )
+    seen_faces = list(eyes.faces.find_faces(picture))
+    # A face belongs to the smallest box that holds its middle: people stand in front of each other.
+    owners = [_owner(people, face.box) for face in seen_faces]
+    alike = {
+        owner: float(face.embedding @ embedding)
+        for owner, face in zip(owners, seen_faces, strict=True)
+        if owner is not None and embedding is not None and face.embedding is not None
+    }
+    how = which.choice
+    if alike:
+        chosen = people[max(alike, key=lambda owner: alike[owner])]
+        how = "left to right"
+    else:
+        chosen = faces.choose(people, which.choice, index=which.index, point=which.point, what="person")
+    own = [face for face, owner in zip(seen_faces, owners, strict=True) if owner is not None and people[owner] == chosen]
+    face = max(own, key=lambda face: face.score, default=None)
+    line = faces.tell(people, chosen, how, "person")
+    line += f"; face {show(face.box)}, sure {face.score:.2f}" if face else "; no face found there"
+    seen = SeenPerson(picture=picture, people=tuple(people), person=chosen, face=face.box if face else None)
+    return seen, face.embedding if face else None, line
+
+
+def _owner(people: Sequence[Box], face: Box) -> int | None:
+    x, y = (face[0] + face[2]) / 2, (face[1] + face[3]) / 2
+    holders = [i for i, box in enumerate(people) if box[0] <= x < box[2] and box[1] <= y < box[3]]
+    # The head is near the top of its own box, and in the middle of it.
+    return min(holders, key=lambda i: abs((people[i][0] + people[i][2]) / 2 - x) + abs(people[i][1] - face[1]), default=None)
+
+
+def _look_for(phrase: str, views: Sequence[SeenPerson], eyes: Eyes) -> SeenPhrase:
+    best: SeenPhrase | None = None
+    for number, view in enumerate(views):
+        for found in eyes.phrases.find_phrase(view.picture, phrase, view.person)[:1]:
+            if best is None or best.found is None or found.score > best.found.score:
+                best = SeenPhrase(phrase=phrase, found=found, view=number)
+    return best or SeenPhrase(phrase=phrase, reason="nothing of that kind in the person's box")
+
+
+def _without_twins(seen: list[SeenPhrase], eyes: Eyes, views: Sequence[SeenPerson]) -> list[SeenPhrase]:
+    """The phrases with their masks; of two that found the same pixels the surer one keeps them."""
+    kept: list[tuple[SeenPhrase, np.ndarray]] = []
+    settled: dict[str, SeenPhrase] = {s.phrase: s for s in seen}
+    for phrase in sorted((s for s in seen if s.found is not None), key=lambda s: -s.found.score if s.found else 0.0):
+        assert phrase.found is not None
+        mask = np.asarray(eyes.masks.segment(views[phrase.view].picture, phrase.found), dtype=bool)
+        twin = next((k.phrase for k, other in kept if k.view == phrase.view and _iou(mask, other) > SAME), None)
+        if twin is not None or not mask.any():
+            reason = f"it would show the same as {quoted(twin)}" if twin else "nothing of it is visible"
+            settled[phrase.phrase] = SeenPhrase(phrase=phrase.phrase, reason=reason)
+        else:
+            settled[phrase.phrase] = replace(phrase, found=replace(phrase.found, mask=mask))
+            kept.append((phrase, mask))
+    return [settled[s.phrase] for s in seen]
+
+
+def _iou(a: np.ndarray, b: np.ndarray) -> float:
+    return float((a & b).sum() / max(1, (a | b).sum()))
+
+
+def _tell(seen: SeenPhrase, least_sure: bool, views: int) -> str:
+    if seen.found is None:
+        return f"{seen.phrase}: NOT FOUND, {seen.reason}; give a cut-out of it, other words, or another photograph"
+    where = f" in photograph {seen.view + 1}" if views > 1 else ""
+    mark = " - the least sure one, look at it" if least_sure else ""
+    return f"{seen.phrase}: found{where} at {show(seen.found.box)}, sure {seen.found.score:.2f}{mark}"

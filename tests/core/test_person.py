@@ -1,0 +1,121 @@
+"""A subject out of photographs: the right person's things, told in words; with known finders, and with the puppets'."""
+
+from dataclasses import dataclass, field
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from lumosx_core.detection.person import Eyes, Which, find_subject
+from lumosx_core.errors import InputError
+from lumosx_core.eyes import Found, FoundFace
+from lumosx_core.references import Attribute, ReferenceSet, Sample, Subject
+from lumosx_core.sample_folder import read_sample, write_sample, write_subject
+
+PICTURE = Image.new("RGB", (200, 100), (120, 160, 200))
+LEFT, RIGHT = (10.0, 10.0, 60.0, 90.0), (110.0, 5.0, 190.0, 95.0)
+
+
+@dataclass
+class Known:
+    """Finders that know two people, and things by phrase; they write down what they were asked."""
+
+    people: tuple = (LEFT, RIGHT)
+    faces: tuple = ((20.0, 12.0, 40.0, 32.0), (130.0, 10.0, 160.0, 40.0))
+    things: dict = field(default_factory=lambda: {"hat": (120, 5, 150, 15, 0.9), "coat": (115, 40, 185, 90, 0.4)})
+    asked: list = field(default_factory=list)
+
+    def find_people(self, picture):  # noqa: ARG002 - all pictures show the same
+        return [Found(box=box, score=0.9) for box in self.people]
+
+    def find_faces(self, picture):  # noqa: ARG002
+        vectors = np.eye(2, dtype=np.float32)
+        return [FoundFace(box=box, score=0.9, embedding=vectors[i]) for i, box in enumerate(self.faces)]
+
+    def find_phrase(self, picture, phrase, within=None):  # noqa: ARG002
+        self.asked.append((phrase, within))
+        thing = self.things.get(phrase)
+        return [] if thing is None else [Found(box=thing[:4], score=thing[4], phrase=phrase)]
+
+    def segment(self, picture, found):
+        mask = np.zeros((picture.height, picture.width), bool)
+        left, top, right, bottom = map(int, found.box)
+        mask[top:bottom, left:right] = True
+        return mask
+
+    @property
+    def eyes(self) -> Eyes:
+        return Eyes(people=self, faces=self, phrases=self, masks=self)
+
+
+def test_the_largest_persons_things_are_looked_for_in_that_box() -> None:
+    known = Known()
+    found = find_subject([PICTURE], "man", ["hat", "coat", "hat", " violin "], known.eyes)
+    assert known.asked == [("hat", RIGHT), ("coat", RIGHT), ("violin", RIGHT)]
+    assert [item.phrase for item in found.subject.attributes] == ["hat", "coat"]
+    assert found.missing == ("violin",) and found.least_sure == "coat"
+    assert found.subject.face is not None and found.subject.face.size == (48, 48)  # 30 + 2 * 9
+    lines = found.text.splitlines()
+    assert (
+        lines[0]
+        == "2 people, took the largest, number 2 from the left, (110, 5) to (190, 95); face (130, 10) to (160, 40), sure 0.90"
+    )
+    assert lines[1] == "hat: found at (120, 5) to (150, 15), sure 0.90"
+    assert lines[2].endswith("sure 0.40 - the least sure one, look at it")
+    assert lines[3].startswith("violin: NOT FOUND, nothing of that kind in the person's box")
+
+
+def test_which_person() -> None:
+    assert (
+        find_subject([PICTURE], "man", [], Known().eyes, which=Which(choice="left to right", index=1)).views[0].person == LEFT
+    )
+    assert (
+        find_subject([PICTURE], "man", [], Known().eyes, which=Which(choice="at point", point=(30, 50))).views[0].person == LEFT
+    )
+    with pytest.raises(InputError, match="person number 3 from the left was asked for, but there is 2 people"):
+        find_subject([PICTURE], "man", [], Known().eyes, which=Which(choice="left to right", index=3))
+    with pytest.raises(InputError, match=r"there is no person at the point \(80, 50\)"):
+        find_subject([PICTURE], "man", [], Known().eyes, which=Which(choice="at point", point=(80, 50)))
+    with pytest.raises(InputError, match="expected one of largest, left to right, at point"):
+        Which(choice="nicest")
+
+
+def test_in_a_second_photograph_it_is_the_same_face() -> None:
+    """The small person of the first photograph, though the other one is larger in both."""
+    found = find_subject([PICTURE, PICTURE], "man", [], Known().eyes, which=Which(choice="left to right", index=1))
+    assert [view.person for view in found.views] == [LEFT, LEFT]
+    assert len(found.subject.more_views) == 1
+    assert found.text.splitlines()[1].startswith("photograph 2: 2 people, took number 1 from the left")
+
+
+def test_two_phrases_for_one_thing_keep_the_surer_one() -> None:
+    things = {"hat": (120, 5, 150, 15, 0.5), "cap": (120, 5, 150, 15, 0.8)}
+    found = find_subject([PICTURE], "man", ["hat", "cap"], Known(things=things).eyes)
+    assert [item.phrase for item in found.subject.attributes] == ["cap"] and found.missing == ("hat",)
+    assert "it would show the same as 'cap'" in found.text
+
+
+def test_nothing_is_told() -> None:
+    with pytest.raises(InputError, match="photograph 1 shows nobody"):
+        find_subject([PICTURE], "man", ["hat"], Known(people=()).eyes)
+    with pytest.raises(InputError, match="neither a face nor any of the things was found"):
+        find_subject([PICTURE], "man", ["violin"], Known(faces=()).eyes)
+    with pytest.raises(InputError, match="there is no photograph"):
+        find_subject([], "man", [], Known().eyes)
+    found = find_subject([PICTURE], "man", ["hat"], Known(faces=()).eyes)
+    assert found.subject.face is None and "no face found there" in found.text
+
+
+def test_a_person_is_written_as_a_part_of_a_sample(tmp_path) -> None:
+    red, blue = Image.new("RGB", (9, 9), "red"), Image.new("RGB", (9, 8), "blue")
+    person = Subject(name="man", face=red, more_views=(blue,), attributes=(Attribute(phrase="blue hat: old", image=blue),))
+    other = Subject(name="girl", face=blue)
+    sample = write_sample(tmp_path / "s", Sample(prompt="a girl", references=ReferenceSet(subjects=(other,)), sample_id=None))
+    write_subject(sample / "subjects" / "2", person)
+    read = read_sample(sample).references.subjects
+    assert [subject.name for subject in read] == ["girl", "man"]
+    assert read[1].attributes[0].phrase == "blue hat: old" and len(read[1].more_views) == 1
+    with pytest.raises(InputError, match="exists and would be overwritten"):
+        write_subject(sample / "subjects" / "2", person)
+    write_subject(sample / "subjects" / "2", other, overwrite=True)
+    assert [subject.name for subject in read_sample(sample).references.subjects] == ["girl", "girl"]

@@ -1,0 +1,131 @@
+"""Small models with random weights in folders, as transformers saves them: they see nothing, but by the library's own ways."""
+
+from pathlib import Path
+
+import torch
+
+WORDS = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", ".", "red", "jacket", "hat"]
+
+
+def write_people_detector(folder: Path, classes: tuple[str, ...] = ("dog", "person")) -> Path:
+    """RT-DETRv2 with 12 queries for pictures of 64 x 64."""
+    from transformers import RTDetrImageProcessor, RTDetrResNetConfig, RTDetrV2Config, RTDetrV2ForObjectDetection
+
+    torch.manual_seed(0)
+    backbone = RTDetrResNetConfig(
+        embedding_size=8, hidden_sizes=[8, 16, 16, 16], depths=[1, 1, 1, 1], layer_type="basic",
+        out_features=["stage2", "stage3", "stage4"],
+    )  # fmt: skip
+    config = RTDetrV2Config(
+        backbone_config=backbone, encoder_hidden_dim=16, encoder_in_channels=[16, 16, 16], encoder_layers=1,
+        encoder_ffn_dim=16, encoder_attention_heads=2, d_model=16, num_queries=12, decoder_in_channels=[16, 16, 16],
+        decoder_ffn_dim=16, decoder_layers=2, decoder_attention_heads=2, decoder_n_points=2, num_denoising=0,
+        anchor_image_size=None, id2label=dict(enumerate(classes)), label2id={name: i for i, name in enumerate(classes)},
+    )  # fmt: skip
+    model = RTDetrV2ForObjectDetection(config)
+    for head in model.model.decoder.class_embed:  # so that both classes come out on top somewhere
+        torch.nn.init.normal_(head.weight[:1], std=0.5)
+        head.weight.data[1:] = head.weight.data[:1] + 0.02 * torch.randn_like(head.weight[1:])
+        torch.nn.init.zeros_(head.bias)
+    model.save_pretrained(folder)
+    RTDetrImageProcessor(size={"height": 64, "width": 64}).save_pretrained(folder)
+    return folder
+
+
+def write_owlv2(folder: Path) -> Path:
+    """OWLv2 of 32 x 32 pixels, 16 places."""
+    from transformers import CLIPTokenizer, Owlv2Config, Owlv2ForObjectDetection, Owlv2ImageProcessor, Owlv2Processor
+
+    torch.manual_seed(0)
+    letters = "abcdefghijklmnopqrstuvwxyz"
+    vocab = ["!", "<|startoftext|>", "<|endoftext|>", *letters, *(f"{letter}</w>" for letter in letters)]
+    config = Owlv2Config(
+        text_config={
+            "vocab_size": len(vocab), "hidden_size": 16, "intermediate_size": 16, "num_hidden_layers": 1,
+            "num_attention_heads": 2, "max_position_embeddings": 16, "bos_token_id": 1, "eos_token_id": 2, "pad_token_id": 0,
+        },
+        vision_config={
+            "hidden_size": 16, "intermediate_size": 16, "num_hidden_layers": 1, "num_attention_heads": 2, "image_size": 32,
+            "patch_size": 8,
+        },
+        projection_dim=16,
+    )  # fmt: skip
+    model = Owlv2ForObjectDetection(config)
+    # Ids begin with the filling: a phrase that begins with number 0 counts as none. The heads' own start saturates boxes.
+    for name, weight in model.named_parameters():
+        if "_head." in name:
+            weight.data *= 0.1
+    model.save_pretrained(folder)
+    tokenizer = CLIPTokenizer(vocab={word: i for i, word in enumerate(vocab)}, merges=[], pad_token="!")
+    tokenizer.model_max_length = 16
+    images = Owlv2ImageProcessor(size={"height": 32, "width": 32})
+    Owlv2Processor(images, tokenizer).save_pretrained(folder)
+    return folder
+
+
+def write_grounding_dino(folder: Path) -> Path:
+    """GroundingDINO: a Swin of 4 stages, a BERT of one layer, 10 queries."""
+    from tokenizers import Tokenizer, models, pre_tokenizers, processors
+    from transformers import (
+        BertConfig,
+        GroundingDinoConfig,
+        GroundingDinoForObjectDetection,
+        GroundingDinoImageProcessor,
+        GroundingDinoProcessor,
+        PreTrainedTokenizerFast,
+        SwinConfig,
+    )
+
+    torch.manual_seed(0)
+    ids = {word: i for i, word in enumerate(WORDS)}
+    config = GroundingDinoConfig(
+        backbone_config=SwinConfig(
+            image_size=64, embed_dim=8, depths=[1, 1, 1, 1], num_heads=[1, 1, 2, 2], window_size=2,
+            out_features=["stage2", "stage3", "stage4"],
+        ),
+        text_config=BertConfig(
+            vocab_size=len(WORDS), hidden_size=16, num_hidden_layers=1, num_attention_heads=2, intermediate_size=16
+        ),
+        d_model=32, encoder_layers=1, decoder_layers=2, encoder_ffn_dim=16, decoder_ffn_dim=16, encoder_attention_heads=2,
+        decoder_attention_heads=2, num_queries=10, max_text_len=16, encoder_n_points=2, decoder_n_points=2,
+    )  # fmt: skip
+    GroundingDinoForObjectDetection(config).save_pretrained(folder)
+    wordpiece = Tokenizer(models.WordPiece(vocab=ids, unk_token="[UNK]"))
+    wordpiece.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
+    wordpiece.post_processor = processors.BertProcessing(("[SEP]", 3), ("[CLS]", 2))
+    tokenizer = PreTrainedTokenizerFast(
+        tokenizer_object=wordpiece, pad_token="[PAD]", unk_token="[UNK]", cls_token="[CLS]", sep_token="[SEP]",
+        model_max_length=16, model_input_names=["input_ids", "token_type_ids", "attention_mask"],
+    )  # fmt: skip
+    images = GroundingDinoImageProcessor(size={"shortest_edge": 128, "longest_edge": 192})
+    GroundingDinoProcessor(images, tokenizer).save_pretrained(folder)
+    return folder
+
+
+def write_sam2(folder: Path) -> Path:
+    """Segment Anything 2 of 64 x 64 pixels."""
+    from transformers import Sam2Config, Sam2ImageProcessor, Sam2Model, Sam2Processor
+
+    torch.manual_seed(0)
+    config = Sam2Config(
+        vision_config={
+            "backbone_config": {
+                "model_type": "sam2_hiera_det_model", "hidden_size": 8, "num_attention_heads": 1, "image_size": [64, 64],
+                "blocks_per_stage": [1, 2, 2, 1], "embed_dim_per_stage": [8, 16, 32, 64],
+                "num_attention_heads_per_stage": [1, 1, 2, 2], "window_size_per_stage": [8, 4, 4, 2],
+                "global_attention_blocks": [4], "window_positional_embedding_background_size": [4, 4],
+            },
+            "backbone_channel_list": [64, 32, 16, 8], "backbone_feature_sizes": [[16, 16], [8, 8], [4, 4]],
+            "fpn_hidden_size": 32,
+        },
+        prompt_encoder_config={"hidden_size": 32, "image_size": 64, "patch_size": 16},
+        mask_decoder_config={
+            "hidden_size": 32, "mlp_dim": 32, "num_attention_heads": 2, "iou_head_hidden_dim": 32,
+            "attention_downsample_rate": 2,
+        },
+    )  # fmt: skip
+    Sam2Model(config).save_pretrained(folder)
+    Sam2Processor(Sam2ImageProcessor(size={"height": 64, "width": 64}, mask_size={"height": 16, "width": 16})).save_pretrained(
+        folder
+    )
+    return folder
