@@ -1,5 +1,5 @@
-"""Tests run offline, side by side in the workers of pytest-xdist: a file's tests in one worker, and those that share the running
-ComfyUI in one. What takes longest begins first, so that no worker is left alone with it at the end."""
+"""Tests run offline, side by side in the workers of pytest-xdist: a file's tests in one worker, and those that share the
+running ComfyUI in one. What takes longest begins first, so that no worker is left alone with it at the end."""
 
 import os
 
@@ -9,8 +9,10 @@ os.environ["HF_HUB_OFFLINE"] = "1"
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # threads of one worker do not keep the cores from the other
 
 SERVER = "server"  # what needs the fixture of that name
-LONGEST_FIRST = (SERVER, "test_kills", "test_puppet_benchmark", "test_training", "test_comfy_bridge", "test_puppets", "test_workers",
-                 "test_without_transformers")  # fmt: skip
+LONGEST_FIRST = (
+    SERVER, "test_kills", "test_puppet_benchmark", "test_training", "test_comfy_bridge", "test_puppets", "test_workers",
+    "test_without_transformers",
+)  # fmt: skip
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -58,7 +58,10 @@ def main(arguments: list[str] | None = None) -> int:
     try:
         with _signals_as_ctrl_c():
             try:
-                return _run(arguments)
+                options = build_parser().parse_args(arguments)
+                level = logging.INFO if options.verbose else logging.WARNING
+                logging.basicConfig(level=level, format="%(levelname)s: %(message)s")
+                return options.run(options)
             finally:
                 if sys.stdout is not None:
                     sys.stdout.flush()  # here, where a failure can be told
@@ -82,12 +85,6 @@ class SignalStop(KeyboardInterrupt):  # noqa: N818 - it is no error
     def __init__(self, number: int) -> None:
         super().__init__()
         self.number = number
-
-
-def _run(arguments: list[str] | None) -> int:
-    options = build_parser().parse_args(arguments)
-    logging.basicConfig(level=logging.INFO if options.verbose else logging.WARNING, format="%(levelname)s: %(message)s")
-    return options.run(options)
 
 
 @contextmanager

@@ -12,7 +12,7 @@ from typing import Literal
 import torch
 import torch.nn.functional as F
 
-from lumosx_core.model.attention_backends import Attention, VarlenAttention
+from lumosx_core.model.attention_backends import Attention, AttentionBackend, VarlenAttention
 from lumosx_core.model.token_layout import TokenLayout
 
 PoolLayout = Literal["released", "aligned"]
@@ -34,22 +34,27 @@ def relational_self_attention(
     attribute `varlen`). video_only: only the first video_len rows are wanted (last
     block); q may then hold just those, and the result has just those.
     """
+    plain, varlen = _calls_of(attention)
     video, total = layout.video_len, layout.seq_len
     if video_only:
-        return attention(q_BLnd[:, :video], k_BLnd, v_BLnd)
+        return plain(q_BLnd[:, :video], k_BLnd, v_BLnd)
     if not layout.causal_self_attention_mask or total == video:
-        return attention(q_BLnd, k_BLnd, v_BLnd)
-    parts: list[torch.Tensor] = [attention(q_BLnd[:, :video], k_BLnd, v_BLnd)]
+        return plain(q_BLnd, k_BLnd, v_BLnd)
+    parts: list[torch.Tensor] = [plain(q_BLnd[:, :video], k_BLnd, v_BLnd)]
     runs = _equal_runs(layout)
-    varlen = getattr(attention, "varlen", None)
     if varlen is not None and len(runs) > 1:
         return torch.cat([*parts, _groups_at_once(q_BLnd, k_BLnd, v_BLnd, layout, varlen)], 1)
     for start, stop, length in runs:
         folded = [
             x[:, start:stop].unflatten(1, (-1, length)).flatten(0, 1) for x in (q_BLnd, k_BLnd, v_BLnd)
         ]  # groups of equal length become rows of the batch
-        parts.append(attention(*folded).reshape(len(q_BLnd), stop - start, *q_BLnd.shape[2:]))
+        parts.append(plain(*folded).reshape(len(q_BLnd), stop - start, *q_BLnd.shape[2:]))
     return torch.cat(parts, 1)
+
+
+def _calls_of(attention: Attention) -> tuple[Attention, VarlenAttention | None]:
+    """The library's own functions for plain attention and for mixed lengths."""
+    return (attention.plain, attention.varlen) if isinstance(attention, AttentionBackend) else (attention, None)
 
 
 def _groups_at_once(
@@ -91,13 +96,14 @@ def relational_cross_attention(
     levels_BRS: [B or 1, R, S] from `text_levels`; None (or ratio 0) is plain attention. Reference images are done in
     chunks, so that no bias is larger than three times a hidden state [L, n * d].
     """
+    plain, _ = _calls_of(attention)
     video = layout.video_len
     if levels_BRS is None or ratio == 0 or layout.seq_len == video:
-        return attention(q_BLnd, k_BSnd, v_BSnd)
+        return plain(q_BLnd, k_BSnd, v_BSnd)
     batch, _, heads, width = q_BLnd.shape
     p, text = layout.tokens_per_frame, k_BSnd.shape[1]
     images = max(1, (3 * layout.seq_len * width) // (p * text))  # of which the bias [B, n, images * P, S] is small enough
-    parts = [attention(q_BLnd[:, :video], k_BSnd, v_BSnd)]
+    parts = [plain(q_BLnd[:, :video], k_BSnd, v_BSnd)]
     keys, values = k_BSnd.transpose(1, 2), v_BSnd.transpose(1, 2)
     count = len(layout.kinds)
     for first in range(0, count, images):

@@ -48,17 +48,8 @@ MAX_SHARDS = 1_000_000  # and clips of one
 class NanoRecipe:
     """Every number behind the nano model.
 
-    The embedded weights came about in seven runs, each from the weights before (`start_from`), all with the text encoder of the
-    first: 4600 steps on pictures and 4200 on clips with AdamW and without reference dropout (commit e14f214); 4200 and 4200
-    with Muon, `timestep_shift` 2.5 and `subject_weight` 1 (commit b6d111b), with data still arriving in the first 1000 steps
-    and the end of both stages moved forward before their rates decayed; a stage that trained the VAE's decoder alone (commit
-    41a40ee, since replaced by `refine`) and `transformer` as below, without `pictures`; and, since patterns are drawn larger,
-    on new clips (`seed` 2, `clip_shards` 28, `picture_shards` 12) `refine` with 1500 steps, by a script in two processes of
-    half the batch each, and again `transformer` without `pictures`, its end moved from 9000 to 7500 after 400 steps (these
-    four with patterns equally often); `transformer` alone with 11500 steps on 26 more shards of clips and 6 of pictures
-    (`seed` 3, `pattern_shares` as below) together with the 28 and 6 of the run before; and, since checks are symmetric, twice
-    with 5500 steps, on new ones (`seed` 4, 26 and 8 shards) and again on as many more (`seed` 5) together with those. A run
-    that starts from nothing wants about twice the steps on pictures.
+    How the embedded weights came about is told in their model card (`assets/nano/README.md`). A run that starts from nothing
+    wants about twice the steps on pictures.
     """
 
     picture_shards: int = 64

@@ -44,35 +44,47 @@ def guided_velocity(
     same.
     """
 
-    def run(x: torch.Tensor, timestep: int, conditions: list[Condition]) -> torch.Tensor:
-        count = len(conditions)
-        width = max(c.context.shape[1] for c in conditions)
-        context = torch.cat([torch.nn.functional.pad(c.context, (0, 0, 0, width - c.context.shape[1])) for c in conditions])
-        levels = None
-        if any(c.levels is not None for c in conditions):
-            like = next(c.levels for c in conditions if c.levels is not None)
-            levels = torch.cat([torch.zeros_like(like) if c.levels is None else c.levels for c in conditions])
-        references = [c.reference_latents for c in conditions if c.reference_latents is not None]
-        return model(
-            x.expand(count, *x.shape[1:]),
-            torch.full((count,), timestep, device=x.device),
-            context,
-            torch.cat(references) if references else None,
-            conditions[0].layout,
-            levels,
-            attention=attention,
-            ratio=ratio,
-            pool_layout=pool_layout,
-        ).float()
+    guided = negative is not None and scale != 1.0
+    pairs = [condition, negative] if guided and negative is not None else [condition]
+    passes = [_side_by_side(pairs)] if batched else [_side_by_side([each]) for each in pairs]
 
     @torch.no_grad()
     def velocity(x: torch.Tensor, sigma: float, timestep: int) -> torch.Tensor:  # noqa: ARG001 - the solvers' signature
-        if negative is None or scale == 1.0:
-            return run(x, timestep, [condition])
-        if batched:
-            wanted, unwanted = run(x, timestep, [condition, negative]).chunk(2)
-        else:
-            wanted, unwanted = run(x, timestep, [condition]), run(x, timestep, [negative])
+        results = []
+        for inputs in passes:
+            count = len(inputs.context)
+            v = model(
+                x.expand(count, *x.shape[1:]),
+                torch.full((count,), timestep, device=x.device),
+                inputs.context,
+                inputs.reference_latents,
+                inputs.layout,
+                inputs.levels,
+                attention=attention,
+                ratio=ratio,
+                pool_layout=pool_layout,
+            )
+            results += v.float().chunk(count)
+        if not guided:
+            return results[0]
+        wanted, unwanted = results
         return unwanted + scale * (wanted - unwanted)
 
     return velocity
+
+
+def _side_by_side(conditions: list[Condition]) -> Condition:
+    """Conditions of one layout as a batch: shorter contexts padded with zeros, missing levels as zeros."""
+    width = max(c.context.shape[1] for c in conditions)
+    context = torch.cat([torch.nn.functional.pad(c.context, (0, 0, 0, width - c.context.shape[1])) for c in conditions])
+    levels = None
+    if any(c.levels is not None for c in conditions):
+        like = next(c.levels for c in conditions if c.levels is not None)
+        levels = torch.cat([torch.zeros_like(like) if c.levels is None else c.levels for c in conditions])
+    references = [c.reference_latents for c in conditions if c.reference_latents is not None]
+    return Condition(
+        context=context,
+        reference_latents=torch.cat(references) if references else None,
+        layout=conditions[0].layout,
+        levels=levels,
+    )

@@ -145,3 +145,11 @@ def test_doctor_checks_every_requirement(monkeypatch: pytest.MonkeyPatch, capsys
 )
 def test_versions_are_compared_by_their_numbers(version: str, bound: str, older: bool) -> None:
     assert doctor.is_older(version, bound) is older
+
+
+def test_a_python_that_looks_nowhere_else_runs_the_folder(tmp_path: Path) -> None:
+    """As ComfyUI's portable build does: isolated, from another folder."""
+    run = subprocess.run(
+        [sys.executable, "-I", str(ROOT / "lumosx_core"), "--version"], capture_output=True, text=True, cwd=tmp_path
+    )
+    assert (run.returncode, run.stderr) == (0, "") and run.stdout.startswith("lumosx ")

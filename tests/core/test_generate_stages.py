@@ -1,5 +1,7 @@
 """What is loaded when, what is kept when something fails, and what is said when memory runs out."""
 
+import inspect
+import sys
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -8,11 +10,14 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+import torch.nn.functional as F
 
+from lumosx_core.cli.main import main
 from lumosx_core.errors import InputError
 from lumosx_core.files.videos import read_video, read_video_metadata
 from lumosx_core.model import vae as vae_module
 from lumosx_core.model.memory import is_out_of_memory, memory_told, stored_sizes, weights_bytes
+from lumosx_core.model.transformer import Block
 from lumosx_core.model.vae import decode_within_memory
 from lumosx_core.puppets.samples import SAMPLES_FOLDER
 from lumosx_core.references import Sample
@@ -185,3 +190,26 @@ def test_sizes_are_read_without_weights(resident: LumosXPipeline) -> None:
     parameters = sum(p.numel() for p in resident.transformer.parameters())
     assert weights_bytes(path, torch.bfloat16) == 2 * parameters
     assert [part for _, part in STAGES] == ["text_encoder", "vae", "transformer", "vae"]
+
+
+def test_the_way_from_the_command_to_torchs_attention_is_short(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """At most 11 frames of ours are on the stack where the transformer's attention is torch's; a block takes 5 arguments."""
+    package = str(Path(main.__code__.co_filename).parents[1])
+    ways: set[tuple[str, ...]] = set()
+    plain = F.scaled_dot_product_attention
+
+    def noted(*args: Any, **kwargs: Any) -> torch.Tensor:
+        way, frame = [], sys._getframe(1)
+        while frame is not None:
+            if frame.f_code.co_filename.startswith(package):
+                way.append(f"{Path(frame.f_code.co_filename).stem}.{frame.f_code.co_name}")
+            frame = frame.f_back  # type: ignore[assignment]
+        ways.add(tuple(reversed(way)))
+        return plain(*args, **kwargs)
+
+    monkeypatch.setattr(F, "scaled_dot_product_attention", noted)
+    assert main(["generate", str(SAMPLES_FOLDER / "two_people"), "--out", str(tmp_path), "--frames", "5", "--steps", "1"]) == 0
+    inside = [way for way in ways if "transformer.forward" in way]
+    assert {way[-1].split(".")[0] for way in inside} == {"attention_backends", "relational_attention"}
+    assert max(map(len, inside)) <= 11, max(inside, key=len)
+    assert len(inspect.signature(Block.forward).parameters) <= 6  # self and five more
