@@ -12,8 +12,8 @@ from lumosx_core.detection.boxes import Box, Point, inside_picture
 from lumosx_core.errors import InputError
 from lumosx_core.eyes import Found
 from lumosx_core.files.images import rgb_on_white
+from lumosx_core.files.weight_checks import kind_of, loaded
 from lumosx_core.files.weights import open_weights
-from lumosx_core.model.weight_checks import kind_of, loaded
 from lumosx_core.packages import install_command
 
 MODEL_TYPES = {768: "vit_b", 1024: "vit_l", 1280: "vit_h"}  # by the width of image_encoder.pos_embed

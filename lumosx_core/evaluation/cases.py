@@ -11,7 +11,8 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from lumosx_core.puppets.world import ClipSpec, puppet_sample, sample_clip
+from lumosx_core.puppets.clip import ClipSpec, sample_clip
+from lumosx_core.puppets.pictures import puppet_sample
 from lumosx_core.references import Sample
 
 HALVES = ("described", "plain", "shuffled")

@@ -12,10 +12,10 @@ import torch
 
 from lumosx_core.errors import InputError
 from lumosx_core.files.stored import StoredTensor, in_memory
+from lumosx_core.files.weight_checks import TRANSFORMER, FiniteCheck, check_kind, check_layers, count_layers, loaded
 from lumosx_core.files.weights import open_weights, write_safetensors
 from lumosx_core.model.config import TransformerConfig
 from lumosx_core.model.transformer import LumosXTransformer
-from lumosx_core.model.weight_checks import TRANSFORMER, FiniteCheck, check_kind, check_layers, count_layers, loaded
 from lumosx_core.progress import Progress
 
 FORMAT = "lumosx-transformer"

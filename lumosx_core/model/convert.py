@@ -8,12 +8,12 @@ from pathlib import Path
 import torch
 
 from lumosx_core.errors import InputError
+from lumosx_core.files.weight_checks import check_types, say_rounded
 from lumosx_core.files.weights import DEFAULT_ENTRY, open_weights
 from lumosx_core.model.checkpoint import STORAGE_TYPES, check_keys, expected_transformer, save_transformer, transformer_sizes
 from lumosx_core.model.config import TransformerConfig
 from lumosx_core.model.text_encoder import check_vocabulary, open_text_encoder, write_text_encoder
 from lumosx_core.model.vae import open_vae, write_vae
-from lumosx_core.model.weight_checks import check_types, say_rounded
 from lumosx_core.progress import Progress
 from lumosx_core.tokenizers import SentencePieceTokenizer, load_tokenizer
 

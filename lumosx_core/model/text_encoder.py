@@ -15,9 +15,7 @@ import torch
 from lumosx_core.errors import InputError
 from lumosx_core.files.json import parse_json, parse_record
 from lumosx_core.files.stored import StoredTensor, in_memory
-from lumosx_core.files.weights import open_weights, write_safetensors
-from lumosx_core.model.checkpoint import check_keys, stored_as
-from lumosx_core.model.weight_checks import (
+from lumosx_core.files.weight_checks import (
     TEXT_ENCODER,
     FiniteCheck,
     check_kind,
@@ -26,6 +24,8 @@ from lumosx_core.model.weight_checks import (
     count_layers,
     loaded,
 )
+from lumosx_core.files.weights import open_weights, write_safetensors
+from lumosx_core.model.checkpoint import check_keys, stored_as
 from lumosx_core.numbers import whole_number
 from lumosx_core.progress import Progress
 from lumosx_core.tokenizers import Tokenizer, load_tokenizer, vocabulary_size

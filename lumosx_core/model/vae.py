@@ -15,10 +15,10 @@ import torch
 from lumosx_core.errors import InputError
 from lumosx_core.files.json import parse_json
 from lumosx_core.files.stored import StoredTensor, in_memory
+from lumosx_core.files.weight_checks import VAE, FiniteCheck, check_kind, check_types, loaded
 from lumosx_core.files.weights import open_weights, write_safetensors
 from lumosx_core.model.checkpoint import check_keys, stored_as
 from lumosx_core.model.memory import free_memory, is_out_of_memory
-from lumosx_core.model.weight_checks import VAE, FiniteCheck, check_kind, check_types, loaded
 from lumosx_core.numbers import real_number, whole_number
 from lumosx_core.progress import Progress
 

@@ -17,9 +17,11 @@ from safetensors import safe_open
 
 from lumosx_core.data.latent_shards import NOBODY
 from lumosx_core.files.weights import write_safetensors
+from lumosx_core.puppets.clip import HEIGHT, WIDTH, ClipSpec, sample_clip
 from lumosx_core.puppets.draw import ATTRIBUTE_LABELS, LABEL_HAIR, LABEL_HEAD
+from lumosx_core.puppets.pictures import reference_set
+from lumosx_core.puppets.render import RenderedClip, render_clip
 from lumosx_core.puppets.scenes import OBJECT_LABEL
-from lumosx_core.puppets.world import HEIGHT, WIDTH, ClipSpec, RenderedClip, reference_set, render_clip, sample_clip
 from lumosx_core.references import Reference, prepare_reference_image
 from lumosx_core.workers import run_in_processes
 

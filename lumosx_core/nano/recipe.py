@@ -30,7 +30,7 @@ from lumosx_core.nano.text_encoder import TextRecipe, train_text_encoder
 from lumosx_core.nano.vae import VaeRecipe, train_vae
 from lumosx_core.nano.vae_refine import RefineRecipe, refine_vae
 from lumosx_core.numbers import seed_number, whole_number
-from lumosx_core.puppets.world import FPS, HEIGHT, WIDTH
+from lumosx_core.puppets.clip import FPS, HEIGHT, WIDTH
 from lumosx_core.sampling.config import PipelineDefaults, save_defaults
 from lumosx_core.training.config import TrainingConfig
 from lumosx_core.training.curves import tensorboard_curves

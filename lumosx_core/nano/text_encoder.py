@@ -18,9 +18,9 @@ import torch.nn.functional as F
 from torch.nn import Linear
 from transformers import UMT5Config, UMT5EncoderModel
 
+from lumosx_core.puppets.clip import ClipSpec, sample_clip
 from lumosx_core.puppets.motion import ACTIONS, PANS
 from lumosx_core.puppets.scenes import SCENES
-from lumosx_core.puppets.world import ClipSpec, sample_clip
 from lumosx_core.training.finite import FiniteSteps, check_finite
 
 PAD, END, UNKNOWN = 0, 1, 2  # as in UMT5

@@ -23,7 +23,7 @@ from diffusers.models.autoencoders.autoencoder_kl_wan import WanCausalConv3d
 from lumosx_core.model.pixels import to_unit_range
 from lumosx_core.nano.clips import read_shard
 from lumosx_core.nano.stage_state import load_stage, save_stage
-from lumosx_core.puppets.world import BLOCK
+from lumosx_core.puppets.clip import BLOCK
 from lumosx_core.training.finite import FiniteSteps, check_finite
 from lumosx_core.training.resume import DIVERGED, load_optimizer
 

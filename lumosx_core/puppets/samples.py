@@ -7,8 +7,9 @@ import numpy as np
 
 from lumosx_core.errors import InputError
 from lumosx_core.files.atomic import write_text
+from lumosx_core.puppets.clip import ClipSpec, sample_clip
+from lumosx_core.puppets.pictures import puppet_sample
 from lumosx_core.puppets.spec import PuppetSpec
-from lumosx_core.puppets.world import ClipSpec, puppet_sample, sample_clip
 from lumosx_core.references import ReferenceSet, prepare_reference_image
 from lumosx_core.sample_folder import write_sample
 

@@ -25,10 +25,10 @@ from functools import lru_cache
 import numpy as np
 
 from lumosx_core.errors import InputError
+from lumosx_core.puppets.clip import BLOCK, HEIGHT, WIDTH
 from lumosx_core.puppets.draw import ATTRIBUTE_LABELS, LABEL_HAIR, LABEL_HEAD, Pose, paint_puppet
 from lumosx_core.puppets.painter import UNITS_PER_PIXEL, Painter
 from lumosx_core.puppets.spec import BODY_KINDS, AttributeSpec, PuppetSpec, sample_attribute, sample_identity
-from lumosx_core.puppets.world import BLOCK, HEIGHT, WIDTH
 
 DISTRACTORS = 8
 SCALES = (0.86, 1.0)  # puppets come in these sizes

@@ -111,6 +111,7 @@ def test_doctor_checks_every_requirement(monkeypatch: pytest.MonkeyPatch, capsys
     needed = {name for name, _, extra in doctor.requirements() if not extra}
     assert needed == {
         "torch", "diffusers", "transformers", "safetensors", "einops", "numpy", "pillow", "av", "tqdm", "sentencepiece", "ftfy",
+        "scipy",
     }  # fmt: skip
     stated = [(name, bound) for name, bound, extra in doctor.requirements() if not extra]
     version = importlib.metadata.version

@@ -16,7 +16,9 @@ from lumosx_core.model.token_layout import TokenLayout
 from lumosx_core.model.transformer import LumosXTransformer
 from lumosx_core.nano.clips import token_owners
 from lumosx_core.nano.grounding import GroundedAttention, matrix_attention
-from lumosx_core.puppets.world import reference_set, render_clip, sample_clip
+from lumosx_core.puppets.clip import sample_clip
+from lumosx_core.puppets.pictures import reference_set
+from lumosx_core.puppets.render import render_clip
 
 LAYOUT = TokenLayout(1, 1, 2, kinds=("face", "attribute", "face"), subjects=(0, 0, 1))
 

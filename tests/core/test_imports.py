@@ -28,7 +28,7 @@ ALLOWED: dict[str, set[str]] = {
     "words": {"ground", "files"},
     "puppets": BASE,
     "model": BASE,
-    "detection": BASE | {"model"},
+    "detection": BASE,
     "drawing": BASE | {"model"},
     "data": BASE | {"detection", "puppets", "model"},
     "sampling": BASE | {"model", "drawing"},

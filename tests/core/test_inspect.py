@@ -9,8 +9,9 @@ import pytest
 from PIL import Image
 
 from lumosx_core.cli.main import main
+from lumosx_core.puppets.clip import sample_clip
+from lumosx_core.puppets.pictures import puppet_sample
 from lumosx_core.puppets.samples import SAMPLES_FOLDER, photographs
-from lumosx_core.puppets.world import puppet_sample, sample_clip
 from lumosx_core.references import ReferenceSet, Sample, SceneReference, Subject
 from lumosx_core.sample_folder import write_sample
 from lumosx_core.sampling.config import read_defaults, save_defaults

@@ -7,7 +7,10 @@ import numpy as np
 import pytest
 
 from lumosx_core.errors import InputError
+from lumosx_core.puppets.clip import HEIGHT, WIDTH, ClipSpec, sample_clip
 from lumosx_core.puppets.painter import pattern_fill
+from lumosx_core.puppets.pictures import reference_set
+from lumosx_core.puppets.render import render_clip
 from lumosx_core.puppets.samples import SAMPLES_FOLDER, read_truth, write_embedded_samples, write_puppet_sample
 from lumosx_core.puppets.scorer import AttributeScore, score_clip, settle_outcome
 from lumosx_core.puppets.spec import (
@@ -19,7 +22,6 @@ from lumosx_core.puppets.spec import (
     sample_attribute,
     sample_identity,
 )
-from lumosx_core.puppets.world import HEIGHT, WIDTH, ClipSpec, reference_set, render_clip, sample_clip
 from lumosx_core.references import prepare_reference_image
 from lumosx_core.sample_folder import read_sample
 

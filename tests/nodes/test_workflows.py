@@ -25,7 +25,7 @@ from workflow_graph import (
     rectangles,
 )
 
-from lumosx_core.puppets.world import FPS, HEIGHT, WIDTH
+from lumosx_core.puppets.clip import FPS, HEIGHT, WIDTH
 from lumosx_core.references import Attribute, ReferenceSet, SceneReference, Subject
 from lumosx_core.sampling.config import PipelineDefaults, read_defaults
 from lumosx_core.sampling.pipeline import NANO_FOLDER
