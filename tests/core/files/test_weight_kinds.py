@@ -315,7 +315,7 @@ def test_1800_random_damages(state, tmp_path: Path) -> None:
     torch.save({"ema": {"a": torch.ones(3, 4)}}, tmp_path / "old.pth", _use_new_zipfile_serialization=False)
     for name in ("w.safetensors", "w.pt", "old.pth"):
         sources.append((name, (tmp_path / name).read_bytes()))
-    folder = Path(__file__).parent / "distributed_2_6"
+    folder = Path(__file__).parents[1] / "distributed_2_6"
     shard, metadata = (folder / "__0_0.distcp").read_bytes(), (folder / ".metadata").read_bytes()
     (tmp_path / "d").mkdir()
     rng, read, slowest = random.Random(0), 0, 0.0

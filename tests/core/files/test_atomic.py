@@ -196,7 +196,7 @@ def test_names_that_files_can_have_are_kept(name: str) -> None:
     assert output_stem(name) == name
 
 
-CORE = Path(__file__).parents[2] / "lumosx_core"
+CORE = Path(__file__).parents[3] / "lumosx_core"
 WRITERS = {"write_text", "write_bytes", "save", "savez", "savez_compressed", "save_file", "touch"}
 MOVERS = {"copyfile", "copy", "copy2", "copytree", "move", "rename", "replace", "rmtree", "unlink", "rmdir", "remove"}
 KNOWN = {"curves.py": "TensorBoard's own writer appends events"}

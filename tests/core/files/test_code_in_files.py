@@ -174,7 +174,7 @@ def test_what_is_refused_is_named(tmp_path: Path) -> None:
 
 def test_folders_of_torch_2_6_are_read() -> None:
     """Written by torch 2.6.0, whose metadata has other fields than that of later versions."""
-    folder = Path(__file__).parent / "distributed_2_6"
+    folder = Path(__file__).parents[1] / "distributed_2_6"
     for entry, dtype, factor in (("ema", torch.float32, 1), ("model", torch.bfloat16, 2)):
         state, _ = read_state_dict(folder, entry)
         assert torch.equal(state["a.b"], (torch.arange(6.0).reshape(2, 3) * factor).to(dtype))
@@ -184,7 +184,7 @@ def test_folders_of_torch_2_6_are_read() -> None:
 @pytest.mark.parametrize("damage", ["missing", "cut", "outside", "header"])
 def test_missing_and_cut_shards(damage: str, tmp_path: Path) -> None:
     folder = tmp_path / "d"
-    shutil.copytree(Path(__file__).parent / "distributed_2_6", folder)
+    shutil.copytree(Path(__file__).parents[1] / "distributed_2_6", folder)
     shard = folder / "__0_0.distcp"
     if damage == "missing":
         shard.unlink()

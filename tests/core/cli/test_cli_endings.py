@@ -15,7 +15,7 @@ from lumosx_core.cli import doctor, verify
 from lumosx_core.cli.main import main
 from lumosx_core.puppets.samples import SAMPLES_FOLDER
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 POSIX = pytest.mark.skipif(sys.platform == "win32", reason="POSIX files and signals")
 
 
