@@ -5,13 +5,14 @@ Legend: H, W = pixels of the picture. A box is (left, top, right, bottom) in pix
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import Literal, Protocol
 
 import numpy as np
 from PIL import Image
 
 Box = tuple[float, float, float, float]
 Point = tuple[float, float]
+Mark = tuple[Box, str, Literal["plain", "quiet", "doubtful"]]  # a box to draw, its words, and how
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)

@@ -25,6 +25,7 @@ def run(options: argparse.Namespace) -> int:
     _report_devices()
     _report_letters()
     whole = _report_assets()
+    _report_eyes()
     if options.model is not None:
         whole = _report_model(options.model) and whole
     return 1 if wrong or not whole else 0
@@ -151,6 +152,18 @@ def _report_assets() -> bool:
     print(f"samples        {', '.join(samples)}")
     print(f"golden data    {GOLDEN_FOLDER if GOLDEN_FOLDER.is_dir() else 'MISSING'}")
     return bool(samples) and GOLDEN_FOLDER.is_dir()
+
+
+def _report_eyes() -> None:
+    """Print which models of `lumosx people` are there, and of those that are not what to get."""
+    from lumosx_core.detection.known_models import MODELS, ROLES, ROOT, missing_files
+    from lumosx_core.puppets.analyser_network import WEIGHTS
+
+    print(f"eyes           of the puppet world: {WEIGHTS if WEIGHTS.is_file() else 'MISSING'}; of photographs, in {ROOT}:")
+    for name, known in MODELS.items():
+        missing = missing_files(ROOT, name)
+        state = "there" if not missing else f"not there (optional; get {known.source})"
+        print(f"  {name:14} {ROLES[known.role]}: {state}; licence: {known.terms}")
 
 
 def _report_model(folder: Path) -> bool:

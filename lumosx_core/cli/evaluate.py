@@ -1,6 +1,7 @@
 """Measure a model on the puppet benchmark: held-out people and clothes, half of them with the same words for everyone.
 
-Finished cases are kept: the same command goes on after an interruption.
+Finished cases are kept: the same command goes on after an interruption. `eyes` measures the puppet analyser instead, on
+pictures of one to three held-out people.
 """
 
 import argparse
@@ -11,8 +12,8 @@ from lumosx_core.cli.sampling_options import add_sampling_arguments, chosen_chan
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Options of the command."""
-    parser.add_argument("benchmark", choices=("puppets",))
-    parser.add_argument("--model", type=Path, help="model folder (default: the embedded nano model)")
+    parser.add_argument("benchmark", choices=("puppets", "eyes"))
+    parser.add_argument("--model", type=Path, help="model folder, or of eyes a weight file (default: the embedded one)")
     parser.add_argument("--out", type=Path, default=Path("outputs/evaluate"), help="folder of results, report, sheet")
     parser.add_argument("--count", type=int, default=200, help="cases (default: 200; the plain half runs twice)")
     parser.add_argument("--seed", type=int, default=0)
@@ -22,6 +23,41 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Generate, score, report."""
+    return _run_eyes(options) if options.benchmark == "eyes" else _run_puppets(options)
+
+
+def _run_eyes(options: argparse.Namespace) -> int:
+    from dataclasses import asdict
+
+    from lumosx_core.cli.progress import ProgressBars
+    from lumosx_core.evaluation.eyes import evaluate_eyes, photograph_specs
+    from lumosx_core.files.atomic import writable_folder
+    from lumosx_core.files.json import write_json
+    from lumosx_core.puppets.analyser import PuppetAnalyser
+    from lumosx_core.puppets.analyser_network import WEIGHTS, load_network
+
+    out = writable_folder(options.out)
+    specs = photograph_specs(options.count, options.seed)
+    with ProgressBars() as progress:
+        analyser = PuppetAnalyser(load_network(options.model or WEIGHTS))
+        report = evaluate_eyes(analyser, specs, done=lambda number: progress("pictures", number, len(specs)))
+    print(f"{report.pictures} pictures, {report.faces} people, {report.asked} things of {len(report.by_kind)} kinds")
+    shares = {
+        "people counted right": report.counted,
+        "faces centred within 10 %": report.centred,
+        "things with IoU >= 0.85": report.good,
+        "things of the right owner": report.owned,
+    }
+    means = {"people": report.people_iou, "things": report.things_iou, **report.by_kind}
+    for words, share in shares.items():
+        print(f"{words:30}{share:8.1%}")
+    for words, mean in means.items():
+        print(f"IoU of {words:23}{mean:8.3f}")
+    print(f"report         {write_json(out / 'eyes.json', asdict(report))}")
+    return 0
+
+
+def _run_puppets(options: argparse.Namespace) -> int:
     from lumosx_core.cli.progress import ProgressBars
     from lumosx_core.errors import InputError
     from lumosx_core.evaluation.evaluate import evaluate_puppets

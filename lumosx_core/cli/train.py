@@ -1,6 +1,7 @@
-"""Train a model: `nano` runs the whole recipe of the embedded model, `transformer` the training loop on latent shards.
+"""Train a model: `nano` runs the whole recipe of the embedded model, `transformer` the training loop on latent shards,
+`analyser` the eyes of the puppet world.
 
-Both go on where they were stopped. `--debug` is a run of seconds that shows that everything works.
+The first two go on where they were stopped. `--debug` is a run of seconds that shows that everything works.
 """
 
 import argparse
@@ -23,6 +24,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     nano.add_argument("--start-from", type=Path, help="model folder to go on from, e.g. lumosx_core/assets/nano")
     nano.add_argument("--curves", action="store_true", help="write TensorBoard files into OUT/curves")
     nano.add_argument("--debug", action="store_true", help="tiny sizes, seconds on a CPU")
+    eyes = what.add_parser("analyser", help="the network that finds people and things in pictures of the puppet world")
+    eyes.add_argument("--out", type=Path, default=Path("runs/analyser.safetensors"), help="file to write")
+    eyes.add_argument("--minutes", type=float, default=40.0, help="time to train (default: 40)")
+    eyes.add_argument("--steps", type=int, help="so many steps instead, the same weights every time")
+    eyes.add_argument("--seed", type=int, default=0)
+    eyes.add_argument("--debug", action="store_true", help="a few steps")
     loop = what.add_parser("transformer", help="the training loop on a folder of latents-*.safetensors")
     loop.add_argument("data", type=Path, help="folder with latents-*.safetensors")
     loop.add_argument("--out", type=Path, required=True, help="folder of the run")
@@ -41,7 +48,29 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Train."""
-    return _run_nano(options) if options.what == "nano" else _run_transformer(options)
+    return {"nano": _run_nano, "analyser": _run_analyser, "transformer": _run_transformer}[options.what](options)
+
+
+def _run_analyser(options: argparse.Namespace) -> int:
+    from dataclasses import replace
+
+    from lumosx_core.cli.progress import ProgressBars
+    from lumosx_core.files.atomic import writable_folder
+    from lumosx_core.nano.analyser import DEBUG_ANALYSER, AnalyserConfig, train_analyser
+
+    config = DEBUG_ANALYSER if options.debug else AnalyserConfig(minutes=options.minutes)
+    if options.steps is not None:
+        config = replace(config, steps=options.steps, minutes=None)
+    config = replace(config, seed=options.seed)
+    writable_folder(options.out.parent)
+    with ProgressBars() as progress:
+        train_analyser(
+            options.out,
+            config,
+            on_step=lambda step, loss: progress("training", step + 1, config.steps, f"loss {loss:.3f}"),
+        )
+    print(f"analyser       {options.out}")
+    return 0
 
 
 def _run_nano(options: argparse.Namespace) -> int:

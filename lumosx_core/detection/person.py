@@ -14,7 +14,7 @@ from lumosx_core.detection import faces
 from lumosx_core.detection.boxes import inside_picture, show, square_around
 from lumosx_core.detection.cut_outs import CutOutOptions, cut_out, on_white
 from lumosx_core.errors import InputError, quoted
-from lumosx_core.eyes import Box, FaceFinder, Found, PeopleFinder, PhraseFinder, Segmenter
+from lumosx_core.eyes import Box, FaceFinder, Found, Mark, PeopleFinder, PhraseFinder, Segmenter
 from lumosx_core.files.images import rgb_on_white
 from lumosx_core.numbers import real_number, whole_number
 from lumosx_core.references import Attribute, Subject, one_line
@@ -32,6 +32,13 @@ class Eyes:
     faces: FaceFinder
     phrases: PhraseFinder
     masks: Segmenter
+
+    def free(self) -> None:
+        """Let go of the models of those that hold some; they are loaded again when they are needed."""
+        for finder in (self.people, self.faces, self.phrases, self.masks):
+            release = getattr(finder, "free", None)
+            if release is not None:
+                release()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -85,6 +92,18 @@ class FoundSubject:
     def missing(self) -> tuple[str, ...]:
         """The phrases that were not found."""
         return tuple(seen.phrase for seen in self.phrases if seen.found is None)
+
+    def marks(self, number: int) -> list[Mark]:
+        """What to show in photograph `number` (from 0): other people, the person, the face, the things."""
+        view = self.views[number]
+        marks: list[Mark] = [(box, "", "quiet") for box in view.people if box != view.person]
+        marks.append((view.person, self.subject.name, "plain"))
+        if view.face is not None:
+            marks.append((view.face, "face", "plain"))
+        for seen in self.phrases:
+            if seen.found is not None and seen.view == number:
+                marks.append((seen.found.box, seen.phrase, "doubtful" if seen.phrase == self.least_sure else "plain"))
+        return marks
 
 
 def find_subject(

@@ -40,8 +40,8 @@ ALLOWED: dict[str, set[str]] = {
 }
 ALLOWED["cli"] = set(ALLOWED)
 ALLOWED["__main__"] = {"cli"}
-# What the nodes may import of the core.
-NODES_MAY = BASE | {"detection", "model", "drawing", "sampling"}
+# What the nodes may import of the core; of the puppets for the embedded eyes.
+NODES_MAY = BASE | {"detection", "puppets", "model", "drawing", "sampling"}
 
 
 def room_of(module: str) -> str:
