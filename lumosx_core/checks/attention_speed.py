@@ -11,6 +11,7 @@ import torch
 import torch.nn.functional as F
 
 from lumosx_core.model.attention_backends import AttentionBackend
+from lumosx_core.model.devices import is_cuda
 from lumosx_core.model.relational_attention import (
     multilevel_bias,
     relational_cross_attention,
@@ -18,6 +19,7 @@ from lumosx_core.model.relational_attention import (
 )
 from lumosx_core.model.token_layout import TokenLayout
 from lumosx_core.numbers import whole_number
+from lumosx_core.progress import Progress
 
 RATIO, POOL = 0.5, 8
 
@@ -40,11 +42,12 @@ def measure_attention(
     device: str,
     dtype: torch.dtype,
     repeats: int,
-    progress: Callable[[int, int], None] | None = None,
+    progress: Progress | None = None,
 ) -> dict:
     """Median seconds and ratios to plain attention of every variant; on CUDA also peak memory in MiB.
 
     The variants take turns within every round, after one round that does not count. Random q, k, v, levels in -1..1.
+    progress: its stage is "rounds".
     """
     whole_number(repeats, "repeats", least=1)
     generator = torch.Generator().manual_seed(0)
@@ -81,7 +84,7 @@ def measure_attention(
     }
     times: dict[tuple[str, str], list[float]] = {}
     peaks: dict[tuple[str, str], float] = {}
-    cuda = torch.device(device).type == "cuda"
+    cuda = is_cuda(device)
     with torch.no_grad():
         for turn in range(repeats + 1):
             for kind, calls in variants.items():
@@ -91,7 +94,7 @@ def measure_attention(
                         times.setdefault((kind, name), []).append(seconds)
                         peaks[kind, name] = max(peaks.get((kind, name), 0.0), peak)
             if progress is not None:
-                progress(turn + 1, repeats + 1)
+                progress("rounds", turn + 1, repeats + 1)
     report: dict = {
         "device": torch.cuda.get_device_name(device) if cuda else f"cpu, {torch.get_num_threads()} threads",
         "torch": torch.__version__,

@@ -34,10 +34,10 @@ def run(options: argparse.Namespace) -> int:
     from lumosx_core.files.atomic import writable_file
     from lumosx_core.files.json import write_json
     from lumosx_core.model.attention_backends import select_attention
+    from lumosx_core.model.devices import check_device, weights_type
     from lumosx_core.model.token_layout import TokenLayout
     from lumosx_core.numbers import whole_number
     from lumosx_core.references import ReferenceKind
-    from lumosx_core.sampling.pipeline import check_device, weights_type
 
     if not re.fullmatch("[0-9]{1,4}x[0-9]{1,4}", options.grid):
         raise InputError(f"grid is {options.grid[:40]!r}, expected rows x columns such as 15x26")
@@ -72,7 +72,7 @@ def run(options: argparse.Namespace) -> int:
             device=options.device,
             dtype=dtype,
             repeats=options.repeats,
-            progress=lambda done, total: progress("rounds", done, total),
+            progress=progress,
         )
     print(
         f"{report['tokens']} tokens, {report['references']} references, {options.heads} heads of {options.head_dim}, "

@@ -77,7 +77,7 @@ def _run_puppets(options: argparse.Namespace) -> int:
             seed=options.seed,
             workers=options.workers,
             changes=chosen_changes(options),
-            progress=lambda done, total: progress("cases", done, total),
+            progress=progress,
         )
     print(f"{'':22}{'cases':>7}{'binding':>10}{'swapped':>10}{'wrong':>10}{'hidden':>8}{'identity':>10}")
     for name, row in report.items():

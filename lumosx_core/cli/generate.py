@@ -49,9 +49,10 @@ def run(options: argparse.Namespace) -> int:
 
     from lumosx_core.cli.progress import ProgressBars
     from lumosx_core.files.atomic import writable_folder
+    from lumosx_core.model.devices import weights_type
     from lumosx_core.sample_folder import read_sample
     from lumosx_core.sampling.generate import finish, generate
-    from lumosx_core.sampling.pipeline import NANO_FOLDER, LumosXPipeline, weights_type
+    from lumosx_core.sampling.pipeline import NANO_FOLDER, LumosXPipeline
 
     sample = read_sample(options.sample)
     if options.prompt is not None:

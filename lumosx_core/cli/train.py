@@ -78,8 +78,8 @@ def _run_nano(options: argparse.Namespace) -> int:
 
     from lumosx_core.errors import InputError
     from lumosx_core.files.atomic import writable_folder
+    from lumosx_core.model.devices import check_device
     from lumosx_core.nano.recipe import DEBUG_RECIPE, STAGES, NanoRecipe, train_nano
-    from lumosx_core.sampling.pipeline import check_device
 
     check_device(options.device)
     if options.start_from is not None and not (options.start_from / "transformer.safetensors").is_file():
@@ -116,7 +116,7 @@ def _run_transformer(options: argparse.Namespace) -> int:
     from lumosx_core.files.weights import read_state_dict
     from lumosx_core.model.checkpoint import save_transformer
     from lumosx_core.model.config import PRESETS
-    from lumosx_core.sampling.pipeline import check_device
+    from lumosx_core.model.devices import check_device
     from lumosx_core.training.config import TrainingConfig
     from lumosx_core.training.curves import tensorboard_curves
     from lumosx_core.training.train import train

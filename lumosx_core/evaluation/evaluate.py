@@ -1,7 +1,6 @@
 """A model on the puppet benchmark: generate every case once, score it, report."""
 
 import hashlib
-from collections.abc import Callable
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -15,6 +14,7 @@ from lumosx_core.files.images import save_image
 from lumosx_core.files.json import parse_record, read_json, write_json
 from lumosx_core.files.json_lines import append_record, read_records
 from lumosx_core.numbers import seed_number, whole_number
+from lumosx_core.progress import Progress
 from lumosx_core.sampling.config import read_defaults
 from lumosx_core.sampling.pipeline import LumosXPipeline, load_pipeline
 from lumosx_core.workers import run_in_processes, worker_count
@@ -52,14 +52,14 @@ def evaluate_puppets(
     seed: int = 0,
     workers: int | None = 1,
     changes: dict[str, Any] | None = None,
-    progress: Callable[[int, int], None] | None = None,
+    progress: Progress | None = None,
 ) -> dict:
     """Generate and score all cases; returns the report, which is also written to `<out>/report.json`.
 
     out: gets cases/ (videos and samples), results.jsonl (one line per case), sheet.png (12 random cases). What is there is kept
     when the run is repeated: neither generated nor scored again. count: cases without the shuffled twins. workers: processes,
     one thread each (None: one per core).
-    changes: fields of GenerationConfig that differ from the pipeline's defaults. progress(done, total).
+    changes: fields of GenerationConfig that differ from the pipeline's defaults. progress: its stage is "cases".
     Raises InputError when `out` holds results of another run: other settings, or another content of the model's files; for
     numbers out of range; and when something in `out` cannot be read or written.
     """
@@ -84,7 +84,7 @@ def evaluate_puppets(
         append_record(out / "results.jsonl", result)
         results[result.name] = result
         if progress is not None:
-            progress(len(results), len(cases))
+            progress("cases", len(results), len(cases))
 
     run_in_processes(_run_case, jobs, workers, keep)
     report = summarize([results[case.name] for case in cases]) | {"settings": asdict(settings)}

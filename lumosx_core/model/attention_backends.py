@@ -15,6 +15,7 @@ import torch
 import torch.nn.functional as F
 
 from lumosx_core.errors import InputError
+from lumosx_core.model.devices import is_cuda
 
 log = logging.getLogger(__name__)
 
@@ -90,7 +91,7 @@ def why_unavailable(name: str, device: torch.device | str, dtype: torch.dtype, h
     """None if that backend ("sdpa", "sage", "flash") can run here, else the reason in a few words."""
     if name == "sdpa":
         return None
-    if torch.device(device).type != "cuda":
+    if not is_cuda(device):
         return f"it runs on CUDA only, the model is on {torch.device(device).type}"
     if dtype not in (torch.float16, torch.bfloat16):
         return f"it needs fp16 or bf16, the model is {str(dtype).removeprefix('torch.')}"

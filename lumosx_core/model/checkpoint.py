@@ -15,14 +15,12 @@ from lumosx_core.files.stored import StoredTensor, in_memory
 from lumosx_core.files.weight_checks import TRANSFORMER, FiniteCheck, check_kind, check_layers, count_layers, loaded
 from lumosx_core.files.weights import open_weights, write_safetensors
 from lumosx_core.model.config import TransformerConfig
+from lumosx_core.model.devices import STORAGE_TYPES, weights_type
 from lumosx_core.model.transformer import LumosXTransformer
 from lumosx_core.progress import Progress
 
 FORMAT = "lumosx-transformer"
 SHOWN = 4  # keys named in an error message
-STORAGE_TYPES: dict[str, torch.dtype] = {
-    "fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16, "fp8_e4m3fn": torch.float8_e4m3fn,
-}  # fmt: skip
 
 
 def stored_type(name: str, shape: tuple[int, ...], storage: str) -> torch.dtype:
@@ -60,8 +58,7 @@ def save_transformer(
     what: names the weights in messages (default: the path). Raises InputError, and writes nothing, if a weight is NaN, infinite
     or beyond the range of the type.
     """
-    if storage not in STORAGE_TYPES:
-        raise InputError(f"storage type {storage!r}, expected one of {', '.join(STORAGE_TYPES)}")
+    weights_type(storage, what="storage type", names=tuple(STORAGE_TYPES))
     metadata = {
         "format": FORMAT,
         "config": config.to_json(),

@@ -5,19 +5,15 @@ Tensors are read, checked, converted and written one after another: the largest 
 
 from pathlib import Path
 
-import torch
-
-from lumosx_core.errors import InputError
 from lumosx_core.files.weight_checks import check_types, say_rounded
 from lumosx_core.files.weights import DEFAULT_ENTRY, open_weights
-from lumosx_core.model.checkpoint import STORAGE_TYPES, check_keys, expected_transformer, save_transformer, transformer_sizes
+from lumosx_core.model.checkpoint import check_keys, expected_transformer, save_transformer, transformer_sizes
 from lumosx_core.model.config import TransformerConfig
+from lumosx_core.model.devices import STORAGE_TYPES, weights_type
 from lumosx_core.model.text_encoder import check_vocabulary, open_text_encoder, write_text_encoder
 from lumosx_core.model.vae import open_vae, write_vae
 from lumosx_core.progress import Progress
 from lumosx_core.tokenizers import SentencePieceTokenizer, load_tokenizer
-
-HALF_TYPES = ("fp32", "bf16", "fp16")
 
 
 def convert_transformer(
@@ -35,13 +31,12 @@ def convert_transformer(
     every weight for being a finite number. Raises InputError for damaged files, other models, weights that do not fit, and an
     unwritable target.
     """
-    if storage not in STORAGE_TYPES:
-        raise InputError(f"storage type {storage!r}, expected one of {', '.join(STORAGE_TYPES)}")
+    dtype = weights_type(storage, what="storage type", names=tuple(STORAGE_TYPES))
     state, metadata = open_weights(source, entry)
     config = transformer_sizes(str(source), state, metadata)
     check_keys(str(source), state, expected_transformer(config).state_dict())
     check_types(str(source), state)
-    say_rounded(str(source), state, STORAGE_TYPES[storage])
+    say_rounded(str(source), state, dtype)
     extra = {"entry": entry}
     save_transformer(target, state, config, storage=storage, extra_metadata=extra, what=str(source), progress=progress)
     return config
@@ -50,7 +45,7 @@ def convert_transformer(
 def convert_vae(source: str | Path, target: str | Path, *, storage: str = "fp32", progress: Progress | None = None) -> None:
     """The Wan2.1 VAE (original, diffusers' or our names) as one safetensors file in diffusers' names. storage: fp32, bf16,
     fp16. Raises InputError if it is no Wan2.1 VAE."""
-    dtype = _half_type(storage)
+    dtype = weights_type(storage, what="storage type")
     state, _, config = open_vae(source)
     write_vae(target, state, config, dtype, what=str(source), progress=progress)
 
@@ -67,7 +62,7 @@ def convert_text_encoder(
     names. storage: fp32, bf16, fp16. tokenizer: checked against the encoder's vocabulary before anything is written.
     Returns, where no tokenizer is given, the SentencePiece model inside ComfyUI's file, checked like a given one, or None.
     Raises InputError if it is no UMT5 encoder, or the tokenizer is another one's."""
-    dtype = _half_type(storage)
+    dtype = weights_type(storage, what="storage type")
     state, config, inside = open_text_encoder(source)
     found = None
     if tokenizer is not None:
@@ -78,9 +73,3 @@ def convert_text_encoder(
     say_rounded(str(source), state, dtype)
     write_text_encoder(target, state, config, dtype, what=str(source), progress=progress)
     return found
-
-
-def _half_type(storage: str) -> torch.dtype:
-    if storage not in HALF_TYPES:
-        raise InputError(f"storage type {storage!r}, expected one of {', '.join(HALF_TYPES)}")
-    return STORAGE_TYPES[storage]

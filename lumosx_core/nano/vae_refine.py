@@ -18,9 +18,9 @@ from pathlib import Path
 import numpy as np
 import torch
 from diffusers import AutoencoderKLWan
-from torch import autocast
 
 from lumosx_core.data.latent_shards import NOBODY
+from lumosx_core.model.devices import arithmetic
 from lumosx_core.model.pixels import to_unit_range
 from lumosx_core.model.vae import denormalize_latents, normalize_latents
 from lumosx_core.nano.clips import TOKEN, ClipShard, read_shard
@@ -84,7 +84,7 @@ def refine_vae(
             decay = 0.03 + 0.97 * 0.5 * (1 + math.cos(math.pi * step / recipe.steps))
             for group in optimizer.param_groups:
                 group["lr"] = recipe.learning_rate * warm * decay
-            with autocast("cpu", torch.bfloat16, enabled=recipe.precision == "bf16"):
+            with arithmetic(recipe.precision, "cpu"):
                 with torch.no_grad():
                     target = normalize_latents(before, before.encode(pixels).latent_dist.mode().float())
                 latents = normalize_latents(vae, vae.encode(pixels).latent_dist.mode().float())

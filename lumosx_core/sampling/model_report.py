@@ -12,6 +12,7 @@ import torch
 
 from lumosx_core.errors import InputError
 from lumosx_core.files.json import parse_json
+from lumosx_core.files.safetensors import NAMES
 from lumosx_core.model.checkpoint import check_keys
 from lumosx_core.model.memory import StoredWeights, stored_sizes, stored_weights, weights_bytes
 from lumosx_core.model.text_encoder import open_text_encoder, to_transformers_names
@@ -22,8 +23,6 @@ from lumosx_core.sampling.pipeline import FILES, STAGES, TOKENIZERS, Part
 from lumosx_core.tokenizers import load_tokenizer
 
 GIB = 2**30
-# Types of weights as headers name them, and the options of `--dtype` that load them without a change.
-STORED_AS = {torch.float32: "F32", torch.bfloat16: "BF16", torch.float16: "F16"}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -59,7 +58,7 @@ def memory_while_loading(folder: str | Path, dtype: torch.dtype) -> int:
     needs = []
     for part, file in FILES.items():
         path, kind = Path(folder) / file, torch.float32 if part == "vae" else dtype
-        same = stored_weights(path).types == (STORED_AS[kind],)
+        same = stored_weights(path).types == (NAMES[kind],)  # loaded without a change
         needs.append(path.stat().st_size + (0 if same else weights_bytes(path, kind)))
     return max(needs)
 

@@ -16,6 +16,7 @@ from lumosx_core.errors import InputError
 from lumosx_core.files.leftovers import restore
 from lumosx_core.model.checkpoint import load_transformer
 from lumosx_core.model.config import TransformerConfig
+from lumosx_core.model.devices import check_device, free_bytes
 from lumosx_core.model.memory import free_memory, stored_sizes, weights_bytes
 from lumosx_core.model.text_encoder import TextEncoder, load_text_encoder
 from lumosx_core.model.transformer import LumosXTransformer
@@ -116,28 +117,9 @@ class LumosXPipeline:
 
     def _text_device(self, path: Path) -> torch.device:
         """The device, or the CPU where the text encoder does not fit into what is free on a card: it works once."""
-        if self.device.type != "cuda":
-            return self.device
-        free, _ = torch.cuda.mem_get_info(self.device)
-        return self.device if weights_bytes(path, self.dtype) + TEXT_MARGIN_BYTES <= free else torch.device("cpu")
-
-
-def check_device(device: str) -> None:
-    """Raises InputError if torch has no such device on this machine."""
-    try:
-        torch.empty(0, device=device)
-    except (RuntimeError, AssertionError) as error:
-        raise InputError(
-            f"device {device!r} cannot be used ({str(error).splitlines()[0]}); `lumosx doctor` lists those that can"
-        ) from error
-
-
-def weights_type(name: str) -> torch.dtype:
-    """The torch type of "fp32", "bf16" or "fp16". Raises InputError for other names."""
-    types = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
-    if name not in types:
-        raise InputError(f"type of weights {name!r}, expected one of {', '.join(types)}")
-    return types[name]
+        free = free_bytes(self.device)
+        fits = free is None or weights_bytes(path, self.dtype) + TEXT_MARGIN_BYTES <= free
+        return self.device if fits else torch.device("cpu")
 
 
 def check_files(folder: Path) -> None:

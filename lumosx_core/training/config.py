@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 from lumosx_core.errors import InputError
+from lumosx_core.model.devices import PRECISIONS
 from lumosx_core.numbers import real_number, whole_number
 
 MAX_COUNT = 10**9  # steps, samples of a step, and the like
@@ -55,8 +56,8 @@ class TrainingConfig:
             real_number(beta, "training: betas", least=0, most=1 - 1e-9)
         for frames in self.frames:
             whole_number(frames, "training: frames", least=1, most=MAX_COUNT)
-        if self.precision not in ("fp32", "bf16"):
-            raise InputError(f"training: precision is {self.precision!r}, expected 'fp32' or 'bf16'")
+        if self.precision not in PRECISIONS:
+            raise InputError(f"training: precision is {self.precision!r}, expected {' or '.join(map(repr, PRECISIONS))}")
         if self.optimizer not in ("adamw", "muon"):
             raise InputError(f"training: optimizer is {self.optimizer!r}, expected 'adamw' or 'muon'")
         if self.text_dropout + self.reference_dropout > 1:

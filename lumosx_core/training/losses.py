@@ -5,10 +5,10 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 import torch
-from torch import autocast
 
 from lumosx_core.data.latent_dataset import Batch
 from lumosx_core.model.attention_backends import Attention
+from lumosx_core.model.devices import arithmetic
 from lumosx_core.model.flow import flow_matching_loss
 from lumosx_core.model.transformer import LumosXTransformer
 
@@ -72,5 +72,5 @@ def flow_losses(
     def velocity(noisy: torch.Tensor, timestep: torch.Tensor) -> torch.Tensor:
         return model(noisy, timestep, batch.context, batch.references, batch.layout, batch.levels, attention=attention)
 
-    with autocast(draw.noise.device.type, torch.bfloat16, enabled=draw.precision == "bf16"):
+    with arithmetic(draw.precision, draw.noise.device):
         return flow_matching_loss(velocity, batch.video, draw.noise, draw.timestep, weights)
