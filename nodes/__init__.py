@@ -9,6 +9,7 @@ from .face_nodes import FaceReferenceNode
 from .inspection_nodes import Inspect
 from .loading_nodes import Nano, SampleFolder
 from .model_nodes import ConvertModel, LoadModel
+from .person_nodes import PersonNode
 from .reference_nodes import AttributeReferenceNode, SceneReferenceNode
 from .sampling_nodes import Apply, Sampler, Scheduler, Solver
 from .subject_nodes import LoadSubject, SaveSubject, SubjectNode
@@ -34,6 +35,7 @@ class LumosXExtension(ComfyExtension):
             AttributeReferenceNode,
             SceneReferenceNode,
             SubjectNode,
+            PersonNode,
             SaveSubject,
             LoadSubject,
             RelationGraphNode,

@@ -1,0 +1,156 @@
+"""The node that makes a person out of photographs: the face and the things that are named by words."""
+
+from pathlib import Path
+
+import torch
+from comfy_api.latest import io, ui
+
+from lumosx_core.detection import faces
+from lumosx_core.detection.cut_outs import CutOutOptions
+from lumosx_core.detection.person import Eyes, FoundSubject, Which, find_subject
+from lumosx_core.detection.real_eyes import real_eyes
+from lumosx_core.drawing.person_sheet import person_sheet
+from lumosx_core.errors import InputError
+from lumosx_core.files.images import rgb_on_white
+from lumosx_core.references import Subject
+
+from . import comfy_folders
+from .image_tensors import image_of, pictures_of
+from .io_types import AttributeSocket, Face, FaceReference, SubjectSocket
+from .node_inputs import checked_inputs
+from .reference_inputs import margin_input, phrase_inputs, tag_of
+from .search_aliases import search_aliases
+
+LARGEST_SIDE = 16384  # pixels
+MAX_ATTRIBUTES = 8
+EYES = ("photographs", "puppets")
+
+
+class PersonNode(io.ComfyNode):
+    """One person out of a photograph, or out of several photographs of that person."""
+
+    @classmethod
+    def define_schema(cls) -> io.Schema:
+        """Inputs and outputs."""
+        return io.Schema(
+            node_id="LumosXPerson",
+            display_name="LumosX Person",
+            category="LumosX",
+            description="Finds a person in a photograph, crops the face and cuts out the things that are named.",
+            inputs=[
+                io.Image.Input("image", tooltip="A photograph; a batch is several photographs of the same person."),
+                io.String.Input(
+                    "name",
+                    default="",
+                    placeholder="man",
+                    tooltip="The words that stand for the person in the prompt, such as man or the young woman.",
+                ),
+                io.String.Input(
+                    "attributes",
+                    default="",
+                    multiline=True,
+                    placeholder="red jacket\nround glasses",
+                    tooltip="The things to cut out, one a line, in the words of the prompt.",
+                ),
+                io.Combo.Input(
+                    "choice",
+                    options=list(faces.CHOICES),
+                    default="largest",
+                    tooltip="Which person is meant where several are found: the largest, the one with this index from left to "
+                    "right, or the one at the point x, y.",
+                ),
+                io.Int.Input("index", default=1, min=1, max=100, tooltip="For left to right: 1 is the leftmost person."),
+                io.Int.Input("x", default=0, min=0, max=LARGEST_SIDE, tooltip="For at point: pixels from the left edge."),
+                io.Int.Input("y", default=0, min=0, max=LARGEST_SIDE, tooltip="For at point: pixels from the top edge."),
+                margin_input(0.3, "How much is added around the face on every side, as a part of the face's longer side."),
+                io.Combo.Input(
+                    "eyes",
+                    options=list(EYES),
+                    default="photographs",
+                    tooltip="photographs: detectors in models/eyes; a message says which are missing, nothing is downloaded. "
+                    "puppets: the embedded eyes, for pictures of the puppet world that the nano model knows.",
+                ),
+                Face.Input("face", optional=True, tooltip="From LumosX Face Reference: instead of the face that is found."),
+                io.Autogrow.Input(
+                    "given",
+                    optional=True,
+                    template=io.Autogrow.TemplateNames(
+                        AttributeSocket.Input("attribute", tooltip="From LumosX Attribute Reference."),
+                        names=[f"attribute_{number}" for number in range(1, MAX_ATTRIBUTES + 1)],
+                        min=0,
+                    ),
+                    tooltip="Further things of this person; one with the words of a line above replaces what would be found.",
+                ),
+                *phrase_inputs(),
+            ],
+            outputs=[
+                SubjectSocket.Output(display_name="subject", tooltip="For LumosX Relation Graph."),
+                io.Image.Output(
+                    display_name="sheet", tooltip="The photographs with what was found, and the pictures made of it."
+                ),
+                io.String.Output(display_name="text", tooltip="What was found how surely, and what was not found."),
+            ],
+            is_output_node=True,  # its preview stays after a reload, and it can be run alone
+            **search_aliases("subject from photo", "person reference", "detect person", "grounding", "cut out clothes"),
+        )
+
+    @classmethod
+    @checked_inputs
+    def execute(
+        cls,
+        image: torch.Tensor,
+        name: str,
+        attributes: str,
+        choice: str,
+        index: int,
+        x: int,
+        y: int,
+        margin: float,
+        eyes: str,
+        face: FaceReference | None = None,
+        given: io.Autogrow.Type | None = None,
+        tag: str = "",
+        occurrence: int = 0,
+    ) -> io.NodeOutput:
+        """A `Subject`, the sheet [1, H, W, 3] and a text. Raises InputError as `find_subject` does, and for missing models."""
+        pictures = [rgb_on_white(picture) for picture in pictures_of(image)]
+        connected = tuple(item for item in (given or {}).values() if item is not None)
+        there = {item.phrase for item in connected}
+        phrases = [line for line in (" ".join(line.split()) for line in attributes.splitlines()) if line and line not in there]
+        if not name.strip():
+            raise InputError("the name is empty; give the words that stand for the person in the prompt, such as man")
+        which = Which(choice=choice, index=index, point=(x, y))
+        finders = _eyes(eyes)
+        try:
+            found = find_subject(pictures, name, phrases, finders, which=which, options=CutOutOptions(), face_margin=margin)
+        finally:
+            finders.free()
+        views = face.views if face else _views(found)
+        subject = Subject(
+            name=name,
+            face=views[0] if views else None,
+            more_views=views[1:],
+            attributes=(*found.subject.attributes, *connected),
+            tag=tag_of(tag),
+            occurrence=occurrence or None,
+        )
+        shown = [(view.picture, found.marks(number)) for number, view in enumerate(found.views)]
+        sheet = image_of([person_sheet(shown, subject, found.text)])
+        return io.NodeOutput(subject, sheet, found.text, ui=ui.PreviewImage(sheet, cls=cls))
+
+
+def _views(found: FoundSubject) -> tuple:
+    return () if found.subject.face is None else (found.subject.face, *found.subject.more_views)
+
+
+def _eyes(kind: str) -> Eyes:
+    if kind == "puppets":
+        from lumosx_core.puppets.analyser import PuppetAnalyser
+
+        analyser = PuppetAnalyser()
+        return Eyes(people=analyser, faces=analyser, phrases=analyser, masks=analyser)
+    root: Path = comfy_folders.eyes_folder()
+    try:
+        return real_eyes(root, device=comfy_folders.device_for_eyes())
+    except InputError as error:
+        raise InputError(f"{error}. For pictures of the puppet world choose puppets in the input eyes") from error
