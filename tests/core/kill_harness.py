@@ -1,12 +1,13 @@
 """Kills commands at their file operations, one after the other, and looks at what is left.
 
-    python -m tests.core.kill_harness [COMMAND[:N] ...]
+    python -m tests.core.kill_harness [--share I/N] [COMMAND[:N] ...]
 
 For every file operation of a command (opening for writing, renaming, deleting, making a folder; Python announces each as an
 audit event) a process runs the command over older results and is killed (SIGKILL) right before that operation. Then: every
 older file is whole, in its old or its new version; no new file is half; the same command succeeds, and leaves the very files
 of a run that nobody disturbed, nothing else. States on the disk that are the same as one already tried are not repeated.
-COMMAND:N takes N of its operations at random (seed 0) instead of all. Exit status 1 if something was lost.
+COMMAND:N takes N of its operations at random (seed 0) instead of all; --share 1/2 takes the first of every two, for a second
+process beside this one. Exit status 1 if something was lost.
 
 It takes a machine with fork. The process that forks computes nothing: threads do not survive a fork.
 """
@@ -34,6 +35,7 @@ from lumosx_core.files.leftovers import restore
 ASSETS = Path(__file__).parents[2] / "lumosx_core" / "assets"
 OPERATIONS = {"os.rename", "os.remove", "os.mkdir", "os.rmdir", "os.chmod", "os.truncate", "os.link", "os.symlink"}
 SAMPLE = str(ASSETS / "samples" / "two_people")
+MANY = 20  # kills of a command that is told about after each
 FAST = ["--frames", "5", "--steps"]
 Action = Callable[[Path], int]
 
@@ -237,8 +239,8 @@ def faults_of_state(root: Path, before: dict[str, str], final: dict[str, str], f
     return faults
 
 
-def try_command(name: str, points: int | None, say: Callable[[str], None]) -> list[str]:
-    """All faults of one command; lines of progress go to `say`."""
+def try_command(name: str, points: int | None, share: tuple[int, int], say: Callable[[str], None]) -> list[str]:
+    """All faults of one command; lines of progress go to `say`. share: (first, step) of the operations that are taken."""
     begin, command = COMMANDS.get(name, CARELESS)
     faults: list[str] = []
     started = time.monotonic()
@@ -256,6 +258,7 @@ def try_command(name: str, points: int | None, say: Callable[[str], None]) -> li
         chosen = list(range(1, operations + 1))
         if points is not None and points < operations:
             chosen = sorted(random.Random(0).sample(chosen, points))
+        chosen = chosen[share[0] :: share[1]]
         seen: set[str] = set()
         repeated = 0
         for number in chosen:
@@ -278,6 +281,8 @@ def try_command(name: str, points: int | None, say: Callable[[str], None]) -> li
                 if after.get(file) != final.get(file):
                     kind = "is missing" if file not in after else "is left" if file not in final else "differs"
                     faults.append(f"operation {number}: after the repeated command {file} {kind}")
+            if len(chosen) > MANY:
+                say(f"  {name}: operation {number} of {operations}, {repeated} different states, {len(faults)} faults so far")
         log = (top / "log.txt").read_text() if (top / "log.txt").exists() else ""
         if "Traceback" in log:
             faults.append("a traceback: " + log[log.index("Traceback") :][:2000])
@@ -306,18 +311,20 @@ def main() -> int:
     """Try the commands that are named, or all."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("commands", nargs="*", metavar="COMMAND", help=f"of {', '.join(COMMANDS)} (default: all)")
+    parser.add_argument("--share", default="1/1", metavar="I/N", help="the I-th of N shares of the operations")
     options = parser.parse_args()
+    part, parts = (int(number) for number in options.share.split("/"))
     chosen = [name.partition(":") for name in options.commands or COMMANDS]
     names = [name for name, _, _ in chosen]
     for module in {module for name in names for module in LOADED[name.split("-")[0]]}:
         importlib.import_module(module)
     if "torch" in sys.modules:
         sys.modules["torch"].set_num_threads(1)
-    found = try_command("careless", None, lambda _: None)
+    found = try_command("careless", None, (0, 1), lambda _: None)
     assert [any(word in fault for fault in found) for word in ("is lost", "neither old nor new")] == [True, True], found
     failed = 0
     for name, _, points in chosen:
-        faults = try_command(name, int(points) if points else None, lambda line: print(line, flush=True))  # noqa: T201
+        faults = try_command(name, int(points) if points else None, (part - 1, parts), lambda line: print(line, flush=True))  # noqa: T201
         for fault in faults:
             print(f"  {fault}", flush=True)  # noqa: T201
         failed += bool(faults)
