@@ -2,26 +2,38 @@
 running ComfyUI in one. What takes longest begins first, so that no worker is left alone with it at the end."""
 
 import os
+from typing import Any
 
 import pytest
 
 os.environ["HF_HUB_OFFLINE"] = "1"
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # threads of one worker do not keep the cores from the other
 
-SERVER = "server"  # what needs the fixture of that name
 LONGEST_FIRST = (
-    SERVER, "test_kills", "test_puppet_benchmark", "test_training", "test_comfy_bridge", "test_puppets", "test_workers",
+    "server", "test_kills", "test_puppet_benchmark", "test_training", "test_comfy_bridge", "test_puppets", "test_workers",
     "test_without_transformers",
 )  # fmt: skip
 
 
+def scope_of(nodeid: str) -> str:
+    """What stays in one worker: the file, or "server" for those with the fixture of that name."""
+    path = nodeid.split("::")[0]
+    return "server" if "/browser/" in path or path.endswith("test_server.py") else path
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Groups for `--dist loadgroup`, and their order."""
+    """The order of the files."""
     ranks = {name: rank for rank, name in enumerate(LONGEST_FIRST)}
+    items.sort(key=lambda item: ranks.get(scope_of(item.nodeid).split("/")[-1].removesuffix(".py"), len(ranks)))
 
-    def group(item: pytest.Item) -> str:
-        return SERVER if SERVER in getattr(item, "fixturenames", ()) else item.path.stem
 
-    for item in items:
-        item.add_marker(pytest.mark.xdist_group(group(item)))
-    items.sort(key=lambda item: ranks.get(group(item), len(ranks)))
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
+    """Spreads the scopes. xdist's own groups are of no effect with pytest 9.2: they are a part of ids that it no longer has."""
+    from xdist.scheduler import LoadScopeScheduling
+
+    class ByScope(LoadScopeScheduling):
+        def _split_scope(self, nodeid: str) -> str:
+            return scope_of(nodeid)
+
+    return ByScope(config, log)
