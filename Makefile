@@ -8,15 +8,16 @@ export COMFYUI_ROOT
 .PHONY: setup demo test
 setup: .venv/ready
 
-# uv takes the torch wheels that fit torchvision on every machine; the pair is locked here, not in the package.
+# uv takes the torch wheels that fit torchvision on every machine; the pair is locked here, not in the package. Compiled once here,
+# since many tests start Pythons of their own, and some machines tell Python not to keep what it compiles.
 .venv/ready: pyproject.toml Makefile
 	$(PYTHON) -m venv .venv
 	$(BIN)/python -m pip install --quiet uv
-	$(BIN)/python -m uv pip install --quiet --python $(BIN)/python torch==2.13.0 torchvision==0.28.0
-	$(BIN)/python -m uv pip install --quiet --python $(BIN)/python -e ".[dev]"
+	$(BIN)/python -m uv pip install --quiet --compile-bytecode --python $(BIN)/python torch==2.13.0 torchvision==0.28.0
+	$(BIN)/python -m uv pip install --quiet --compile-bytecode --python $(BIN)/python -e ".[dev]"
 	if [ -f "$(COMFYUI_ROOT)/requirements.txt" ]; then \
 		grep -vxE 'torch(vision|audio)?' "$(COMFYUI_ROOT)/requirements.txt" > .venv/comfyui.txt && \
-		$(BIN)/python -m uv pip install --quiet --python $(BIN)/python torch==2.13.0 torchaudio -r .venv/comfyui.txt; fi
+		$(BIN)/python -m uv pip install --quiet --compile-bytecode --python $(BIN)/python torch==2.13.0 torchaudio -r .venv/comfyui.txt; fi
 	touch .venv/ready
 
 demo: setup
