@@ -11,13 +11,10 @@ import logging
 import os
 import signal
 import sys
-import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
-from types import FrameType
 from typing import TextIO
 
 from lumosx_core import __version__
+from lumosx_core.cli.stopping import SignalStop, stoppable
 from lumosx_core.errors import InputError
 
 # Name of the command (and of its file here) and one line of help.
@@ -57,7 +54,7 @@ def main(arguments: list[str] | None = None) -> int:
         if isinstance(stream, io.TextIOWrapper):  # a terminal that is not UTF-8 shows what it can
             stream.reconfigure(errors="backslashreplace")
     try:
-        with _signals_as_ctrl_c():
+        with stoppable():
             try:
                 options = build_parser().parse_args(arguments)
                 level = logging.INFO if options.verbose else logging.WARNING
@@ -78,34 +75,6 @@ def main(arguments: list[str] | None = None) -> int:
     except KeyboardInterrupt as stop:
         number = stop.number if isinstance(stop, SignalStop) else signal.SIGINT
         return _fail("\nstopped; nothing was left half-written", 128 + number)
-
-
-class SignalStop(KeyboardInterrupt):  # noqa: N818 - it is no error
-    """Another signal that asks the process to end, handled as Ctrl-C is."""
-
-    def __init__(self, number: int) -> None:
-        super().__init__()
-        self.number = number
-
-
-@contextmanager
-def _signals_as_ctrl_c() -> Iterator[None]:
-    """SIGTERM and a closed terminal stop the work as Ctrl-C does, where nobody has said otherwise."""
-
-    def stop(number: int, frame: FrameType | None) -> None:  # noqa: ARG001 - the signature of handlers
-        raise SignalStop(number)
-
-    before = {}
-    if threading.current_thread() is threading.main_thread():
-        for name in ("SIGTERM", "SIGHUP"):
-            number = getattr(signal, name, None)
-            if number is not None and signal.getsignal(number) is signal.SIG_DFL:
-                before[number] = signal.signal(number, stop)
-    try:
-        yield
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
 
 
 def _fail(message: str, status: int) -> int:

@@ -5,6 +5,8 @@ from types import TracebackType
 
 from tqdm import tqdm
 
+from lumosx_core.cli.stopping import check_stop
+
 
 class ProgressBars:
     """A `Progress` callable (stage, done, total) that shows one bar per stage. Use as a context manager."""
@@ -14,7 +16,9 @@ class ProgressBars:
         self.bar: tqdm | None = None
 
     def __call__(self, stage: str, done: int, total: int, note: str = "") -> None:
-        """Show that `done` of `total` steps of a stage are done; note: figures to show behind the bar."""
+        """Show that `done` of `total` steps of a stage are done; note: figures to show behind the bar. Raises SignalStop if the
+        process was asked to end and goes on all the same."""
+        check_stop()
         if stage != self.stage or self.bar is None:
             self.close()
             self.stage = stage

@@ -23,6 +23,7 @@ NODES = {
     "LumosXLoadModel",
     "LumosXLoadSubject",
     "LumosXNano",
+    "LumosXPerson",
     "LumosXRelationGraph",
     "LumosXSampleFolder",
     "LumosXSampler",
