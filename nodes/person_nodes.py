@@ -16,13 +16,12 @@ from lumosx_core.references import Subject
 
 from . import comfy_folders
 from .image_tensors import image_of, pictures_of
-from .io_types import AttributeSocket, Face, FaceReference, SubjectSocket
+from .io_types import Face, FaceReference, SubjectSocket
 from .node_inputs import checked_inputs
-from .reference_inputs import margin_input, phrase_inputs, tag_of
+from .reference_inputs import attributes_input, margin_input, phrase_inputs, tag_of
 from .search_aliases import search_aliases
 
 LARGEST_SIDE = 16384  # pixels
-MAX_ATTRIBUTES = 8
 EYES = ("photographs", "puppets")
 
 
@@ -71,15 +70,8 @@ class PersonNode(io.ComfyNode):
                     "puppets: the embedded eyes, for pictures of the puppet world that the nano model knows.",
                 ),
                 Face.Input("face", optional=True, tooltip="From LumosX Face Reference: instead of the face that is found."),
-                io.Autogrow.Input(
-                    "given",
-                    optional=True,
-                    template=io.Autogrow.TemplateNames(
-                        AttributeSocket.Input("attribute", tooltip="From LumosX Attribute Reference."),
-                        names=[f"attribute_{number}" for number in range(1, MAX_ATTRIBUTES + 1)],
-                        min=0,
-                    ),
-                    tooltip="Further things of this person; one with the words of a line above replaces what would be found.",
+                attributes_input(
+                    "given", "Further things of this person; one with the words of a line above replaces what would be found."
                 ),
                 *phrase_inputs(),
             ],

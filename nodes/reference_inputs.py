@@ -2,6 +2,9 @@
 
 from comfy_api.latest import io
 
+from .io_types import AttributeSocket
+
+MAX_ATTRIBUTES = 8  # sockets of one person
 BoundingBoxes = io.Custom("BOUNDING_BOX")  # io.BoundingBox exists only in newer hosts
 
 
@@ -29,6 +32,20 @@ def phrase_inputs() -> list[io.Input]:
             tooltip="Which place in the prompt is meant if the words stand there several times: 1 is the first. 0: not said.",
         ),
     ]
+
+
+def attributes_input(name: str, tooltip: str) -> io.Input:
+    """A growing list of what belongs to a person."""
+    return io.Autogrow.Input(
+        name,
+        optional=True,
+        template=io.Autogrow.TemplateNames(
+            AttributeSocket.Input("attribute", tooltip="From LumosX Attribute Reference."),
+            names=[f"attribute_{number}" for number in range(1, MAX_ATTRIBUTES + 1)],
+            min=0,
+        ),
+        tooltip=tooltip,
+    )
 
 
 def mask_inputs(tooltip: str) -> list[io.Input]:

@@ -14,12 +14,10 @@ from lumosx_core.sample_folder import read_subject, write_subject
 
 from .comfy_samples import new_subject, saved_subject, saved_subjects
 from .image_tensors import image_of
-from .io_types import AttributeSocket, Face, FaceReference, SubjectSocket
+from .io_types import Face, FaceReference, SubjectSocket
 from .node_inputs import checked_inputs
-from .reference_inputs import phrase_inputs, tag_of
+from .reference_inputs import attributes_input, phrase_inputs, tag_of
 from .search_aliases import search_aliases
-
-MAX_ATTRIBUTES = 8
 
 
 class SubjectNode(io.ComfyNode):
@@ -42,15 +40,9 @@ class SubjectNode(io.ComfyNode):
                     "without a face may do without.",
                 ),
                 Face.Input("face", optional=True, tooltip="From LumosX Face Reference."),
-                io.Autogrow.Input(
+                attributes_input(
                     "attributes",
-                    optional=True,
-                    template=io.Autogrow.TemplateNames(
-                        AttributeSocket.Input("attribute", tooltip="From LumosX Attribute Reference."),
-                        names=[f"attribute_{number}" for number in range(1, MAX_ATTRIBUTES + 1)],
-                        min=0,
-                    ),
-                    tooltip="What belongs to this person: from LumosX Attribute Reference. LumosX was trained with up to 3.",
+                    "What belongs to this person: from LumosX Attribute Reference. LumosX was trained with up to 3.",
                 ),
                 *phrase_inputs(),
             ],
