@@ -81,23 +81,19 @@ def drop(page: Any, path: Path) -> None:
 
 
 def search(page: Any, words: str, offered: str) -> list[str]:
-    """What is on the canvas after double click, these words, Enter as soon as `offered` is listed: titles."""
-    from playwright.sync_api import TimeoutError as PlaywrightTimeout
+    """What is on the canvas after these words in the node search and Enter as soon as `offered` is listed: titles.
 
+    The search is opened by the host's own command: of a double click on busy cores, the second one comes too late.
+    """
     clear(page)
-    for _ in range(6):
-        page.mouse.dblclick(700, 420)
-        try:  # where the cores are busy, the second click can come too late to be a double one
-            page.wait_for_function("document.activeElement?.tagName === 'INPUT'", timeout=3_000)
-            break
-        except PlaywrightTimeout:
-            page.keyboard.press("Escape")
-            page.evaluate(UNCOVERED)
-    page.wait_for_timeout(600)
-    page.keyboard.type(words, delay=20)
-    page.get_by_text(offered).last.wait_for(timeout=30_000)
+    field = page.locator("[role=dialog] input[type=text]").first
+    if not field.is_visible():
+        page.evaluate("app.extensionManager.command.execute('Workspace.SearchBox.Toggle')")
+    field.wait_for(timeout=30_000)
+    field.fill(words)
+    page.locator("[role=dialog]").get_by_text(offered).last.wait_for(timeout=60_000)
     page.wait_for_timeout(800)  # the list is filtered with a delay
-    page.keyboard.press("Enter")
+    field.press("Enter")
     page.wait_for_timeout(800)
     page.mouse.click(700, 420)
     page.wait_for_function("app.graph._nodes.length > 0", timeout=15_000)
