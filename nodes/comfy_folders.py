@@ -41,19 +41,6 @@ def insightface_folders() -> list[Path]:
     return list(dict.fromkeys([_models() / "insightface", *(Path(place) for place in others)]))
 
 
-def eyes_folder() -> Path:
-    """Where the finders of LumosX Person lie, each in a folder of its own."""
-    return _models() / "eyes"
-
-
-def device_for_eyes() -> str:
-    """The host's device for finders, with room made for them."""
-    management = comfy.model_management
-    device = management.get_torch_device()
-    management.free_memory(ACTIVATIONS, device)
-    return str(device)
-
-
 @contextmanager
 def on_device(network: torch.nn.Module) -> Iterator[None]:
     """The network on the host's device inside the block, with room made for it; on the CPU afterwards."""

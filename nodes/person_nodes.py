@@ -1,28 +1,24 @@
 """The node that makes a person out of photographs: the face and the things that are named by words."""
 
-from pathlib import Path
-
 import torch
 from comfy_api.latest import io, ui
 
 from lumosx_core.detection import faces
 from lumosx_core.detection.cut_outs import CutOutOptions
-from lumosx_core.detection.person import Eyes, FoundSubject, Which, find_subject
-from lumosx_core.detection.real_eyes import real_eyes
+from lumosx_core.detection.person import FoundSubject, Which, find_subject
 from lumosx_core.drawing.person_sheet import person_sheet
 from lumosx_core.errors import InputError
 from lumosx_core.files.images import rgb_on_white
 from lumosx_core.references import Subject
 
-from . import comfy_folders
+from .comfy_eyes import person_eyes
 from .image_tensors import image_of, pictures_of
 from .io_types import Face, FaceReference, SubjectSocket
 from .node_inputs import checked_inputs
-from .reference_inputs import attributes_input, margin_input, phrase_inputs, tag_of
+from .reference_inputs import attributes_input, eyes_input, margin_input, phrase_inputs, tag_of
 from .search_aliases import search_aliases
 
 LARGEST_SIDE = 16384  # pixels
-EYES = ("photographs", "puppets")
 
 
 class PersonNode(io.ComfyNode):
@@ -62,13 +58,7 @@ class PersonNode(io.ComfyNode):
                 io.Int.Input("x", default=0, min=0, max=LARGEST_SIDE, tooltip="For at point: pixels from the left edge."),
                 io.Int.Input("y", default=0, min=0, max=LARGEST_SIDE, tooltip="For at point: pixels from the top edge."),
                 margin_input(0.3, "How much is added around the face on every side, as a part of the face's longer side."),
-                io.Combo.Input(
-                    "eyes",
-                    options=list(EYES),
-                    default="photographs",
-                    tooltip="photographs: detectors in models/eyes; a message says which are missing, nothing is downloaded. "
-                    "puppets: the embedded eyes, for pictures of the puppet world that the nano model knows.",
-                ),
+                eyes_input(),
                 Face.Input("face", optional=True, tooltip="From LumosX Face Reference: instead of the face that is found."),
                 attributes_input(
                     "given", "Further things of this person; one with the words of a line above replaces what would be found."
@@ -112,7 +102,7 @@ class PersonNode(io.ComfyNode):
         if not name.strip():
             raise InputError("the name is empty; give the words that stand for the person in the prompt, such as man")
         which = Which(choice=choice, index=index, point=(x, y))
-        finders = _eyes(eyes)
+        finders = person_eyes(eyes)
         try:
             found = find_subject(pictures, name, phrases, finders, which=which, options=CutOutOptions(), face_margin=margin)
         finally:
@@ -133,16 +123,3 @@ class PersonNode(io.ComfyNode):
 
 def _views(found: FoundSubject) -> tuple:
     return () if found.subject.face is None else (found.subject.face, *found.subject.more_views)
-
-
-def _eyes(kind: str) -> Eyes:
-    if kind == "puppets":
-        from lumosx_core.puppets.analyser import PuppetAnalyser
-
-        analyser = PuppetAnalyser()
-        return Eyes(people=analyser, faces=analyser, phrases=analyser, masks=analyser)
-    root: Path = comfy_folders.eyes_folder()
-    try:
-        return real_eyes(root, device=comfy_folders.device_for_eyes())
-    except InputError as error:
-        raise InputError(f"{error}. For pictures of the puppet world choose puppets in the input eyes") from error

@@ -2,6 +2,7 @@
 
 from comfy_api.latest import io
 
+from .comfy_eyes import EYES
 from .io_types import AttributeSocket
 
 MAX_ATTRIBUTES = 8  # sockets of one person
@@ -65,6 +66,19 @@ def mask_inputs(tooltip: str) -> list[io.Input]:
 def margin_input(default: float, tooltip: str) -> io.Input:
     """What is left around a thing, as a part of its longer side."""
     return io.Float.Input("margin", default=default, min=0.0, max=2.0, step=0.01, tooltip=tooltip)
+
+
+def eyes_input(*, optional: bool = False) -> io.Input:
+    """What people and things are found with."""
+    return io.Combo.Input(
+        "eyes",
+        options=list(EYES),
+        default=EYES[0],
+        optional=optional,
+        tooltip=("For phrase. " if optional else "")
+        + "photographs: detectors in models/eyes; a message says which are missing, nothing is downloaded. "
+        "puppets: the embedded eyes, for pictures of the puppet world that the nano model knows.",
+    )
 
 
 def tag_of(text: str) -> str | None:

@@ -8,12 +8,16 @@ from comfy_api.latest import io, ui
 from PIL import Image
 
 from lumosx_core.detection import segment_anything
-from lumosx_core.detection.boxes import cut_by_mask, parse_box, parse_points
+from lumosx_core.detection.boxes import Box, Point, cut_by_mask, parse_box, parse_points
+from lumosx_core.detection.cut_outs import CutOutOptions, on_white
+from lumosx_core.detection.cut_outs import cut_out as cut_out_by
+from lumosx_core.detection.things import find_thing
 from lumosx_core.errors import InputError
 from lumosx_core.files.images import rgb_on_white
 from lumosx_core.references import Attribute, SceneReference
 
 from . import comfy_folders
+from .comfy_eyes import phrase_eyes
 from .image_tensors import (
     boxes_of,
     check_way_round,
@@ -25,10 +29,10 @@ from .image_tensors import (
 )
 from .io_types import AttributeSocket, SceneSocket
 from .node_inputs import checked_inputs
-from .reference_inputs import boxes_input, margin_input, mask_inputs, phrase_inputs, tag_of
+from .reference_inputs import boxes_input, eyes_input, margin_input, mask_inputs, phrase_inputs, tag_of
 from .search_aliases import search_aliases
 
-CUTS = ("mask", "segment", "already cut out")
+CUTS = ("mask", "segment", "already cut out", "phrase")
 
 
 class AttributeReferenceNode(io.ComfyNode):
@@ -56,25 +60,29 @@ class AttributeReferenceNode(io.ComfyNode):
                     options=list(CUTS),
                     default="mask",
                     tooltip="mask: by the connected mask. segment: by Segment Anything, with a box or points. already cut "
-                    "out: on white already, or a transparent picture with Load Image's mask connected.",
+                    "out: on white already, or a transparent picture with Load Image's mask connected. phrase: found by its "
+                    "own words.",
                 ),
                 io.String.Input(
                     "box",
                     default="",
                     placeholder="left, top, right, bottom",
-                    tooltip="For segment: a box around the thing in pixels of the image, as left, top, right, bottom.",
+                    tooltip="For segment: a box around the thing in pixels of the image, as left, top, right, bottom. For "
+                    "phrase: where it is looked for, empty for the whole image.",
                 ),
                 io.String.Input(
                     "points",
                     default="",
                     placeholder="x, y; x, y",
-                    tooltip="For segment: points on the thing in pixels of the image, as x, y; x, y. Alone or with one box.",
+                    tooltip="For segment: points on the thing in pixels of the image, as x, y; x, y. Alone or with one box. "
+                    "For phrase: which one is meant where several are found.",
                 ),
                 io.Combo.Input(
                     "sam",
                     options=files,
                     default=files[0],
-                    tooltip="For segment: a Segment Anything file (sam_vit_b, sam_vit_l or sam_vit_h) in models/sams.",
+                    tooltip="For segment: a Segment Anything file (sam_vit_b, sam_vit_l or sam_vit_h) in models/sams. For "
+                    "phrase it cuts out where models/eyes has nothing for that.",
                 ),
                 margin_input(0.05, "How much white is left around the thing on every side, as a part of its longer side."),
                 *mask_inputs(
@@ -82,9 +90,11 @@ class AttributeReferenceNode(io.ComfyNode):
                     "is white where the picture is transparent."
                 ),
                 boxes_input(
-                    "For segment: boxes around the thing from a detector, instead of the text; several are cut out together."
+                    "For segment: boxes around the thing from a detector, instead of the text; several are cut out together. "
+                    "For phrase: one box that it is looked for in."
                 ),
                 *phrase_inputs(),
+                eyes_input(optional=True),
             ],
             outputs=[
                 AttributeSocket.Output(display_name="attribute", tooltip="For LumosX Subject."),
@@ -110,18 +120,22 @@ class AttributeReferenceNode(io.ComfyNode):
         bboxes: object = None,
         tag: str = "",
         occurrence: int = 0,
+        eyes: str = "photographs",
     ) -> io.NodeOutput:
         """An `Attribute` and its picture [1, H, W, 3].
 
-        Raises InputError for a batch, an empty phrase or mask, inputs that contradict `cut_out`, a missing Segment Anything
-        file, and places outside the picture.
+        Raises InputError for a batch, an empty phrase or mask, inputs that contradict `cut_out`, missing models, places outside
+        the picture, and a thing that is not found.
         """
         picture = one_picture(image)
-        for name, value, used_by in (("mask", mask, ("mask", "already cut out")), ("bboxes", bboxes, ("segment",))):
+        for name, value, used_by in (("mask", mask, ("mask", "already cut out")), ("bboxes", bboxes, ("segment", "phrase"))):
             if value is not None and cut_out not in used_by:
                 raise InputError(f"{name} is connected, but cut_out is {cut_out!r}; choose {used_by[0]!r}, or disconnect it")
         if cut_out == "segment":
-            picture = _segmented(rgb_on_white(picture), box, points, bboxes, comfy_folders.sam_path(sam), margin)
+            boxes = _boxes(box, bboxes)
+            picture = _segmented(rgb_on_white(picture), boxes, parse_points(points), comfy_folders.sam_path(sam), margin)
+        elif cut_out == "phrase":
+            picture = _found(rgb_on_white(picture), phrase, _boxes(box, bboxes), parse_points(points), eyes, sam, margin)
         elif cut_out == "already cut out":
             picture = cut_by_transparency(picture, _opaque(picture, mask, invert_mask), margin)
         elif mask is not None:
@@ -149,18 +163,37 @@ def _opaque(picture: Image.Image, mask: torch.Tensor | None, invert: bool) -> np
     return opaque
 
 
-def _segmented(picture: Image.Image, box: str, points: str, bboxes: object, file: Path, margin: float) -> Image.Image:
-    """The picture cut out by Segment Anything."""
-    if box.strip() and bboxes is not None:
+def _boxes(typed: str, bboxes: object) -> list[Box]:
+    """The box that is typed, or those that are connected."""
+    if typed.strip() and bboxes is not None:
         raise InputError("bboxes are connected and the input box is filled in; clear one of the two")
-    typed = parse_box(box)
-    boxes = boxes_of(bboxes, 1)[0] if bboxes is not None else [typed] if typed else []
-    clicks = parse_points(points)
-    segment_anything.check_prompts(picture, boxes, clicks)
+    if bboxes is not None:
+        return boxes_of(bboxes, 1)[0]
+    box = parse_box(typed)
+    return [box] if box else []
+
+
+def _segmented(picture: Image.Image, boxes: list[Box], points: list[Point], file: Path, margin: float) -> Image.Image:
+    """The picture cut out by Segment Anything."""
+    segment_anything.check_prompts(picture, boxes, points)
     sam = segment_anything.load_sam(file)
     with comfy_folders.on_device(sam):
-        mask = segment_anything.segment(sam, picture, boxes, clicks)
-    return cut_by_mask(picture, mask.astype(np.float32), margin)
+        mask = segment_anything.segment(sam, picture, boxes, points)
+    return on_white(cut_out_by(picture, mask, CutOutOptions(margin=margin)))
+
+
+def _found(
+    picture: Image.Image, phrase: str, boxes: list[Box], points: list[Point], eyes: str, sam: str, margin: float
+) -> Image.Image:
+    """The picture cut out by its own words."""
+    if len(boxes) > 1:
+        raise InputError(f"got {len(boxes)} boxes; with cut_out 'phrase' one box at most says where the thing is looked for")
+    finders = phrase_eyes(eyes, None if sam == comfy_folders.NO_FILE else comfy_folders.sam_path(sam))
+    try:
+        _, mask = find_thing(picture, phrase, finders, within=boxes[0] if boxes else None, points=points)
+    finally:
+        finders.free()
+    return on_white(cut_out_by(picture, mask, CutOutOptions(margin=margin)))
 
 
 class SceneReferenceNode(io.ComfyNode):

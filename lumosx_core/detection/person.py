@@ -13,6 +13,7 @@ from PIL import Image
 from lumosx_core.detection import faces
 from lumosx_core.detection.boxes import inside_picture, show, square_around
 from lumosx_core.detection.cut_outs import CutOutOptions, cut_out, on_white
+from lumosx_core.detection.things import free_all
 from lumosx_core.errors import InputError, quoted
 from lumosx_core.eyes import Box, FaceFinder, Found, Mark, PeopleFinder, PhraseFinder, Segmenter
 from lumosx_core.files.images import rgb_on_white
@@ -35,10 +36,7 @@ class Eyes:
 
     def free(self) -> None:
         """Let go of the models of those that hold some; they are loaded again when they are needed."""
-        for finder in (self.people, self.faces, self.phrases, self.masks):
-            release = getattr(finder, "free", None)
-            if release is not None:
-                release()
+        free_all(self.people, self.faces, self.phrases, self.masks)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -10,6 +10,7 @@ from lumosx_core.detection.person import Eyes
 from lumosx_core.detection.phrases import PhraseDetector
 from lumosx_core.detection.segment_anything import SamSegmenter
 from lumosx_core.detection.segment_folders import FolderSegmenter
+from lumosx_core.detection.things import ThingEyes
 from lumosx_core.errors import InputError
 from lumosx_core.eyes import FaceFinder, Segmenter
 
@@ -19,23 +20,40 @@ def real_eyes(root: Path, *, device: str = "cpu") -> Eyes:
 
     Raises InputError that lists every role for which there is no model, with what to get.
     """
-    there = {role: available_models(root, role) for role in ROLES}
+    best = _best_models(root, tuple(ROLES))
+    faces: FaceFinder
+    faces = OpenCVFaces(root / "yunet_sface") if best["faces"] == "yunet_sface" else InsightFaces(root / "insightface")
+    return Eyes(
+        people=PeopleDetector(root / best["people"], device=device),
+        faces=faces,
+        phrases=PhraseDetector(root / best["phrases"], device=device),
+        masks=_segmenter(root, best["masks"], device),
+    )
+
+
+def thing_eyes(root: Path, *, device: str = "cpu", sam: Path | None = None) -> ThingEyes:
+    """What finds things by words and cuts them out, as in `real_eyes`; nothing for people and faces is needed.
+
+    sam: a Segment Anything file (sam_vit_*.pth) for cutting out, where `root` has no model for that.
+    """
+    use_sam = sam is not None and not available_models(root, "masks")
+    best = _best_models(root, ("phrases",) if use_sam else ("phrases", "masks"))
+    masks = SamSegmenter(sam, device=device) if sam and use_sam else _segmenter(root, best["masks"], device)
+    return ThingEyes(phrases=PhraseDetector(root / best["phrases"], device=device), masks=masks)
+
+
+def _best_models(root: Path, roles: tuple[str, ...]) -> dict[str, str]:
+    """Role -> name of the best model that is there."""
+    there = {role: available_models(root, role) for role in roles}
     if missing := [role for role, names in there.items() if not names]:
         raise InputError(f"some models are not in {root}: " + "; ".join(_advice(root, role) for role in missing))
-    faces: FaceFinder
-    faces = OpenCVFaces(root / "yunet_sface") if there["faces"][0] == "yunet_sface" else InsightFaces(root / "insightface")
-    name = there["masks"][0]
-    masks: Segmenter
+    return {role: names[0] for role, names in there.items()}
+
+
+def _segmenter(root: Path, name: str, device: str) -> Segmenter:
     if name == "sam":
-        masks = SamSegmenter(root / name / MODELS[name].needed[0], device=device)
-    else:
-        masks = FolderSegmenter(root / name, device=device)
-    return Eyes(
-        people=PeopleDetector(root / there["people"][0], device=device),
-        faces=faces,
-        phrases=PhraseDetector(root / there["phrases"][0], device=device),
-        masks=masks,
-    )
+        return SamSegmenter(root / name / MODELS[name].needed[0], device=device)
+    return FolderSegmenter(root / name, device=device)
 
 
 def _advice(root: Path, role: str) -> str:

@@ -16,8 +16,7 @@ from coloured_images import BLUE, GREEN, RED, box, image, mask, on_white, pixels
 from PIL import Image
 from tiny_detectors import TINY_WIDTH, build_tiny_sam
 
-from lumosx_core.detection import segment_anything
-from lumosx_core.detection.boxes import cut_by_mask
+from lumosx_core.detection import cut_outs, segment_anything
 from lumosx_core.errors import InputError
 from lumosx_core.references import Attribute, SceneReference, Subject
 
@@ -109,6 +108,7 @@ def test_soft_masks_alpha_and_edges(nodes: ModuleType) -> None:
         ({}, "no mask is connected; connect one, choose 'segment' or 'already cut out'"),
         ({"cut_out": "segment", "mask": mask((40, 30), (0, 0, 4, 4))}, "mask is connected, but cut_out is 'segment'"),
         ({"bboxes": box(0, 0, 4, 4)}, "bboxes is connected, but cut_out is 'mask'; choose 'segment'"),
+        ({"cut_out": "phrase", "mask": mask((40, 30), (0, 0, 4, 4))}, "mask is connected, but cut_out is 'phrase'"),
         ({"mask": mask((40, 30), (0, 0, 4, 4)), "phrase": " "}, "the phrase of an attribute is empty"),
         ({"mask": mask((40, 30), (0, 0, 4, 4)), "tag": "a b"}, "tag 'a b'"),
         (
@@ -171,7 +171,7 @@ def test_cut_out_by_segment_anything(
         .args[0]
         .image
     )
-    wanted = cut_by_mask(Image.fromarray(values), expected.astype(np.float32), 0.1)
+    wanted = cut_outs.on_white(cut_outs.cut_out(Image.fromarray(values), expected, cut_outs.CutOutOptions(margin=0.1)))
     np.testing.assert_array_equal(pixels(cut), pixels(wanted))
 
 
