@@ -123,6 +123,18 @@ def verb(word: str) -> Verb | None:
     return _verbs().get(word)
 
 
+def verb_form(word: str) -> str:
+    """The form of a known verb; "" for other words."""
+    found = verb(word)
+    return found.form if found else ""
+
+
+def noun_kind(word: str) -> str:
+    """The kind of a known noun; "" for other words."""
+    found = noun(word)
+    return found.kind if found else ""
+
+
 @lru_cache(maxsize=8192)
 def guessed_verb(word: str) -> Verb | None:
     """A known verb, or what ends like a participle."""

@@ -108,7 +108,8 @@ PARTS = _words(
     rhinestone crease fold layer edge corner tip end part piece half bit row line epaulette stain"""
 )
 ABSTRACT = _words(
-    """smile grin frown gaze way time moment day afternoon speech talk conversation discussion argument fight joke story song music melody tune
+    """smile grin frown gaze
+    way time moment day afternoon speech talk conversation discussion argument fight joke story song music melody tune
     dance game match race competition battle meal lunch dinner breakfast picnic line queue circle row pair group turn
     step walk stroll ride break rest nap selfie photo photograph picture portrait photoshoot shot scene video clip
     footage frame image view close-up closeup animation cartoon film movie background foreground midground angle
@@ -264,8 +265,10 @@ IRREGULAR: dict[str, str] = { # form -> base
     "sold": "sell", "paid": "pay", "chose": "choose", "chosen": "choose", "shut": "shut", "tying": "tie", "fed": "feed",
 }  # fmt: skip
 IRREGULAR_NOUNS: dict[str, str] = { # plural -> singular
-    "men": "man", "women": "woman", "children": "child", "people": "people", "persons": "person", "feet": "foot", "teeth": "tooth",
-    "wives": "wife", "knives": "knife", "leaves": "leaf", "shelves": "shelf", "scarves": "scarf", "loaves": "loaf", "mice": "mouse",
+    "men": "man", "women": "woman", "children": "child", "people": "people", "persons": "person", "feet": "foot",
+    "teeth": "tooth",
+    "wives": "wife", "knives": "knife", "leaves": "leaf", "shelves": "shelf", "scarves": "scarf", "loaves": "loaf",
+    "mice": "mouse",
     "geese": "goose", "halves": "half", "wolves": "wolf", "hooves": "hoof", "elves": "elf", "thieves": "thief",
     "glasses": "glasses", "calves": "calf", "passersby": "passerby", "passers-by": "passer-by", "ladies": "lady",
     "scissors": "scissors", "clothes": "clothes", "series": "series",

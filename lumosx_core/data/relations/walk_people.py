@@ -1,0 +1,174 @@
+"""People of a caption: who a noun phrase, a pronoun or "the other" means, and what they are in the clause."""
+
+from lumosx_core.data.relations import vocabulary as known
+from lumosx_core.data.relations.noun_phrases import POSSESSIVES, Chunk
+from lumosx_core.data.relations.walk_things import Things
+
+
+class Subjects(Things):
+    """Reads noun phrases that name people, and where they stand."""
+
+    def on_person(self, at: int, chunk: Chunk) -> None:
+        before, clause = self.kind(at - 1), self.clause
+        if before == "prep" and self.chunks[at - 1].word in ("as", "like") and clause.role == "skip":
+            return
+        owners = self.owners_of(chunk)
+        number = self.who(chunk, owners)
+        who = [number]
+        if before == "possessive" or chunk.det in POSSESSIVES:
+            self.people.touch(owners)
+        self.people.touch(who)
+        self.take_side(who)
+        if self.kind(at + 1) == "possessive":
+            self.possessor = who
+            return
+        if before == "prep" and self.chunks[at - 1].word == "by" and clause.of_thing and clause.thing is not None:
+            self.give(clause.thing, who)
+        if before == "prep" and self.chunks[at - 1].word == "of" and at > 1 and self.chunks[at - 2].noun == "body":
+            self.on_body(who)
+        self.stand(at, who)
+
+    def stand(self, at: int, who: list[int]) -> None:
+        """Give people their place in the clause."""
+        clause, before = self.clause, self.kind(at - 1)
+        joined = before in ("and", "neg") or (before == "comma" and bool(clause.nearest))
+        joined = joined and not (clause.finite and not self.after_verb(at))
+        in_prep = before in ("prep", "possessive") or (joined and self.in_prep and before == "and")
+        self.in_prep = in_prep
+        chain = self.people.chain if joined and clause.nearest and not clause.relative else []
+        self.people.chain = [*chain, *(n for n in who if n not in chain)]
+        if in_prep and before != "possessive":
+            pass
+        elif not clause.subject:
+            if clause.thing is None or not clause.finite:
+                self.become_subject(who)
+        elif joined and not clause.finite:
+            clause.subject = [*clause.subject, *(n for n in who if n not in clause.subject)]
+        clause.nearest, clause.role = list(who), ""
+        clause.of_thing, clause.outer = False, None
+        if clause.relative and clause.relative_used:
+            clause.relative = ""
+
+    def after_verb(self, at: int) -> bool:
+        return self.kind(at - 2) in ("verb", "person", "thing", "picker")
+
+    def become_subject(self, who: list[int]) -> None:
+        self.clause.subject = list(who)
+        self.settle_pending(who)
+
+    def who(self, chunk: Chunk, owners: list[int]) -> int:
+        """The number of the person that a noun phrase names: known already, a member of a group, or new."""
+        people = self.people
+        group = self.listing_group
+        if group is not None and not chunk.plural and people.named[group].sentence == people.sentence:
+            return people.member(chunk, group)
+        if owners:
+            for number in people.window():
+                same = people.named[number].lemma == chunk.word and number not in owners and not chunk.plural
+                if same and people.named[number].sentence < people.sentence:
+                    people.named[number].also.append((chunk.first, chunk.last))
+                    return number
+            return people.add(chunk)
+        if chunk.pick in ("other", *known.ORDINALS) and not chunk.plural:
+            group = people.open_group()
+            if group is not None and people.named[group].lemma == chunk.word:
+                return people.member(chunk, group)
+            if chunk.pick == "other":
+                alike = [n for n in people.window() if people.named[n].lemma == chunk.word and not people.named[n].plural]
+                if len(alike) == 2:
+                    return alike[0]
+        found = people.again(chunk) if not chunk.pick or chunk.pick in ("left", "right") else None
+        if found is not None:
+            people.named[found].also.append((chunk.first, chunk.last))
+            return found
+        return people.add(chunk)
+
+    def on_picker(self, at: int, chunk: Chunk) -> None:
+        if self.kind(at + 1) == "prep" and self.chunks[at + 1].word == "of" and self.kind(at + 2) in ("person", "pronoun"):
+            self.partitive(self.chunks[at + 2])
+        if self.listing_group is not None and self.people.named[self.listing_group].sentence == self.people.sentence:
+            self.people.group = self.listing_group
+        number = self.people.picked(chunk)
+        if number is None:
+            if chunk.pick == "another" and self.people.recent:
+                chunk.word = self.people.named[self.people.recent[-1]].lemma
+            number = self.people.add(chunk)
+            self.notes.append(f"not clear who is meant by {chunk.word!r}")
+        elif self.people.named[number].tokens != (chunk.first, chunk.last):
+            self.people.named[number].also.append((chunk.first, chunk.last))
+        self.people.touch([number])
+        self.take_side([number])
+        if chunk.side and not self.people.named[number].side:
+            self.people.named[number].side = chunk.side
+        if self.kind(at + 1) == "possessive":
+            self.possessor = [number]
+            return
+        chain = self.people.chain
+        self.stand(at, [number])
+        if chunk.pick in ("former", "latter", "other", "first", "second", "one"):
+            self.people.chain = chain if number in chain else self.people.chain
+
+    def partitive(self, chunk: Chunk) -> None:
+        """ "of the women" behind "one": the group it speaks of."""
+        if chunk.kind == "person" and chunk.plural:
+            found = self.people.again(chunk)
+            self.people.group = self.people.add(chunk) if found is None else found
+        elif chunk.kind == "pronoun":
+            groups = [n for n in self.people.window() if self.people.named[n].plural]
+            self.people.group = groups[-1] if groups else self.people.group
+        chunk.kind = "other"
+
+    def on_pronoun(self, at: int, chunk: Chunk) -> None:
+        clause, before = self.clause, self.kind(at - 1)
+        if chunk.word in ("it", "itself", "i", "you", "we", "me", "us"):
+            return
+        subject = not (before in ("prep", "verb") or chunk.word in ("him", "them"))
+        use = "subject" if subject else "object"
+        if chunk.word.endswith(("self", "selves")):
+            return
+        who = self.people.meant(chunk.word, use=use, subject=clause.subject, nearest=clause.nearest)
+        if not who:
+            if subject and chunk.word in ("he", "she", "they"):
+                number = self.people.add(chunk)
+                self.people.named[number].gender = {"he": "male", "she": "female"}.get(chunk.word, "")
+                who = [number]
+            else:
+                return
+        else:
+            for number in who:
+                self.people.named[number].also.append((chunk.first, chunk.last))
+        self.take_side(who)
+        if before == "prep" and self.chunks[at - 1].word in ("around", "over", "on", "about", "behind") and clause.of_thing:
+            return
+        if subject:
+            self.people.touch(who)
+            if not clause.subject:
+                self.become_subject(who)
+            clause.nearest, clause.role = list(who), ""
+
+    def take_side(self, who: list[int]) -> None:
+        if self.pending_side is not None:
+            for number in who:
+                if not self.people.named[number].side:
+                    self.people.named[number].side, self.people.named[number].ordinal = self.pending_side
+            self.pending_side = None
+
+    def on_side(self, at: int, chunk: Chunk) -> None:
+        clause = self.clause
+        who = clause.nearest or (clause.subject if clause.finite else [])
+        if self.words[chunk.first] == "from" and at and self.chunks[at - 1].pick in known.ORDINALS:
+            place = known.ORDINALS[self.chunks[at - 1].pick]
+            chunk.ordinal = -place if chunk.side == "right" else place
+        if who and self.kind(at - 1) not in ("", "comma", "semicolon", "stop", "and"):
+            for number in who:
+                if not self.people.named[number].side:
+                    self.people.named[number].side, self.people.named[number].ordinal = chunk.side, chunk.ordinal
+        else:
+            self.pending_side = (chunk.side, chunk.ordinal)
+            clause.role = "" if not clause.finite else clause.role
+
+    def on_both(self, _at: int, _chunk: Chunk) -> None:
+        self.clause.everyone = self.people.everyone(self.clause.subject)
+        if not self.clause.subject:
+            self.clause.subject = list(self.clause.everyone)
+        self.clause.role = ""

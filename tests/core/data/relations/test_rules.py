@@ -1,0 +1,108 @@
+"""The rule reader on the puppets' captions, on hand-written ones, on single constructions and on rubbish."""
+
+import random
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from lumosx_core.data.relations.reading import Reading
+from lumosx_core.data.relations.rules import read_rules
+from lumosx_core.puppets.clip import sample_clip
+
+HERE = Path(__file__).parent
+
+
+def owned(caption: str) -> list[tuple[str, tuple[str, ...]]]:
+    """Mention and attributes, in words."""
+    reading = read_rules(caption)
+    return [(mention.span.of(caption), reading.attributes_of(n)) for n, mention in enumerate(reading.mentions)]
+
+
+def test_every_puppet_caption_is_read_without_a_fault() -> None:
+    rng = np.random.default_rng(3)
+    for case in range(400):
+        people = 1 + case % 3
+        worn = tuple(int(n) for n in rng.integers(0, 5, people))
+        clip = sample_clip(rng, people=people, attributes=worn, objects=case % 3)
+        caption, reading = clip.caption, read_rules(clip.caption.text)
+        assert [mention.span.of(caption.text) for mention in reading.mentions] == [puppet.name for puppet in clip.puppets]
+        assert tuple(reading.attributes_of(n) for n in range(people)) == caption.attribute_phrases, caption.text
+        assert reading.words("object") == caption.object_phrases, caption.text
+        assert reading.words("background") == (caption.scene_phrase,), caption.text
+
+
+@pytest.mark.parametrize(
+    ("caption", "expected"),
+    [
+        ("A woman in a red coat and a hat.", [("woman", ("red coat", "hat"))]),
+        ("A man without a hat, with a grey scarf.", [("man", ("grey scarf",))]),
+        ("She holds a lamp; her hat is blue.", [("She", ("lamp", "hat"))]),
+        ("A man and a woman, both in white coats.", [("man", ("white coats",)), ("woman", ("white coats",))]),
+        ("Two men in suits talk; one holds a cup of tea.", [("men", ("suits",)), ("one", ("cup of tea",))]),
+        ("Two men in suits; one has a cane, the other a hat.", [("one", ("suits", "cane")), ("other", ("suits", "hat"))]),
+        ("A girl with long hair and a pair of red boots.", [("girl", ("red boots",))]),
+        ("The boy\u2019s T-shirt is green.", [("boy", ("T-shirt",))]),
+        ("A woman isn't wearing a coat but carries a bag.", [("woman", ("bag",))]),
+        ("A xylographer who wears a green kufi.", [("xylographer", ("green kufi",))]),
+    ],
+)
+def test_constructions(caption: str, expected: list[tuple[str, tuple[str, ...]]]) -> None:
+    assert owned(caption) == expected
+
+
+def test_a_reading_says_sides_counts_and_what_it_left_out() -> None:
+    caption = "The second man from the left wears a hat; three women on the right have no bags."
+    reading = read_rules(caption)
+    assert [(m.span.of(caption), m.count, m.side, m.ordinal) for m in reading.mentions] == [
+        ("man", 1, "left", 2),
+        ("women", 3, "right", 0),
+    ]
+    assert reading.notes == ("left out, for it is denied: bags",)
+    caption = "A man sits. He has a pipe and the man laughs."
+    assert [span.of(caption) for span in read_rules(caption).mentions[0].also] == ["He", "man"]
+
+
+def check(reading: Reading) -> None:
+    """Every span is inside the caption and begins and ends with a word."""
+    for span in [m.span for m in reading.mentions] + [p.span for p in reading.phrases]:
+        words = span.of(reading.caption)
+        assert words and words == words.strip()
+
+
+def rubbish(rng: random.Random, words: list[str]) -> str:
+    """Words of real captions in any order, with marks and strange characters between them."""
+    marks = [
+        " ",
+        ", ",
+        ". ",
+        " and ",
+        "'s ",
+        "\u2019",
+        ";",
+        ": ",
+        " - ",
+        "\n",
+        "\u00e9",
+        "\U0001f469\u200d",
+        "((",
+        " no ",
+        "n't ",
+        "-",
+    ]
+    return "".join(rng.choice(words) + rng.choice(marks) for _ in range(rng.randrange(1, 60)))
+
+
+def test_rubbish_never_raises() -> None:
+    rng = random.Random(5)
+    words = (HERE / "captions_seen.jsonl").read_text("utf-8").replace('"', " ").split()
+    for _ in range(500):
+        check(read_rules(rubbish(rng, words)))
+
+
+@settings(max_examples=100, deadline=None)
+@given(st.text(max_size=200))
+def test_any_text_never_raises(text: str) -> None:
+    check(read_rules(text))
