@@ -1,7 +1,7 @@
 """Measure a model on the puppet benchmark: held-out people and clothes, half of them with the same words for everyone.
 
 Finished cases are kept: the same command goes on after an interruption. `eyes` measures the puppet analyser instead, on
-pictures of one to three held-out people.
+pictures of one to three held-out people; `reader` measures a reader of captions on hand-written captions.
 """
 
 import argparse
@@ -12,18 +12,59 @@ from lumosx_core.cli.sampling_options import add_sampling_arguments, chosen_chan
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Options of the command."""
-    parser.add_argument("benchmark", choices=("puppets", "eyes"))
+    parser.add_argument("benchmark", choices=("puppets", "eyes", "reader"))
     parser.add_argument("--model", type=Path, help="model folder, or of eyes a weight file (default: the embedded one)")
     parser.add_argument("--out", type=Path, default=Path("outputs/evaluate"), help="folder of results, report, sheet")
     parser.add_argument("--count", type=int, default=200, help="cases (default: 200; the plain half runs twice)")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--workers", type=int, help="processes (default: one per core)")
+    reader = parser.add_argument_group("of reader")
+    reader.add_argument("--captions", type=Path, nargs="+", metavar="FILE", help="JSON Lines (default: the embedded 60 + 60)")
+    reader.add_argument("--faults", action="store_true", help="print the captions that are not read right")
+    reader.add_argument("--fuzz", type=int, default=0, metavar="N", help="also read N broken captions and count exceptions")
+    reader.add_argument("--speed", action="store_true", help="also time 5,000 words")
     add_sampling_arguments(parser)
 
 
 def run(options: argparse.Namespace) -> int:
     """Generate, score, report."""
-    return _run_eyes(options) if options.benchmark == "eyes" else _run_puppets(options)
+    benchmarks = {"puppets": _run_puppets, "eyes": _run_eyes, "reader": _run_reader}
+    return benchmarks[options.benchmark](options)
+
+
+def _run_reader(options: argparse.Namespace) -> int:
+    from lumosx_core.data.relations.rules import read_rules
+    from lumosx_core.evaluation.captions import FOLDER, read_cases
+    from lumosx_core.evaluation.reader import SPEED_WORDS, evaluate_reader, format_report, fuzz_reader, measure_speed
+    from lumosx_core.files.atomic import writable_folder
+    from lumosx_core.files.json import write_json
+
+    out = writable_folder(options.out)
+    found: dict[str, object] = {}
+    captions: list[str] = []
+    for path in options.captions or [FOLDER / "seen.jsonl", FOLDER / "unseen.jsonl"]:
+        cases = read_cases(path)
+        captions += [case.truth.caption for case in cases]
+        report = evaluate_reader(read_rules, cases)
+        found[path.name] = report.as_json()
+        print(f"{path.name}\n\n{format_report(report)}\n")
+        for rate, (low, high) in report.intervals.items():
+            print(f"95 % interval of the relations' {rate}: {100 * low:.1f} to {100 * high:.1f} %")
+        print(f"captions without any fault in their relations: {report.captions - len(report.faults)} of {report.captions}\n")
+        for caption in report.faults if options.faults else ():
+            print(f"not right: {caption}")
+    if options.speed:
+        whole, single = measure_speed(read_rules, captions)
+        found["seconds for 5,000 words"] = {"as one text": whole, "as captions": single}
+        print(f"{SPEED_WORDS} words: {whole:.2f} s as one text, {single:.2f} s as single captions")
+    failed = fuzz_reader(read_rules, captions, options.fuzz, options.seed) if options.fuzz else []
+    if options.fuzz:
+        found["fuzzed"] = {"captions": options.fuzz, "exceptions": len(failed)}
+        print(f"{options.fuzz} broken captions: {len(failed)} exceptions")
+        for text, error in failed[:10]:
+            print(f"{error} on {text!r}")
+    print(f"report         {write_json(out / 'reader.json', found)}")
+    return 1 if failed else 0
 
 
 def _run_eyes(options: argparse.Namespace) -> int:

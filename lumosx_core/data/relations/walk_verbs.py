@@ -43,7 +43,7 @@ class Actions(Subjects):
 
     def act(self, owners: list[int]) -> None:
         self.clause.acting = owners
-        if owners:
+        if owners and owners != [PENDING]:
             self.clause.nearest = list(owners)
 
     def on_be(self, at: int, _chunk: Chunk) -> None:

@@ -1,8 +1,5 @@
 """The rule reader on the puppets' captions, on hand-written ones, on single constructions and on rubbish."""
 
-import random
-from pathlib import Path
-
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -10,9 +7,8 @@ from hypothesis import strategies as st
 
 from lumosx_core.data.relations.reading import Reading
 from lumosx_core.data.relations.rules import read_rules
+from lumosx_core.evaluation.captions import FOLDER, fuzzed_captions, read_cases
 from lumosx_core.puppets.clip import sample_clip
-
-HERE = Path(__file__).parent
 
 
 def owned(caption: str) -> list[tuple[str, tuple[str, ...]]]:
@@ -72,34 +68,10 @@ def check(reading: Reading) -> None:
         assert words and words == words.strip()
 
 
-def rubbish(rng: random.Random, words: list[str]) -> str:
-    """Words of real captions in any order, with marks and strange characters between them."""
-    marks = [
-        " ",
-        ", ",
-        ". ",
-        " and ",
-        "'s ",
-        "\u2019",
-        ";",
-        ": ",
-        " - ",
-        "\n",
-        "\u00e9",
-        "\U0001f469\u200d",
-        "((",
-        " no ",
-        "n't ",
-        "-",
-    ]
-    return "".join(rng.choice(words) + rng.choice(marks) for _ in range(rng.randrange(1, 60)))
-
-
 def test_rubbish_never_raises() -> None:
-    rng = random.Random(5)
-    words = (HERE / "captions_seen.jsonl").read_text("utf-8").replace('"', " ").split()
-    for _ in range(500):
-        check(read_rules(rubbish(rng, words)))
+    captions = [case.truth.caption for case in read_cases(FOLDER / "seen.jsonl")]
+    for text in fuzzed_captions(captions, 500, 5):
+        check(read_rules(text))
 
 
 @settings(max_examples=100, deadline=None)
