@@ -19,7 +19,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--workers", type=int, help="processes (default: one per core)")
     reader = parser.add_argument_group("of reader")
-    reader.add_argument("--captions", type=Path, nargs="+", metavar="FILE", help="JSON Lines (default: the embedded 60 + 60)")
+    reader.add_argument(
+        "--captions", type=Path, nargs="+", metavar="FILE", help="JSON Lines (default: the embedded 60 + 60 + 78)"
+    )
     reader.add_argument("--faults", action="store_true", help="print the captions that are not read right")
     reader.add_argument("--fuzz", type=int, default=0, metavar="N", help="also read N broken captions and count exceptions")
     reader.add_argument("--speed", action="store_true", help="also time 5,000 words")
@@ -42,7 +44,7 @@ def _run_reader(options: argparse.Namespace) -> int:
     out = writable_folder(options.out)
     found: dict[str, object] = {}
     captions: list[str] = []
-    for path in options.captions or [FOLDER / "seen.jsonl", FOLDER / "unseen.jsonl"]:
+    for path in options.captions or [FOLDER / f"{name}.jsonl" for name in ("seen", "mending", "unseen")]:
         cases = read_cases(path)
         captions += [case.truth.caption for case in cases]
         report = evaluate_reader(read_rules, cases)

@@ -1,7 +1,15 @@
 """A caption as chunks: noun phrases, verbs, prepositions, pronouns and marks, told by tables and the words beside them."""
 
 from lumosx_core.data.relations import vocabulary as known
-from lumosx_core.data.relations.lexicon import guessed_verb, is_adjective, is_adverb, noun, noun_kind, verb, verb_form
+from lumosx_core.data.relations.lexicon import (
+    guessed_verb,
+    is_adjective,
+    is_adverb,
+    noun,
+    noun_kind,
+    verb,
+    verb_form,
+)
 from lumosx_core.data.relations.noun_phrases import (
     ARTICLES,
     AUX,
@@ -95,6 +103,10 @@ class _Chunker(NounPhrases):
             return Chunk("that", at, at, word)
         if word in SUBORDINATORS:
             return Chunk("sub", at, at, word)
+        if word in ("both", "each", "all") and (
+            following in ("with", "in") or guessed_verb(following) and verb_form(following) == "ing"
+        ):
+            return Chunk("both", at, at, word)
         if word in ("both", "each") and following != "other" and (following in ("of", "") or not self.noun_phrase(at)):
             skipped = 2 if following == "of" and self.word(at + 2) in ("them", "whom", "these") else 0
             return Chunk("both", at, at + skipped, word)
@@ -106,6 +118,8 @@ class _Chunker(NounPhrases):
 
     def read_side(self, at: int) -> Chunk | None:
         """ "on the left", "to her right", "in the middle", "at the far right", "second from the left"."""
+        if [self.word(at + k) for k in range(4)] == ["from", "left", "to", "right"]:
+            return Chunk("order", at, at + 3, "left to right")
         start, ordinal = at, 0
         while self.word(at) in ("further", "just", "all", "over"):
             at += 1
@@ -139,6 +153,8 @@ class _Chunker(NounPhrases):
         return Chunk("side", start, at, side, side=side, ordinal=ordinal)
 
     def read_preposition(self, at: int) -> Chunk | None:
+        if self.word(at + 1) in ("by", "to", "in") and self.word(at) == self.word(at + 2) != "":
+            return Chunk("other", at, at + 2, "side by side")
         for words in known.PLURAL_PREPOSITIONS:
             if self.word(at) == words[0] and all(self.word(at + k) == word for k, word in enumerate(words)):
                 return Chunk("prep", at, at + len(words) - 1, " ".join(words))
@@ -170,6 +186,9 @@ class _Chunker(NounPhrases):
                 modifies = found.base not in known.WEAR and (found.form == "ed" or found.base not in known.HOLD)
             at_start = before in ("", "stop", "semicolon", "sub") and found.form == "ed" and self.begins_noun(at + 1)
             return None if modifies or (at_start and following not in ARTICLES) else chunk
+        names_a_thing = noun_kind(following) in ("worn", "held") and not verb(following)
+        if as_noun is None and found.form == "base" and expects_noun and names_a_thing and self.chunks[-1].word != "to":
+            return None  # "swim trunks"
         if as_noun is None:
             return None if is_adjective(word) and self.begins_noun(at + 1) and before != "person" else chunk
         # A word that is both ("watches", "waves", "dress").
@@ -195,7 +214,20 @@ class _Chunker(NounPhrases):
         found = self.noun_phrase(at, expected=self.before in ("prep", "verb", "have", "possessive", "comma", "and"))
         if found and self.before == "possessive":
             found.det = "'s"
+        if found and found.kind == "person" and found.word in known.WORN | known.HELD and self.expects_clothes(found):
+            found.kind, found.noun = "thing", "worn"  # "in white trainers"
+        bare = found is not None and found.noun == "unknown" and found.first == found.last == at
+        if bare and self.before in ("person", "thing", "picker", "pronoun", "rel", "side", "aux"):
+            return Chunk("verb", at, at, self.word(at), form="s" if self.word(at).endswith("s") else "base")
         return found
+
+    def expects_clothes(self, found: Chunk) -> bool:
+        """Whether a noun that can be a person or a garment stands where garments stand."""
+        before = self.chunks[-1] if self.chunks else None
+        if before is None or found.det not in ("", "a", "an", "his", "her"):
+            return False
+        wears = before.kind == "verb" and before.word in known.WEAR
+        return wears or (before.kind == "prep" and before.word == "in") or (before.kind in ("and", "comma") and not found.det)
 
     def read_rest(self, at: int, word: str) -> Chunk | None:
         """A word that nothing explained: an adverb or a lone article is left out, other words are kept as what they are."""

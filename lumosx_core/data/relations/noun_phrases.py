@@ -5,12 +5,12 @@ from dataclasses import dataclass, replace
 from typing import Literal
 
 from lumosx_core.data.relations import vocabulary as known
-from lumosx_core.data.relations.lexicon import NounKind, guessed_verb, is_adjective, is_adverb, noun, verb, verb_form
+from lumosx_core.data.relations.lexicon import NounKind, guessed_verb, is_adjective, is_adverb, noun, noun_kind, verb, verb_form
 from lumosx_core.data.relations.tokens import Token
 
 ChunkKind = Literal[
     "person", "thing", "pronoun", "picker", "prep", "verb", "be", "have", "aux", "and", "but", "sub", "rel", "that", "neg",
-    "side", "both", "comma", "stop", "semicolon", "colon", "dash", "possessive", "other",
+    "side", "order", "both", "comma", "stop", "semicolon", "colon", "dash", "possessive", "other",
 ]  # fmt: skip
 POSSESSIVES = {"his", "her", "their", "its", "my", "your", "our"}
 ARTICLES = {
@@ -163,7 +163,7 @@ class NounPhrases:
         if word == "camera" and det == "the" and not adjectives:
             result.noun = "abstract"  # the one that films
         beside = self.word(last - 1) if last > at else ""
-        if beside in ("boxing", "wrestling", "circus") and word == "ring":
+        if (word == "ring" and beside in ("boxing", "wrestling", "circus")) or (word == "carpet" and "red" in adjectives):
             result.noun = "place"
         elif result.noun in ("animal", "vessel", "object") and set(adjectives + [beside]) & _TOYS:
             result.noun = "held"
@@ -246,6 +246,8 @@ class NounPhrases:
             return False
         as_verb = guessed_verb(word)
         if as_verb and noun(word) is None and not is_adjective(word):
+            if as_verb.form == "base":  # "swim trunks"
+                return expected and noun_kind(self.word(at + 1)) in ("worn", "held")
             return as_verb.form in ("ing", "ed") and self.noun_follows(at + 1)
         return True
 
@@ -290,6 +292,8 @@ class NounPhrases:
         if found is None:
             ends_like_verb = word.endswith("s") and not word.endswith("ss")
             return not person and not plural and not ends_like_verb and not re.search(r"\d", word)
+        if person and as_verb is not None and not (found.kind == "worn" and as_verb.form == "base"):
+            return False
         if as_verb is None:
             return not (plural and found.kind == "person" and not person)
         following = self.word(at + 1)

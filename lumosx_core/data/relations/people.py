@@ -9,6 +9,8 @@ from lumosx_core.data.relations.noun_phrases import Chunk
 
 _LOOK_BACK = 24  # people: farther back nobody is meant by a pronoun
 _GENERAL = {"man", "woman", "boy", "girl", "person", "lady", "gentleman", "child", "kid"}
+_AGES = {"old", "young", "elderly", "little", "older", "younger"}
+_ANYBODY = {"people", "person", "individual", "figure", "friend", "adult", "human", "subject", "character"}
 _GENDERS = {"he": "male", "him": "male", "his": "male", "himself": "male", "she": "female", "her": "female", "hers": "female"}
 _GENDERS["herself"] = "female"
 
@@ -85,7 +87,7 @@ class People:
             alike = exact or ([] if any(self.named[n].adjectives for n in alike) or len(alike) > 1 else alike)
         if alike:
             return alike[-1]
-        if plural or chunk.adjectives or chunk.word not in _GENERAL:
+        if plural or set(chunk.adjectives) - _AGES or chunk.word not in _GENERAL:
             return None
         wanted = gender(chunk.word)
         others = [
@@ -117,6 +119,20 @@ class People:
             return None
         group = self.named[self.group]
         return self.group if not group.count or self.rest(self.group) > 0 else None
+
+    def settle_groups(self) -> None:
+        """A group of people that is told one by one afterwards ("Two people sit. A man ... A girl ...") is its members."""
+        for number, group in enumerate(self.named):
+            if group.members or group.count < 2:
+                continue
+            later = [n for n in range(number + 1, len(self.named)) if self.named[n].group is None]
+            alone = not any(self.named[n].plural for n in later)
+            if alone and len(later) == group.count and all(self.may_belong(n, group) for n in later):
+                group.members = later
+
+    def may_belong(self, number: int, group: Named) -> bool:
+        person = self.named[number]
+        return person.sentence > group.sentence and (group.lemma in _ANYBODY or group.lemma == person.lemma)
 
     def rest(self, group: int) -> int:
         """How many of a group are not named one by one."""

@@ -25,7 +25,7 @@ PEOPLE = _words(
     """person child kid baby toddler infant teenager teen adult youth youngster elder senior newborn individual human
     figure someone somebody friend couple stranger partner colleague companion neighbour neighbor twin sibling parent
     grandparent relative cousin lover spouse fiance fiancee guest visitor host pedestrian passerby passer-by bystander
-    onlooker spectator fan commuter passenger traveller traveler tourist hiker climber camper jogger runner cyclist
+    onlooker spectator commuter passenger traveller traveler tourist hiker climber camper jogger runner cyclist
     biker rider skateboarder skater skier snowboarder surfer swimmer diver sailor rower golfer boxer wrestler fighter
     athlete player gymnast dancer singer musician guitarist drummer bassist pianist violinist cellist saxophonist
     trumpeter flutist conductor dj rapper performer artist painter sculptor photographer cameraperson filmmaker director
@@ -45,7 +45,12 @@ PEOPLE = _words(
     vocalist hairstylist caretaker janitor cleaner housekeeper porter butler servant assistant apprentice intern
     attendant crewmember steward fairy elf vampire zombie angel monarch noble nobleman aristocrat peasant merchant
     trader banker accountant businessperson salesperson policeperson fisherperson senator parishioner nomad tribesman
-    villager local resident citizen civilian participant member"""
+    villager local resident citizen civilian participant member medic orderly midwife acolyte cosmonaut gentlewoman
+    noblewoman trapeze-artist stuntman gamer skydiver mountaineer snorkeler cellmate interviewer interviewee moderator
+    vlogger blogger influencer streamer youtuber lumberjack woodcutter sherpa gondolier ferryman toreador bullfighter
+    matador jockey equestrian fencer bowler sprinter weightlifter bodybuilder yogi guru shaman druid sorcerer sorceress
+    alchemist jester bard minstrel squire maiden damsel heroine protagonist bandit outlaw smuggler stowaway trooper
+    marine commander admiral lieutenant corporal sniper rifleman gunner paratrooper"""
 )
 CROWDS = _words("""crowd audience family group team band crew gang choir class orchestra troupe squad party staff people""")
 RELATIVES = _words(  # with "his" or "her" they are a second person
@@ -72,7 +77,17 @@ WORN = _words(
     knapsack bag handbag purse satchel tote clutch pouch wallet holster quiver harness armband wristband sweatband
     kneepad pad vestment habit cassock doublet robes shoulderpad stethoscope headlamp name-tag nametag lace sweatsuit
     petticoat pantsuit culottes capris bloomers gaiter legwarmer hairband scrunchie barrette hairpin hairclip bow ribbon
-    mackintosh anorak fleece pea-coat peacoat bolero shrug halo curler face-mask bow-tie pinafore dungaree puttee tabard"""
+    mackintosh anorak fleece pea-coat peacoat bolero shrug halo curler face-mask bow-tie pinafore dungaree puttee tabard
+    pearl chaps spur mortarboard dirndl dashiki serape ushanka tam boubou agbada lungi dhoti hanfu ao-dai coronet
+    earplug collarpin smoking-jacket catsuit playsuit camisole crop-top top-hat peasant-blouse kerchief neckerchief
+    snood stilettos pump mule espadrille brogue oxford wellington galoshes wader spat plimsoll cargo-pants bellbottoms
+    flares sweats loungewear sportswear swimwear workwear activewear nightdress nightshirt negligee slip jerkin
+    chainmail breastplate greave vambrace pauldron helm greatcoat duster-coat topcoat blouson shacket gilet bodywarmer
+    lifejacket lifevest life-jacket life-vest wrist-watch armlet tattoo-sleeve headpiece headgear headwear footwear
+    eyewear knitwear bangles skullcap yarmulke kippah fez keffiyeh ghutra bowler trilby stetson newsboy snapback
+    deerstalker panama boater pith-helmet hardhat respirator blindfold eyeshade bindi nose-ring lapel-pin boutonniere
+    corsage epaulettes jockstrap shapewear cummerbund waistband fanny-pack bumbag crossbody duffel duffle haversack
+    messenger-bag holdall pinny shirtwaist"""
 )
 HELD = _words(
     """umbrella parasol cane staff stick wand sword knife dagger spear shield bow axe hammer gun rifle pistol torch
@@ -88,7 +103,18 @@ HELD = _words(
     tape measure baton pom-pom pompom trophy wheelchair crutch walker stroller pram popcorn snack drink cocktail coffee
     tea bread baguette slingshot bubble key coin card ticket passport remote controller joystick gamepad laptop tripod
     telescope binocular compass globe scroll quill harmonica maraca cymbal boombox trolley cart boat sled puppy kitten
-    dumbbell barbell kettlebell mat float"""
+    dumbbell barbell kettlebell mat float rosary fishing-rod selfie-stick hourglass chalice goblet tankard stein thermos
+    canteen flashcard cassette record-player bagpipe bassoon oboe viola sitar lute lyre mandolin ocarina kazoo triangle
+    keytar trombone tuba whisk tongs grater rolling-pin mallet chisel pliers tweezers scalpel trowel pitchfork sickle
+    scythe machete crowbar pickaxe lasso bow-and-arrow crossbow grenade bazooka musket saber rapier katana nunchucks
+    boomerang yo-yo hula-hoop skipping-rope jump-rope pinwheel lightsaber scepter sceptre orb crystal-ball spellbook
+    amulet potion vial feather-duster sponge squeegee vacuum razor loofah toothbrush pacifier rattle teapot teacup
+    saucer chopstick ice-cream icecream donut doughnut croissant bagel pretzel pastry cupcake muffin hotdog hot-dog taco
+    kebab sushi noodle pizza watermelon orange-slice carrot corn pumpkin lettuce sunflower tulip daisy lily orchid
+    carnation wildflower houseplant menu receipt invoice contract certificate diploma medal-box gift-bag shopping-bag
+    tote grocery camcorder gopro drone monocular loupe magnifying-glass stopwatch whistle pager calculator ruler stapler
+    marker crayon highlighter chalk eraser blueprint sketchbook sketchpad palette canvas-bag stethoscope thermometer
+    hockey-stick golf-club shuttlecock dartboard dart pool-cue cue puck javelin discus relay-baton"""
 )
 RIDDEN = _words(
     """bicycle bike motorcycle motorbike scooter moped tricycle unicycle horse pony camel donkey skateboard snowboard
@@ -108,13 +134,12 @@ PARTS = _words(
     rhinestone crease fold layer edge corner tip end part piece half bit row line epaulette stain"""
 )
 ABSTRACT = _words(
-    """smile grin frown gaze
-    way time moment day afternoon speech talk conversation discussion argument fight joke story song music melody tune
-    dance game match race competition battle meal lunch dinner breakfast picnic line queue circle row pair group turn
-    step walk stroll ride break rest nap selfie photo photograph picture portrait photoshoot shot scene video clip
-    footage frame image view close-up closeup animation cartoon film movie background foreground midground angle
-    perspective attention direction distance air wind breeze sunlight shade shadow sunshine glow warmth sunset
-    sunrise dusk dawn twilight noon midnight rain silence joy happiness laughter anger fear surprise excitement
+    """smile grin frown gaze way time moment day afternoon speech talk conversation discussion argument fight joke story
+    song music melody tune dance game match race competition battle meal lunch dinner breakfast picnic line queue circle
+    row pair group turn step walk stroll ride break rest nap selfie photo photograph picture portrait photoshoot shot
+    scene video clip footage frame image view close-up closeup animation cartoon film movie background foreground
+    midground angle perspective attention direction distance air wind breeze sunlight shade shadow sunshine glow warmth
+    sunset sunrise dusk dawn twilight noon midnight rain silence joy happiness laughter anger fear surprise excitement
     concentration focus thought confidence hurry rush pain love embrace hug kiss handshake wave gesture motion movement
     pace rhythm style fashion manner mood atmosphere vibe setting look color colour shape size age thirties twenties
     forties fifties sixties seventies eighties nineties teens center centre middle left right top bottom other each
@@ -122,7 +147,8 @@ ABSTRACT = _words(
     job action activity exercise practice performance show act trick blank end beginning start life peace effort ease
     help support speed sight sound noise voice word name question answer idea dream memory effect mid-air slow-motion
     depth viewer sweat hopscotch chess tag yoga tennis golf soccer rugby hockey tango waltz salsa ballet karate judo
-    tai-chi cheers applause bow deal goodbye hello while dirt dust mud steam smoke flame fire"""
+    tai-chi cheers applause bow deal goodbye hello while dirt dust mud steam smoke flame fire note notes reverence
+    worship trouble danger tears labor labour business"""
 )
 PLACES = _words(
     """park garden beach shore seashore coast street road path trail lane alley avenue highway sidewalk pavement crosswalk
@@ -165,7 +191,14 @@ OBJECTS = _words(
     goal hoop sandcastle snowman bonfire campfire fireplace candle firework cloud sun rainbow star leaf petal puddle
     branch hay wheel ladder scaffold chalkboard globe robot machine vehicle typewriter loom anvil forge cage tank altar
     pew coffin throne bell banner poster billboard lantern light balloon kite ball crib cradle highchair blanket cushion
-    pillow treadmill cabin telescope furniture bread bowl pot plate"""
+    pillow treadmill cabin telescope furniture bread bowl pot plate gazebo pavilion bandstand pergola trellis birdhouse
+    beehive well lighthouse windmill excavator bulldozer crane forklift ferris-wheel roller-coaster carousel caravan
+    camper rickshaw sleigh hearse limousine suv pickup jeep minivan ambulance firetruck tank-truck dresser nightstand
+    ottoman recliner bookcase sideboard chest trunk mantelpiece radiator dishwasher washing-machine microwave toaster
+    kettle-stand blender grill barbecue fire-pit projector jukebox pinball-machine billiard-table ping-pong-table
+    chessboard mannequin scarecrow dummy gravestone tombstone tomb obelisk totem cannon anchor buoy pallet cone
+    barricade barrier turnstile mailbox hydrant dumpster windowsill ledge sill skylight bannister banister bleacher
+    hurdle goalpost scoreboard sandbag haystack woodpile stump vine ivy reed mushroom anthill snowbank icicle iceberg"""
 )
 # What is held by the amount: the phrase goes on behind "of".
 CONTAINERS = _words(
@@ -201,7 +234,8 @@ ADJECTIVES = _words(
     light-colored dark-colored off-white shining checkerboard tartan tie-dye tie-dyed camouflage polka-dot pinstripe
     houndstooth paisley floppy slouchy plush stuffed fingerless broad grand precious ceremonial tribal folk sporty
     athletic professional overgrown several many few medium average extravagant flamboyant glamorous gorgeous shabby
-    scruffy rugged worn-out red-and-white black-and-white"""
+    scruffy rugged worn-out red-and-white black-and-white female male adult teenage senior fellow middle-age burly
+    slender petite stocky lanky graceful"""
 )
 NUMBERS: dict[str, int] = {
     "one": 1, "two": 2, "three": 3, "four": 4, "five": 5, "six": 6, "seven": 7, "eight": 8, "nine": 9, "ten": 10,
@@ -247,7 +281,8 @@ OTHER_VERBS = _words(
     bark meow graze gallop trot shiver tremble blush sweat pant sniff lick fish hunt farm wink tiptoe rush hurry dash
     mingle huddle cuddle snuggle nestle babysit scold tease taste smell order buy sell pay shop browse choose select
     unwrap recite lecture explain describe address command instruct coach referee judge sort arrange stack pile balance
-    steady"""
+    steady crowd trail whistle strut saunter stomp parade slump crumple spread scatter weave thread knit sew stitch iron
+    beam pout tidy sip trudge prance pedal paddle bike hold carry rehearse sunbathe picnic queue"""
 )
 IRREGULAR: dict[str, str] = { # form -> base
     "wore": "wear", "worn": "wear", "held": "hold", "bore": "bear", "rode": "ride", "ridden": "ride", "drove": "drive",
@@ -278,7 +313,7 @@ PLURAL_ONLY = _words(
     """glasses sunglasses spectacles goggles eyeglasses trousers pants jeans shorts leggings tights slacks chinos
     sweatpants joggers overalls dungarees pajamas pyjamas scrubs suspenders braces scissors fatigues clothes binoculars
     headphones culottes capris bloomers underwear robes stairs woods thirties twenties forties fifties sixties seventies
-    eighties nineties teens dots"""
+    eighties nineties teens dots chaps tongs pliers tweezers nunchucks trunks"""
 )
 PREPOSITIONS = _words(
     """in on at by near beside besides behind below beneath under underneath over above across along through into onto from

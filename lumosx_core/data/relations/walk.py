@@ -18,8 +18,24 @@ class Walk(Actions):
             if handler is not None:
                 handler(at, chunk)
         self.settle_pending([])
+        self.settle_order()
+        self.people.settle_groups()
+
+    def on_order(self, _at: int, _chunk: Chunk) -> None:
+        self.ordered_from = len(self.people.named)
+
+    def settle_order(self) -> None:
+        """The sides of people who were named from left to right."""
+        if self.ordered_from is None:
+            return
+        row = [person for person in self.people.named[self.ordered_from :] if not person.plural and not person.side]
+        for place, person in enumerate(row, 1):
+            person.ordinal = place
+            person.side = "left" if place == 1 else "right" if place == len(row) else "middle"
+        self.ordered_from = None
 
     def on_stop(self, _at: int, _chunk: Chunk) -> None:
+        self.settle_order()
         self.settle_pending([])
         self.new_clause()
         self.people.sentence += 1

@@ -12,7 +12,11 @@ class Subjects(Things):
         before, clause = self.kind(at - 1), self.clause
         if before == "prep" and self.chunks[at - 1].word in ("as", "like") and clause.role == "skip":
             return
+        if self.is_label(at, chunk):
+            return
         owners = self.owners_of(chunk)
+        if not chunk.side and self.kind(at + 1) == "side" and chunk.det == "the":
+            chunk.side = self.chunks[at + 1].side  # not another one on the other side
         number = self.who(chunk, owners)
         who = [number]
         if before == "possessive" or chunk.det in POSSESSIVES:
@@ -27,6 +31,12 @@ class Subjects(Things):
         if before == "prep" and self.chunks[at - 1].word == "of" and at > 1 and self.chunks[at - 2].noun == "body":
             self.on_body(who)
         self.stand(at, who)
+
+    def is_label(self, at: int, chunk: Chunk) -> bool:
+        """Whether it only announces what comes: "Character one: a man in a hat"."""
+        return (
+            self.kind(at + 1) == "colon" and self.kind(at - 1) in ("", "stop", "semicolon") and not (chunk.det or chunk.plural)
+        )
 
     def stand(self, at: int, who: list[int]) -> None:
         """Give people their place in the clause."""
@@ -84,6 +94,8 @@ class Subjects(Things):
         return people.add(chunk)
 
     def on_picker(self, at: int, chunk: Chunk) -> None:
+        if self.is_label(at, chunk):
+            return
         if self.kind(at + 1) == "prep" and self.chunks[at + 1].word == "of" and self.kind(at + 2) in ("person", "pronoun"):
             self.partitive(self.chunks[at + 2])
         if self.listing_group is not None and self.people.named[self.listing_group].sentence == self.people.sentence:
@@ -121,6 +133,8 @@ class Subjects(Things):
     def on_pronoun(self, at: int, chunk: Chunk) -> None:
         clause, before = self.clause, self.kind(at - 1)
         if chunk.word in ("it", "itself", "i", "you", "we", "me", "us"):
+            if before == "prep":
+                self.resume_list()
             return
         subject = not (before in ("prep", "verb") or chunk.word in ("him", "them"))
         use = "subject" if subject else "object"
@@ -161,7 +175,7 @@ class Subjects(Things):
             chunk.ordinal = -place if chunk.side == "right" else place
         if who and self.kind(at - 1) not in ("", "comma", "semicolon", "stop", "and"):
             for number in who:
-                if not self.people.named[number].side:
+                if self.people.named[number].side in ("", chunk.side):
                     self.people.named[number].side, self.people.named[number].ordinal = chunk.side, chunk.ordinal
         else:
             self.pending_side = (chunk.side, chunk.ordinal)

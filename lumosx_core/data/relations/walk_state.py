@@ -38,6 +38,8 @@ class Clause:
     relative_used: bool = False
     everyone: list[int] = field(default_factory=list)  # after "both" and "each"
     body_of: list[int] = field(default_factory=list)
+    list_role: str = ""  # of the last attribute; "and" goes on with it behind "in his mouth"
+    list_owners: list[int] = field(default_factory=list)
     listing: bool = False  # after a colon or a dash
 
 
@@ -55,6 +57,7 @@ class State:
         self.pending_side: tuple[str, int] | None = None
         self.possessor: list[int] = []
         self.listing_group: int | None = None  # whose members stand behind a colon
+        self.ordered_from: int | None = None  # the first of the people named from left to right
         self.in_prep = False  # the last person stands behind a preposition
         self.seen: dict[tuple[str, int | None], int] = {}
 
@@ -96,6 +99,11 @@ class State:
         if self.clause.outer is None:
             self.clause.outer = (self.clause.role, list(self.clause.owners))
         self.clause.of_thing = True
+
+    def resume_list(self) -> None:
+        """Go on with the list of attributes behind what was said of its last one: "a shirt with a dinosaur on it and ..."."""
+        if self.clause.list_role:
+            self.clause.role, self.clause.owners = self.clause.list_role, list(self.clause.list_owners)
 
     def owners_of(self, chunk: Chunk) -> list[int]:
         """Whose a noun phrase with a possessive is."""

@@ -17,6 +17,8 @@ class Things(State):
         possessive = chunk.det in POSSESSIVES or chunk.det == "'s"
         owners = self.owners_of(chunk)
         if chunk.noun == "body":
+            if clause.role in ("with", "have", "wear", "in") and not possessive:
+                clause.list_role, clause.list_owners = clause.role, list(clause.owners)
             self.on_body(owners or ([PENDING] if possessive and not clause.subject and clause.thing is None else []))
             return
         if chunk.noun in ("abstract", "part", "colour", "crowd") and not (chunk.noun == "part" and clause.role == "hold"):
@@ -28,7 +30,7 @@ class Things(State):
             if chunk.det == "no":
                 clause.role = "no"
             return
-        if clause.role == "skip" or (clause.of_thing and clause.role in ("wear", "have")):
+        if not possessive and (clause.role == "skip" or (clause.of_thing and clause.role in ("wear", "have"))):
             return
         if possessive and chunk.noun in _MINE:
             if chunk.word in _GENERIC and self.kind(at + 1) == "colon":
@@ -39,6 +41,8 @@ class Things(State):
             if before in ("", "stop", "semicolon", "sub", "and", "comma", "possessive") and not clause.finite:
                 self.thing_subject(at, index)
             return
+        if self.is_listed(at, chunk):
+            clause.role, clause.owners = "wear", list(clause.nearest)
         role = self.role_of(at, chunk)
         if role == "attribute":
             gapped = clause.role == ""
@@ -46,6 +50,8 @@ class Things(State):
             if clause.relative == "whose" and not clause.relative_used and before == "rel":
                 return
             self.last_role = "attribute"
+            if not gapped and clause.role != "decor":
+                clause.list_role, clause.list_owners = clause.role, list(clause.owners)
             if gapped:
                 clause.role, clause.owners = "wear", list(clause.nearest)
             return
@@ -66,6 +72,11 @@ class Things(State):
             if clause.body_of:
                 self.give(index, clause.body_of)
             self.thing_subject(at, index)
+
+    def is_listed(self, at: int, chunk: Chunk) -> bool:
+        """Whether a comma alone gives a thing to the person before it: "woman, red dress", "a man, hat in hand, waits"."""
+        behind = self.kind(at - 1) == "comma" and self.kind(at - 2) == "person" and not self.clause.finite
+        return behind and not chunk.det and chunk.noun in ("worn", "held") and not self.starts_clause(at)
 
     def thing_subject(self, at: int, index: int) -> None:
         if not self.clause.subject and self.kind(at - 1) != "prep":
@@ -113,7 +124,7 @@ class Things(State):
             if noun == "vessel":
                 return "background"
             coloured = set(chunk.adjectives) & (known.COLOURS | {"matching", "traditional"})
-            if noun == "unknown" and coloured and clause.nearest:
+            if noun == "unknown" and clause.nearest and (coloured or self.kind(at - 2) in ("person", "picker") or chunk.plural):
                 return "attribute"
             return "object"
         if role == "" and wearable and clause.nearest and self.last_role == "attribute" and self.is_gapped(at):
@@ -123,6 +134,8 @@ class Things(State):
     def on_body(self, owners: list[int]) -> None:
         """A part of somebody's body: what hangs there is theirs."""
         clause = self.clause
+        if not clause.of_thing:
+            self.resume_list()
         if not owners:
             return
         if clause.thing is not None:

@@ -91,6 +91,8 @@ class Actions(Subjects):
             self.set_role("object", [])
         elif self.puts_on(chunk) or (chunk.word in known.WEAR and chunk.word not in _DRESSED):
             self.set_role("wear", owners)
+        elif chunk.word in ("pick", "hold") and self.words[chunk.last + 1 : chunk.last + 2] == ["up"]:
+            self.set_role("hold", owners)
         elif chunk.word in known.HOLD:
             self.set_role("hold?" if chunk.word in known.HOLD_IF_KNOWN else "hold", owners)
         else:
@@ -132,7 +134,8 @@ class Actions(Subjects):
         dressed = chunk.word in _DRESSED
         if before in ("thing", "possessive") and not (dressed and chunk.word in ("dress", "clad", "clothe", "attire", "equip")):
             self.enter_thing()
-            clause.role, clause.owners = "skip", []
+            worn = self.chunks[at - 1].noun not in ("place", "object", "vessel")
+            clause.role, clause.owners = ("skip" if worn else "object"), []
             return True
         if before in ("person", "picker", "pronoun") and not dressed and not clause.finite:
             self.act(self.finite(at))
@@ -161,10 +164,13 @@ class Actions(Subjects):
         clause, word = self.clause, chunk.word
         before = self.chunks[at - 1] if at else None
         owners = self.holders()
+        if before is not None and before.kind == "verb" and word in ("up", "out") and self.kind(at + 1) == "thing":
+            return  # "picks up a spoon"
         if word == "of" and before is not None and before.kind in ("side", "thing"):
             clause.role = "object" if before.kind == "side" else "skip"
             return
-        if word in ("as", "like") and self.starts_clause(at + 1) and not clause.dressed:
+        plays_a_part = before is not None and before.kind == "verb" and self.kind(at + 1) == "person"
+        if word == "as" and not plays_a_part and (self.kind(at + 1) == "person" or self.starts_clause(at + 1)):
             self.new_clause()
             return
         if word in ("as", "like", "such as", "for", "despite", "during", "except"):
@@ -175,7 +181,7 @@ class Actions(Subjects):
             return
         elif clause.of_thing and word in ("in", "with", "by", "into"):
             scene = clause.thing is not None and self.things[clause.thing].kind == "background"
-            clause.role = "object" if scene else "skip"
+            clause.role = "object" if scene or clause.role == "object" else "skip"
         elif clause.dressed and word in ("in", "with"):
             clause.role, clause.owners = ("no" if clause.negated else "wear"), owners
         elif word in ("with", "along with", "together with", "including"):
