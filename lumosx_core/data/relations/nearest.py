@@ -3,11 +3,11 @@
 Tried in this order: the phrase itself as whole words; without regard to case and look-alike characters; without an article
 before it; in the other number ("hats" for "hat"); with the distance below. What is farther than the bound is not guessed.
 
-The distance of a phrase to neighbouring words of the caption is the share of words that have no partner on the other
-side, of the words of both: "red shirt" to "red striped shirt" is 1/5, "blue shirt" to "red shirt" 2/4. Two words are
-partners if they are equal, singular and plural of each other, or differ by typing errors: one letter from 5 letters on, two from 9 on,
-each counted as a fifth of a word. The last words, which say what the thing is, must be partners. So a colour or a noun is
-never exchanged for another one.
+The distance of a phrase to neighbouring words of the caption is the share of words that have no partner on the other side, of
+the words of both: "red shirt" to "red striped shirt" is 1/5, "blue shirt" to "red shirt" 2/4. Two words are partners if they
+are equal, singular and plural of each other, or differ by typing errors (one letter from 5 letters on, two from 9 on), each
+counted as a fifth of a word. The last words, which say what the thing is, must be partners. So a colour or a noun is never
+exchanged for another one.
 """
 
 import re

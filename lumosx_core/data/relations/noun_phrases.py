@@ -88,6 +88,8 @@ class NounPhrases:
         word = self.word(at)
         if not word or word in known.PREPOSITIONS or word in ARTICLES | BE | HAVE | AUX | PRONOUNS | SUBORDINATORS:
             return False
+        if word in known.NUMBERS and word != "one":
+            return False
         if word in ("next", "close", "because", "instead", "ahead") and self.word(at + 1) in ("to", "of"):
             return False
         if word in ("and", "or", "nor", "but", "who", "whose", "which", "not", "'s"):
@@ -118,14 +120,13 @@ class NounPhrases:
         det, number, pick, start = "", 0, "", at
         while at - start < _LONGEST:
             word = self.word(at)
-            following = self.word(at + 1)
             if word in ("a", "an", "the") and (pick or (det and det not in ("all", "both"))):
                 break
             if word in ARTICLES or word in POSSESSIVES:
                 det = det or word
                 if word in ("other", "another"):
                     pick = pick or word
-            elif word in known.NUMBERS and (word != "one" or (self.begins_noun(at + 1) and not guessed_verb(following))):
+            elif word in known.NUMBERS and (word != "one" or self.counts_one(at + 1)):
                 number = known.NUMBERS[word]
             elif word.isascii() and word.isdigit() and len(word) < 3:
                 number = int(word)
@@ -140,7 +141,8 @@ class NounPhrases:
             else:
                 break
             at += 1
-        head = self.head(at, det, number, expected=expected)
+        acts = pick not in ("", "left", "right") and verb_form(self.word(at)) == "s"  # "the other watches"
+        head = None if acts else self.head(at, det, number, expected=expected)
         if head is None:
             return self.picker(start, at, det, number, pick)
         last, adjectives = head
@@ -169,6 +171,11 @@ class NounPhrases:
             result.noun = "held"
         result.side = SIDES.get(pick, "")
         return result
+
+    def counts_one(self, at: int) -> bool:
+        """Whether "one" before this word is a number: "one hand", against "one wears", "one watches"."""
+        as_verb = guessed_verb(self.word(at))
+        return self.begins_noun(at) and (as_verb is None or (as_verb.form == "base" and noun(self.word(at)) is not None))
 
     def picker(self, start: int, at: int, det: str, number: int, pick: str) -> Chunk | None:
         """ "the other", "the first", "one", "another", "the other two"."""

@@ -9,6 +9,8 @@ from lumosx_core.data.relations.noun_phrases import Chunk
 
 _LOOK_BACK = 24  # people: farther back nobody is meant by a pronoun
 _GENERAL = {"man", "woman", "boy", "girl", "person", "lady", "gentleman", "child", "kid"}
+_SMALL = {"son", "daughter", "toddler", "baby", "infant", "newborn", "grandson", "granddaughter", "schoolboy", "schoolgirl"}
+_GROWN = {"father", "mother", "dad", "mom", "mum", "grandfather", "grandmother", "grandpa", "grandma", "husband", "wife"}
 _AGES = {"old", "young", "elderly", "little", "older", "younger"}
 _ANYBODY = {"people", "person", "individual", "figure", "friend", "adult", "human", "subject", "character"}
 _GENDERS = {"he": "male", "him": "male", "his": "male", "himself": "male", "she": "female", "her": "female", "hers": "female"}
@@ -90,10 +92,11 @@ class People:
         if plural or set(chunk.adjectives) - _AGES or chunk.word not in _GENERAL:
             return None
         wanted = gender(chunk.word)
+        unlike = _GROWN if chunk.word in ("boy", "girl", "child", "kid") else _SMALL if chunk.word != "person" else set()
         others = [
             n for n in self.window()
             if self.named[n].sentence < self.sentence and not self.named[n].plural and self.named[n].lemma not in _GENERAL
-            and self.fits(n, wanted)
+            and self.fits(n, wanted) and self.named[n].lemma not in unlike
         ]  # fmt: skip
         return others[0] if len(others) == 1 else None
 

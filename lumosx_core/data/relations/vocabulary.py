@@ -131,7 +131,9 @@ PARTS = _words(
     """button collar sleeve cuff pocket lapel zipper zip hem trim lining seam stripe dot spot check pattern print logo
     lettering text slogan graphic emblem embroidery feather fringe tassel sequin bead frame lens strap brim heel sole
     lace shoelace buckle handle hood neckline ruffle pleat fur motif design detail accent stitching patch dots sparkle
-    rhinestone crease fold layer edge corner tip end part piece half bit row line epaulette stain"""
+    rhinestone crease fold layer edge corner tip end part piece half bit row line epaulette stain clasp bristle
+    inscription initial number letter symbol flame-motif hole rip tear pompom-top earflap ear-flap drawstring cord
+    chinstrap point rim band tag label price-tag cartoon image picture"""
 )
 ABSTRACT = _words(
     """smile grin frown gaze way time moment day afternoon speech talk conversation discussion argument fight joke story
@@ -319,7 +321,7 @@ PREPOSITIONS = _words(
     """in on at by near beside besides behind below beneath under underneath over above across along through into onto from
     to toward towards with without within inside outside against around about between among amid amidst beyond past down
     up off for of as like unlike atop alongside during before after until since via upon opposite despite except
-    including"""
+    including out"""
 )
 PLURAL_PREPOSITIONS: tuple[tuple[str, ...], ...] = ( # of several words, longest first
     ("in", "front", "of"), ("on", "top", "of"), ("in", "back", "of"), ("at", "the", "edge", "of"), ("in", "addition", "to"),

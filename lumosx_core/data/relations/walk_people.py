@@ -94,7 +94,7 @@ class Subjects(Things):
         return people.add(chunk)
 
     def on_picker(self, at: int, chunk: Chunk) -> None:
-        if self.is_label(at, chunk):
+        if self.is_label(at, chunk) or (chunk.pick == "other" and self.kind(at - 1) == "prep" and self.clause.one_hand):
             return
         if self.kind(at + 1) == "prep" and self.chunks[at + 1].word == "of" and self.kind(at + 2) in ("person", "pronoun"):
             self.partitive(self.chunks[at + 2])

@@ -40,6 +40,7 @@ class Clause:
     body_of: list[int] = field(default_factory=list)
     list_role: str = ""  # of the last attribute; "and" goes on with it behind "in his mouth"
     list_owners: list[int] = field(default_factory=list)
+    one_hand: bool = False  # after "in one hand", "the other" is a hand too
     listing: bool = False  # after a colon or a dash
 
 

@@ -17,7 +17,8 @@ class Things(State):
         possessive = chunk.det in POSSESSIVES or chunk.det == "'s"
         owners = self.owners_of(chunk)
         if chunk.noun == "body":
-            if clause.role in ("with", "have", "wear", "in") and not possessive:
+            clause.one_hand = clause.one_hand or chunk.number == 1
+            if clause.role in ("with", "have", "wear") and not possessive:
                 clause.list_role, clause.list_owners = clause.role, list(clause.owners)
             self.on_body(owners or ([PENDING] if possessive and not clause.subject and clause.thing is None else []))
             return
@@ -138,6 +139,8 @@ class Things(State):
             self.resume_list()
         if not owners:
             return
+        if not clause.nearest and owners != [PENDING]:
+            clause.nearest = list(owners)  # "close-up of a woman's face, with ..."
         if clause.thing is not None:
             self.give(clause.thing, owners)
         elif not clause.subject:

@@ -210,7 +210,21 @@ class Actions(Subjects):
         elif before is not None and before.kind == "thing" and before.noun in ("place", "vessel", "object", "unknown"):
             clause.role = "beside" if clause.subject or clause.nearest else "object"
             clause.owners = owners
-        elif before is not None and before.kind == "thing" and clause.role in ("wear", "in", "with", "have", "layer", "decor"):
+        elif (
+            before is not None
+            and before.kind == "thing"
+            and clause.role
+            in (
+                "wear",
+                "in",
+                "with",
+                "have",
+                "layer",
+                "decor",
+                "hold",
+                "hold?",
+            )
+        ):
             clause.role, clause.owners = "decor", clause.owners or owners
         else:
             clause.role, clause.owners = "with", owners
