@@ -167,6 +167,8 @@ class NounPhrases:
         beside = self.word(last - 1) if last > at else ""
         if (word == "ring" and beside in ("boxing", "wrestling", "circus")) or (word == "carpet" and "red" in adjectives):
             result.noun = "place"
+        elif result.noun == "body" and noun_kind(beside) in ("object", "held", "vessel"):
+            result.noun = "object"  # "table leg"
         elif result.noun in ("animal", "vessel", "object") and set(adjectives + [beside]) & _TOYS:
             result.noun = "held"
         result.side = SIDES.get(pick, "")
@@ -249,6 +251,8 @@ class NounPhrases:
     def may_modify(self, at: int, begin: int, det: str, *, expected: bool) -> bool:
         """Whether a word can stand before a noun that has not come yet, or be it."""
         word = self.word(at)
+        if is_adverb(word):
+            return det in ("a", "an") and noun_kind(self.word(at + 1)) in ("worn", "held")  # "a backwards cap"
         if not self.begins_noun(at) and not (guessed_verb(word) and (det or at > begin or expected)):
             return False
         as_verb = guessed_verb(word)
@@ -312,5 +316,5 @@ class NounPhrases:
             return False
         if as_verb.form == "s":
             takes_object = following in ARTICLES | POSSESSIVES | PRONOUNS
-            return not (person or det in _SINGULAR or takes_object or number > 1)
+            return not (person or plural or det in _SINGULAR or takes_object or number > 1)
         return not (plural and as_verb.form == "base") and as_verb.form != "ed"

@@ -87,7 +87,7 @@ WORN = _words(
     eyewear knitwear bangles skullcap yarmulke kippah fez keffiyeh ghutra bowler trilby stetson newsboy snapback
     deerstalker panama boater pith-helmet hardhat respirator blindfold eyeshade bindi nose-ring lapel-pin boutonniere
     corsage epaulettes jockstrap shapewear cummerbund waistband fanny-pack bumbag crossbody duffel duffle haversack
-    messenger-bag holdall pinny shirtwaist"""
+    messenger-bag holdall pinny shirtwaist coveralls coverall fin flipper hosiery fishnets"""
 )
 HELD = _words(
     """umbrella parasol cane staff stick wand sword knife dagger spear shield bow axe hammer gun rifle pistol torch
@@ -284,7 +284,21 @@ OTHER_VERBS = _words(
     mingle huddle cuddle snuggle nestle babysit scold tease taste smell order buy sell pay shop browse choose select
     unwrap recite lecture explain describe address command instruct coach referee judge sort arrange stack pile balance
     steady crowd trail whistle strut saunter stomp parade slump crumple spread scatter weave thread knit sew stitch iron
-    beam pout tidy sip trudge prance pedal paddle bike hold carry rehearse sunbathe picnic queue"""
+    beam pout tidy sip trudge prance pedal paddle bike hold carry rehearse sunbathe picnic queue sand bob file polish
+    dust scrub vacuum rinse peel knead whisk grate season garnish plate chew swallow gulp slurp inhale exhale cough
+    sneeze snore hiccup hum chant yodel drum jam tune conduct curtsy genuflect pirouette somersault cartwheel flip
+    backflip vault dodge duck tackle dribble dunk volley putt pitch bat bowl hurdle relay amble trek rappel abseil
+    parachute skydive snorkel canoe kayak windsurf skim steer brake honk accelerate reverse merge overtake board
+    disembark haul hoist winch anchor dock moor embark depart scan stamp label wrap seal mail deliver sign autograph
+    scribble doodle trace erase sharpen swipe dial stream broadcast announce declare proclaim preach bless baptize marry
+    propose divorce console comfort soothe pacify nurse bandage inject vaccinate diagnose operate massage flex brag
+    boast mock imitate impersonate mime juggle conjure levitate vanish emerge disappear fade dissolve explode erupt burn
+    melt freeze thaw crack shatter splinter crumble collapse topple tumble spin whirl swirl spiral drift soar flap roost
+    nest hatch peck squawk chirp howl growl hiss purr roar bray neigh moo oink bleat pluck squint glare scowl smirk
+    wince grimace sob weep whimper giggle chuckle snicker cackle beckon motion signal wag shake nudge poke prod jab slap
+    shove elbow trample crush squash squeeze pinch twist wring crease steam hem patch darn braid plait shave wax dye
+    style blow-dry apply dab smear sprinkle sow water prune mow rake shovel flee escape seek stalk pounce lunge bound
+    spring cower clamber scramble scale mount dismount straddle saddle bridle harness leash unleash tether"""
 )
 IRREGULAR: dict[str, str] = { # form -> base
     "wore": "wear", "worn": "wear", "held": "hold", "bore": "bear", "rode": "ride", "ridden": "ride", "drove": "drive",
@@ -315,7 +329,7 @@ PLURAL_ONLY = _words(
     """glasses sunglasses spectacles goggles eyeglasses trousers pants jeans shorts leggings tights slacks chinos
     sweatpants joggers overalls dungarees pajamas pyjamas scrubs suspenders braces scissors fatigues clothes binoculars
     headphones culottes capris bloomers underwear robes stairs woods thirties twenties forties fifties sixties seventies
-    eighties nineties teens dots chaps tongs pliers tweezers nunchucks trunks"""
+    eighties nineties teens dots chaps tongs pliers tweezers nunchucks trunks coveralls"""
 )
 PREPOSITIONS = _words(
     """in on at by near beside besides behind below beneath under underneath over above across along through into onto from

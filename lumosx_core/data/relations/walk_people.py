@@ -4,6 +4,9 @@ from lumosx_core.data.relations import vocabulary as known
 from lumosx_core.data.relations.noun_phrases import POSSESSIVES, Chunk
 from lumosx_core.data.relations.walk_things import Things
 
+_COMPARED = {"older", "younger", "taller", "shorter", "smaller", "bigger", "larger", "elder", "leftmost", "rightmost"}
+_BESIDE = {"opponent", "partner", "companion", "friend", "colleague", "rival", "twin"}
+
 
 class Subjects(Things):
     """Reads noun phrases that name people, and where they stand."""
@@ -17,7 +20,7 @@ class Subjects(Things):
         owners = self.owners_of(chunk)
         if not chunk.side and self.kind(at + 1) == "side" and chunk.det == "the":
             chunk.side = self.chunks[at + 1].side  # not another one on the other side
-        number = self.who(chunk, owners)
+        number = self.who(at, chunk, owners)
         who = [number]
         if before == "possessive" or chunk.det in POSSESSIVES:
             self.people.touch(owners)
@@ -28,8 +31,11 @@ class Subjects(Things):
             return
         if before == "prep" and self.chunks[at - 1].word == "by" and clause.of_thing and clause.thing is not None:
             self.give(clause.thing, who)
-        if before == "prep" and self.chunks[at - 1].word == "of" and at > 1 and self.chunks[at - 2].noun == "body":
-            self.on_body(who)
+        if before == "prep" and self.chunks[at - 1].word == "of" and at > 1:
+            if self.chunks[at - 2].noun == "body":
+                self.on_body(who)
+            elif self.things and self.things[-1].tokens[1] == self.chunks[at - 2].last and self.chunks[at - 2].noun == "worn":
+                self.things[-1].kind, self.things[-1].owners = "attribute", who  # "the veil of the bride"
         self.stand(at, who)
 
     def is_label(self, at: int, chunk: Chunk) -> bool:
@@ -66,11 +72,36 @@ class Subjects(Things):
         self.clause.subject = list(who)
         self.settle_pending(who)
 
-    def who(self, chunk: Chunk, owners: list[int]) -> int:
+    def apposition(self, at: int, chunk: Chunk) -> int | None:
+        """Who is meant by a noun phrase that explains the one before it: "his opponent, a younger man"."""
+        if at < 2 or self.kind(at - 1) != "comma" or chunk.det not in ("a", "an") or self.chunks[at - 2].kind != "person":
+            return None
+        before = self.chunks[at - 2]
+        if before.det not in POSSESSIVES | {"the", "'s"} or before.plural != chunk.plural or len(self.clause.nearest) != 1:
+            return None
+        return self.clause.nearest[0]
+
+    def is_member(self, chunk: Chunk, group: int, owners: list[int]) -> bool:
+        """Whether one of a group is named: "the older man" of two men, "one child", and "his opponent", if one is left."""
+        if chunk.plural:
+            return False
+        if owners:
+            return chunk.word in _BESIDE and bool(self.people.named[group].members) and self.people.rest(group) == 1
+        told_apart = (chunk.det == "the" and bool(set(chunk.adjectives) & _COMPARED)) or self.words[chunk.first - 1] == "one"
+        return told_apart and self.people.named[group].lemma == chunk.word
+
+    def who(self, at: int, chunk: Chunk, owners: list[int]) -> int:
         """The number of the person that a noun phrase names: known already, a member of a group, or new."""
         people = self.people
         group = self.listing_group
         if group is not None and not chunk.plural and people.named[group].sentence == people.sentence:
+            return people.member(chunk, group)
+        appositive = self.apposition(at, chunk)
+        if appositive is not None:
+            people.named[appositive].also.append((chunk.first, chunk.last))
+            return appositive
+        group = people.open_group()
+        if group is not None and self.is_member(chunk, group, owners):
             return people.member(chunk, group)
         if owners:
             for number in people.window():

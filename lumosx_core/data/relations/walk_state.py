@@ -69,13 +69,18 @@ class State:
         """Whether the noun phrase at a place is the subject of a verb that follows."""
         if self.kind(at) not in ("person", "thing", "picker", "pronoun"):
             return False
-        for place in range(at + 1, min(at + 10, len(self.chunks))):
-            chunk = self.chunks[place]
+        described = False  # by a preposition or a participle
+        for place in range(at + 1, min(at + 14, len(self.chunks))):
+            chunk, before = self.chunks[place], self.kind(place - 1)
             if chunk.kind in ("be", "have", "aux") or (chunk.kind == "verb" and chunk.form in ("s", "base")):
-                return True
-            if chunk.kind not in ("prep", "person", "thing", "side", "possessive", "pronoun"):
+                return before not in ("and", "comma")
+            described = described or chunk.kind == "prep" or (chunk.kind == "verb" and self.kind(at) == "person")
+            goes_on = chunk.kind in ("and", "comma") and described and self.kind(place + 1) == "thing"
+            if chunk.kind not in ("prep", "person", "thing", "side", "possessive", "pronoun", "verb") and not goes_on:
                 return False
-            if chunk.kind in ("person", "thing", "pronoun") and self.kind(place - 1) not in ("prep", "possessive"):
+            if chunk.kind == "verb" and not described:
+                return False
+            if chunk.kind in ("person", "thing", "pronoun") and before not in ("prep", "possessive", "verb", "and", "comma"):
                 return False
         return False
 

@@ -188,6 +188,15 @@ class Actions(Subjects):
             self.on_with(before, owners)
         elif word in ("in", "inside"):
             clause.role, clause.owners = "in", owners
+        elif (
+            word == "on"
+            and self.kind(at + 1) == "thing"
+            and self.chunks[at + 1].noun == "ridden"
+            and self.kind(at - 1) != "verb"
+        ):
+            clause.role, clause.owners = "hold", owners
+        elif word == "from" and before is not None and before.word in ("sip", "drink", "eat"):
+            clause.role, clause.owners = "hold?", clause.acting
         elif word in _LAYERS and clause.role in ("wear", "in", "with", "have", "layer"):
             clause.role = "layer"
         elif word != "on" or before is None or not self.puts_on(before):
