@@ -20,7 +20,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--workers", type=int, help="processes (default: one per core)")
     reader = parser.add_argument_group("of reader")
     reader.add_argument(
-        "--captions", type=Path, nargs="+", metavar="FILE", help="JSON Lines (default: the embedded 60 + 60 + 127)"
+        "--captions", type=Path, nargs="+", metavar="FILE", help="JSON Lines (default: the embedded 60 + 60 + 152)"
     )
     reader.add_argument("--faults", action="store_true", help="print the captions that are not read right")
     reader.add_argument("--fuzz", type=int, default=0, metavar="N", help="also read N broken captions and count exceptions")

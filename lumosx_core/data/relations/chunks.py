@@ -137,16 +137,17 @@ class _Chunker(NounPhrases):
         side = SIDES.get(self.word(at), "")
         if not side:
             return None
-        if self.word(at + 1) in ("side", "hand", "edge", "part", "third"):
+        if self.word(at + 1) in ("side", "edge", "part", "third"):
             at += 1
-            at += self.word(at + 1) == "side"
+        elif (self.word(at + 1), self.word(at + 2)) == ("hand", "side"):
+            at += 2
         if self.word(at + 1) == "of":
             place = self.noun_phrase(at + 2, expected=True)
             if place and place.word in ("frame", "image", "picture", "video", "screen", "scene", "shot", "photo"):
                 at = place.last
             elif side == "middle":
                 return None
-        elif noun(self.word(at + 1)) and not verb(self.word(at + 1)):
+        elif noun_kind(self.word(at + 1)) == "body" or (noun(self.word(at + 1)) and not verb(self.word(at + 1))):
             return None  # "on the left shoulder"
         if ordinal and side == "right":
             ordinal = -ordinal
@@ -206,7 +207,7 @@ class _Chunker(NounPhrases):
         if before in ("and", "comma", "dash"):
             if as_noun.kind == "abstract" or (as_noun.kind == "object" and following in known.PREPOSITIONS):
                 return chunk
-            takes_object = following in ARTICLES | POSSESSIVES | {"at", "to"}
+            takes_object = following in ARTICLES | POSSESSIVES | PRONOUNS | {"at", "to"}
             return chunk if takes_object and found.form == "s" else None
         return None
 

@@ -148,6 +148,8 @@ class NounPhrases:
         last, adjectives = head
         word = self.word(last)
         found = noun(word)
+        if found is None and det == "the" and word in known.COMPARED and last == at:
+            return Chunk("picker", at, at, word, pick="one", number=1, det=det, adjectives=(word,))
         if word in ("one", "ones"):
             return self.anaphor(at, last, adjectives, det, number, pick)
         if found is None:
@@ -302,7 +304,10 @@ class NounPhrases:
             return False
         if found is None:
             ends_like_verb = word.endswith("s") and not word.endswith("ss")
+            ends_like_verb = ends_like_verb and (bool(det) or number > 0 or person)
             return not person and not plural and not ends_like_verb and not re.search(r"\d", word)
+        if found.plural and det in _SINGULAR and found.lemma not in known.PLURAL_ONLY and number < 2:
+            return False  # "an orange suit races"
         if person and as_verb is not None and not (found.kind == "worn" and as_verb.form == "base"):
             return False
         if as_verb is None:

@@ -22,14 +22,14 @@ FEMALE = _words(
     firewoman sportswoman saleswoman grandmom gran nanny frontwoman"""
 )
 PEOPLE = _words(
-    """person child kid baby toddler infant teenager teen adult youth youngster elder senior newborn individual human
-    figure someone somebody friend couple stranger partner colleague companion neighbour neighbor twin sibling parent
+    """person child kid baby toddler infant teenager teen adult youth youngster senior newborn individual human figure
+    someone somebody friend couple stranger partner colleague companion neighbour neighbor twin sibling parent
     grandparent relative cousin lover spouse fiance fiancee guest visitor host pedestrian passerby passer-by bystander
-    onlooker spectator commuter passenger traveller traveler tourist hiker climber camper jogger runner cyclist
-    biker rider skateboarder skater skier snowboarder surfer swimmer diver sailor rower golfer boxer wrestler fighter
-    athlete player gymnast dancer singer musician guitarist drummer bassist pianist violinist cellist saxophonist
-    trumpeter flutist conductor dj rapper performer artist painter sculptor photographer cameraperson filmmaker director
-    model designer author writer poet journalist reporter presenter anchor newscaster speaker lecturer teacher professor
+    onlooker spectator commuter passenger traveller traveler tourist hiker climber camper jogger runner cyclist biker
+    rider skateboarder skater skier snowboarder surfer swimmer diver sailor rower golfer boxer wrestler fighter athlete
+    player gymnast dancer singer musician guitarist drummer bassist pianist violinist cellist saxophonist trumpeter
+    flutist conductor dj rapper performer artist painter sculptor photographer cameraperson filmmaker director model
+    designer author writer poet journalist reporter presenter anchor newscaster speaker lecturer teacher professor
     student pupil graduate scholar scientist researcher engineer technician mechanic electrician plumber carpenter
     builder worker labourer laborer miner farmer gardener florist shepherd hunter fisher butcher baker cook chef barista
     bartender server customer client shopper buyer seller vendor shopkeeper cashier clerk receptionist secretary manager
@@ -50,7 +50,7 @@ PEOPLE = _words(
     vlogger blogger influencer streamer youtuber lumberjack woodcutter sherpa gondolier ferryman toreador bullfighter
     matador jockey equestrian fencer bowler sprinter weightlifter bodybuilder yogi guru shaman druid sorcerer sorceress
     alchemist jester bard minstrel squire maiden damsel heroine protagonist bandit outlaw smuggler stowaway trooper
-    marine commander admiral lieutenant corporal sniper rifleman gunner paratrooper"""
+    marine commander admiral lieutenant corporal sniper rifleman gunner paratrooper supporter"""
 )
 CROWDS = _words("""crowd audience family group team band crew gang choir class orchestra troupe squad party staff people""")
 RELATIVES = _words(  # with "his" or "her" they are a second person
@@ -87,7 +87,8 @@ WORN = _words(
     eyewear knitwear bangles skullcap yarmulke kippah fez keffiyeh ghutra bowler trilby stetson newsboy snapback
     deerstalker panama boater pith-helmet hardhat respirator blindfold eyeshade bindi nose-ring lapel-pin boutonniere
     corsage epaulettes jockstrap shapewear cummerbund waistband fanny-pack bumbag crossbody duffel duffle haversack
-    messenger-bag holdall pinny shirtwaist coveralls coverall fin flipper hosiery fishnets"""
+    messenger-bag holdall pinny shirtwaist coveralls coverall fin flipper hosiery fishnets mitt jersey skate rollerskate
+    hairpiece"""
 )
 HELD = _words(
     """umbrella parasol cane staff stick wand sword knife dagger spear shield bow axe hammer gun rifle pistol torch
@@ -237,8 +238,10 @@ ADJECTIVES = _words(
     houndstooth paisley floppy slouchy plush stuffed fingerless broad grand precious ceremonial tribal folk sporty
     athletic professional overgrown several many few medium average extravagant flamboyant glamorous gorgeous shabby
     scruffy rugged worn-out red-and-white black-and-white female male adult teenage senior fellow middle-age burly
-    slender petite stocky lanky graceful"""
+    slender petite stocky lanky graceful older younger taller shorter smaller bigger larger elder slimmer heavier
+    thinner"""
 )
+COMPARED = _words("older younger taller shorter smaller bigger larger elder slimmer heavier thinner leftmost rightmost")
 NUMBERS: dict[str, int] = {
     "one": 1, "two": 2, "three": 3, "four": 4, "five": 5, "six": 6, "seven": 7, "eight": 8, "nine": 9, "ten": 10,
     "eleven": 11, "twelve": 12, "dozen": 12, "several": 3, "some": 2, "many": 3, "few": 3,
@@ -298,7 +301,8 @@ OTHER_VERBS = _words(
     wince grimace sob weep whimper giggle chuckle snicker cackle beckon motion signal wag shake nudge poke prod jab slap
     shove elbow trample crush squash squeeze pinch twist wring crease steam hem patch darn braid plait shave wax dye
     style blow-dry apply dab smear sprinkle sow water prune mow rake shovel flee escape seek stalk pounce lunge bound
-    spring cower clamber scramble scale mount dismount straddle saddle bridle harness leash unleash tether"""
+    spring cower clamber scramble scale mount dismount straddle saddle bridle harness leash unleash tether race disguise
+    portray cosplay"""
 )
 IRREGULAR: dict[str, str] = { # form -> base
     "wore": "wear", "worn": "wear", "held": "hold", "bore": "bear", "rode": "ride", "ridden": "ride", "drove": "drive",

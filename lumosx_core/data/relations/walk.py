@@ -50,6 +50,8 @@ class Walk(Actions):
         if self.starts_clause(at + 1):
             self.new_clause()
         self.clause.negated = False
+        if self.clause.role == "no":
+            self.clause.role = "have"
 
     def on_comma(self, at: int, _chunk: Chunk) -> None:
         self.leave_thing()

@@ -4,7 +4,6 @@ from lumosx_core.data.relations import vocabulary as known
 from lumosx_core.data.relations.noun_phrases import POSSESSIVES, Chunk
 from lumosx_core.data.relations.walk_things import Things
 
-_COMPARED = {"older", "younger", "taller", "shorter", "smaller", "bigger", "larger", "elder", "leftmost", "rightmost"}
 _BESIDE = {"opponent", "partner", "companion", "friend", "colleague", "rival", "twin"}
 
 
@@ -87,7 +86,9 @@ class Subjects(Things):
             return False
         if owners:
             return chunk.word in _BESIDE and bool(self.people.named[group].members) and self.people.rest(group) == 1
-        told_apart = (chunk.det == "the" and bool(set(chunk.adjectives) & _COMPARED)) or self.words[chunk.first - 1] == "one"
+        told_apart = (chunk.det == "the" and bool(set(chunk.adjectives) & known.COMPARED)) or self.words[
+            chunk.first - 1
+        ] == "one"
         return told_apart and self.people.named[group].lemma == chunk.word
 
     def who(self, at: int, chunk: Chunk, owners: list[int]) -> int:

@@ -14,6 +14,20 @@ _TALKS_WITH = {
     "struggle",
 }  # fmt: skip
 _ADJUSTS = {"adjust", "straighten", "tie", "zip", "button", "fasten", "remove", "buckle", "tug", "untie"}
+_PLAYS_A_PART = {
+    "dress",
+    "disguise",
+    "pose",
+    "work",
+    "serve",
+    "act",
+    "appear",
+    "depict",
+    "portray",
+    "cosplay",
+    "clothe",
+    "costume",
+}
 _LAYERS = {"over", "under", "underneath", "beneath", "atop", "on top of"}
 
 
@@ -169,7 +183,7 @@ class Actions(Subjects):
         if word == "of" and before is not None and before.kind in ("side", "thing"):
             clause.role = "object" if before.kind == "side" else "skip"
             return
-        plays_a_part = before is not None and before.kind == "verb" and self.kind(at + 1) == "person"
+        plays_a_part = before is not None and before.kind == "verb" and before.word in _PLAYS_A_PART
         if word == "as" and not plays_a_part and (self.kind(at + 1) == "person" or self.starts_clause(at + 1)):
             self.new_clause()
             return
