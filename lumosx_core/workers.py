@@ -5,6 +5,7 @@ gone, however it was ended, on every system. A thread of the worker waits for th
 so that half-written files are removed, and ends the process if the work does not stop soon.
 """
 
+import math
 import multiprocessing
 import os
 import signal
@@ -31,17 +32,26 @@ def worker_count(workers: int | None) -> int:
 
 
 def run_in_processes(
-    function: Callable[[Job], Result], jobs: Sequence[Job], workers: int, on_result: Callable[[Result], None] | None = None
+    function: Callable[[Job], Result],
+    jobs: Sequence[Job],
+    workers: int,
+    on_result: Callable[[Result], None] | None = None,
+    *,
+    lost: Callable[[Job, str], Result] | None = None,
+    time_limit_s: float | None = None,
 ) -> list[Result]:
     """[function(job) for job in jobs], in `workers` processes; with one worker or one job in this process.
 
     function: of a module's top level; jobs and results are what pickle takes. on_result(result) is called here for every result
     as soon as it is there, in any order. The first exception of a job or of on_result ends the rest and is raised; Ctrl-C stops
     every worker in the middle of its job. No process is left in any case, also not when this process is killed.
+
+    lost: what to take for a job whose worker was ended by the system, or needed more than time_limit_s seconds; told why.
+    Another worker takes the place of that one. With it nothing runs in this process. Without it such an end is an error.
     Raises InputError for a number of workers below 1 or above MAX_WORKERS, and when the system ended a worker.
     """
     workers = min(worker_count(workers), len(jobs))
-    if workers <= 1:
+    if not jobs or (workers <= 1 and lost is None):
         return _run_here(function, jobs, on_result)
     results: list[Any] = [None] * len(jobs)
     crew = [_Worker(function) for _ in range(workers)]
@@ -49,25 +59,49 @@ def run_in_processes(
         for worker in crew:
             worker.start()
         waiting = list(enumerate(jobs))[::-1]
-        busy: dict[Connection, tuple[_Worker, int]] = {}
-        for worker in crew:
+        busy: dict[Connection, tuple[_Worker, int, float]] = {}
+
+        def hand_out(worker: _Worker) -> None:
             number, job = waiting.pop()
             worker.connection.send(job)
-            busy[worker.connection] = worker, number
+            busy[worker.connection] = worker, number, time.monotonic() if worker.awake else math.inf
+
+        for worker in crew:
+            hand_out(worker)
         while busy:
-            for ready in wait(list(busy), timeout=0.5):  # a timeout, since Ctrl-C cannot end the wait on Windows
-                assert isinstance(ready, Connection)
-                worker, number = busy.pop(ready)
-                results[number] = worker.result()
+            ready = wait(list(busy), timeout=0.5)  # a timeout, since Ctrl-C cannot end the wait on Windows
+            late = [] if time_limit_s is None else [c for c, v in busy.items() if time.monotonic() - v[2] > time_limit_s]
+            for connection in [*ready, *(c for c in late if c not in ready)]:
+                assert isinstance(connection, Connection)
+                worker, number, _ = busy.pop(connection)
+                try:
+                    if connection not in ready:
+                        raise _LostWorkerError(f"took more than {time_limit_s:g} s and was ended")
+                    if not worker.awake:
+                        worker.wake()
+                        busy[connection] = worker, number, time.monotonic()
+                        continue
+                    results[number] = worker.result()
+                except _LostWorkerError as end:
+                    if lost is None:
+                        raise InputError(f"a worker process {end}; take fewer --workers") from None
+                    results[number] = lost(jobs[number], str(end))
+                    crew.remove(worker)
+                    worker.kill()
+                    if waiting:
+                        crew.append(worker := _Worker(function))
+                        worker.start()
                 if on_result is not None:
                     on_result(results[number])
                 if waiting:
-                    number, job = waiting.pop()
-                    ready.send(job)
-                    busy[ready] = worker, number
+                    hand_out(worker)
         return results
     finally:
         _end(crew)
+
+
+class _LostWorkerError(Exception):
+    """A worker gave no answer; the text says why."""
 
 
 def _run_here(
@@ -96,6 +130,7 @@ class _Worker:
         context = multiprocessing.get_context("spawn")
         self.connection, self._theirs = context.Pipe()
         self._watched, self.life = context.Pipe(duplex=False)
+        self.awake = False
         self.process = context.Process(target=_work, args=(function, self._theirs, self._watched), daemon=True)
 
     def start(self) -> None:
@@ -109,19 +144,31 @@ class _Worker:
             if blocked is not None:
                 signal.pthread_sigmask(signal.SIG_SETMASK, blocked)
 
+    def kill(self) -> None:
+        """End the process at once."""
+        self.life.close()
+        self.connection.close()
+        self.process.kill()
+        self.process.join()
+
     def result(self) -> Any:
         """What came back, or the exception that came back."""
-        try:
-            result, error, text = self.connection.recv()
-        except (EOFError, OSError):
-            self.process.join(GRACE_S)
-            raise InputError(
-                f"a worker process was ended by the system (status {self.process.exitcode}), most often since memory ran out; "
-                "take fewer --workers"
-            ) from None
+        result, error, text = self._receive()
         if error is None:
             return result
         raise error from (None if isinstance(error, InputError) else RuntimeError(text))
+
+    def wake(self) -> None:
+        """Take the worker's word that it is there: the time of its first job begins."""
+        self.awake = self._receive()
+
+    def _receive(self) -> Any:
+        try:
+            return self.connection.recv()
+        except (EOFError, OSError):
+            self.process.join(GRACE_S)
+            status = self.process.exitcode
+            raise _LostWorkerError(f"was ended by the system (status {status}), most often since memory ran out") from None
 
 
 def _end(crew: list[_Worker]) -> None:
@@ -146,6 +193,7 @@ def _work(function: Callable, connection: Connection, life: Connection) -> None:
     signal.signal(signal.SIGINT, signal.default_int_handler)
     threading.Thread(target=_watch, args=(life,), daemon=True).start()
     with suppress(KeyboardInterrupt, EOFError, OSError):  # the parent is gone, or wants no more
+        connection.send(True)
         while True:
             job = connection.recv()
             answer: tuple[Any, Exception | None, str]
@@ -154,6 +202,7 @@ def _work(function: Callable, connection: Connection, life: Connection) -> None:
             except Exception as error:
                 answer = (None, _sendable(error), traceback.format_exc())
             connection.send(answer)
+    os._exit(0)  # without the goodbyes of libraries, which the interrupt of `_watch` may meet half-way
 
 
 def _watch(life: Connection) -> None:

@@ -22,6 +22,8 @@ COMMANDS: dict[str, str] = {
     "demo": "make a video from an embedded sample with the embedded model",
     "generate": "make videos from a sample folder: reference pictures and a prompt",
     "people": "make a person's reference pictures out of photographs",
+    "collect": "make a dataset of relational samples out of videos",
+    "dataset": "count, check and show a collected dataset",
     "inspect": "print and draw what a sample folder means: relations, tokens, masks",
     "convert": "turn released weights into the files of a model folder",
     "train": "train the nano model, or a transformer on prepared latents",

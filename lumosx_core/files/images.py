@@ -90,6 +90,28 @@ def save_png(image: Image.Image, path: Path) -> None:
     image.save(path, format="PNG", icc_profile=None, exif=None)
 
 
+def encoded_png(image: Image.Image) -> bytes:
+    """The PNG of a picture without notes; the same bytes for the same pixels."""
+    file = io.BytesIO()
+    options = {"bits": 1} if image.mode == "1" else {"compress_level": 4}
+    image.save(file, format="PNG", **options)
+    return file.getvalue()
+
+
+def encoded_jpeg(image: Image.Image, quality: int = 85) -> bytes:
+    """The JPEG of a picture on white, for showing. quality: 1 to 95."""
+    file = io.BytesIO()
+    rgb_on_white(image).save(file, format="JPEG", quality=quality)
+    return file.getvalue()
+
+
+def decoded(content: bytes) -> Image.Image:
+    """A picture that `encoded_png` made. Raises OSError or SyntaxError (PIL's) for damaged bytes."""
+    image = Image.open(io.BytesIO(content))
+    image.load()
+    return image
+
+
 def save_image(image: Image.Image, path: Path) -> Path:
     """Write a PNG whole or not at all. Raises InputError when the disk refuses."""
     with whole_file(path, "the picture") as partial:

@@ -9,7 +9,7 @@ import math
 import types
 import typing
 from collections.abc import Mapping
-from dataclasses import MISSING, fields
+from dataclasses import MISSING, fields, is_dataclass
 from pathlib import Path
 from typing import Any, Literal, TypeVar
 
@@ -57,9 +57,9 @@ def parse_json(text: str | bytes, source: str) -> Any:
 def parse_record(kind: type[Record], content: Any, source: str) -> Record:
     """A dataclass from a JSON object whose values have the types of its fields; lists become tuples.
 
-    Types known: bool, int, float, str, Literal, dict, list, tuple[T, ...], tuple[A, B], T | None. Fields with a default may
-    be missing. Raises InputError for other things than an object, unknown or missing fields and values of another type, and
-    puts `source` before the messages of the record's own checks.
+    Types known: bool, int, float, str, Literal, dict, list, tuple[T, ...], tuple[A, B], T | None, other dataclasses. Fields
+    with a default may be missing. Raises InputError for other things than an object, unknown or missing fields and values of
+    another type, and puts `source` before the messages of the record's own checks.
     """
     known = {field.name: field for field in fields(kind)}  # type: ignore[arg-type]
     if not isinstance(content, Mapping):
@@ -118,6 +118,8 @@ def _typed(value: Any, hint: Any, where: str) -> Any:
         if len(parts) == len(value):
             return tuple(_typed(item, part, where) for item, part in zip(value, parts, strict=True))
     plain = origin or hint
+    if is_dataclass(hint) and isinstance(hint, type):
+        return parse_record(hint, value, where)
     if plain is float and type(value) is int and abs(value) < 2**53:
         return float(value)
     if type(value) is plain:  # not isinstance: true is no number

@@ -26,6 +26,7 @@ from lumosx_core.puppets.scenes import OBJECT_KINDS, OBJECT_LABEL
 from lumosx_core.puppets.spec import ATTRIBUTE_KINDS, BODY_KINDS, IDENTITY_RANGES, PALETTE, PATTERNS
 
 MOST_CELLS = 96  # rows and columns of a drawing that is looked at, at most
+REMEMBERED = 4  # pictures, since several questions are asked about each
 APART = 6  # heads are at least so many large pixels apart
 FEWEST = 20  # large pixels that must point to a head
 SMALLEST = 3  # large pixels of a thing that counts as seen
@@ -90,7 +91,8 @@ class Scene:
 
 
 class PuppetAnalyser:
-    """Finder of people, faces, phrases and masks in pictures of the puppet world; remembers the last picture.
+    """Finder of people, faces, phrases and masks in pictures of the puppet world; remembers the last few
+    pictures.
 
     network: `load_network()` if not given. Pictures of any size that show the drawing whole, or enlarged pixel by pixel and
     then cropped at will.
@@ -98,15 +100,17 @@ class PuppetAnalyser:
 
     def __init__(self, network: AnalyserNetwork | None = None) -> None:
         self.network = network or load_network()
-        self._last: tuple[tuple[tuple[int, int], bytes], Scene] | None = None
+        self._seen: dict[tuple[tuple[int, int], bytes], Scene] = {}
 
     def look(self, picture: Image.Image) -> Scene:
         """All that is in the picture."""
         rgb = np.asarray(rgb_on_white(picture))
         key = (picture.size, rgb.tobytes())
-        if self._last is None or self._last[0] != key:
-            self._last = key, _read(drawing_of(rgb), self.network, rgb.shape[:2])
-        return self._last[1]
+        if key not in self._seen:
+            while len(self._seen) >= REMEMBERED:
+                del self._seen[next(iter(self._seen))]
+            self._seen[key] = _read(drawing_of(rgb), self.network, rgb.shape[:2])
+        return self._seen[key]
 
     def find_people(self, picture: Image.Image) -> list[Found]:
         """Everybody, from left to right, with masks."""

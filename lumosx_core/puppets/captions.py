@@ -44,7 +44,8 @@ class Caption:
     clauses: tuple[str, ...] = ()
 
 
-def _article(phrase: str) -> str:
+def article(phrase: str) -> str:
+    """The phrase with a or an; none for glasses."""
     return (
         phrase
         if phrase.startswith("glasses") or phrase.split()[-1] == "glasses"
@@ -52,7 +53,8 @@ def _article(phrase: str) -> str:
     )
 
 
-def _listing(things: list[str]) -> str:
+def listing(things: list[str]) -> str:
+    """ "a, b and c" of one or more."""
     return things[0] if len(things) == 1 else ", ".join(things[:-1]) + " and " + things[-1]
 
 
@@ -71,12 +73,12 @@ def write_caption(
     for puppet, place in zip(puppets, placements, strict=True):
         own = tuple(f"{a.adjectives} {a.kind}" if described else a.kind for a in puppet.attributes)
         phrases.append(own)
-        worn = f" {rng.choice(WEARING)} {_listing([_article(p) for p in own])}" if own else ""
+        worn = f" {rng.choice(WEARING)} {listing([article(p) for p in own])}" if own else ""
         clauses.append(f"a {puppet.name}{worn} {rng.choice(ACTION_WORDS[place.action])}")
     object_phrases = tuple(f"{o.adjectives} {o.kind}" if described else o.kind for o in objects)
     where = f"{SCENE_PREPOSITIONS.get(scene, 'in the')} {SCENE_WORDS[scene]}"
-    people = f" {rng.choice(JOINS)} ".join(clauses) if len(clauses) < 3 else _listing(clauses)
-    near = f" near {_listing([_article(p) for p in object_phrases])}" if object_phrases else ""
+    people = f" {rng.choice(JOINS)} ".join(clauses) if len(clauses) < 3 else listing(clauses)
+    near = f" near {listing([article(p) for p in object_phrases])}" if object_phrases else ""
     text = f"{where} {people}{near}." if rng.random() < 0.3 else f"{people} {where}{near}."
     return Caption(
         text=text[0].upper() + text[1:] + PAN_WORDS[pan],

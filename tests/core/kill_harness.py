@@ -91,7 +91,7 @@ def train(root: Path) -> int:
 
 def evaluate(root: Path) -> int:
     """Three cases of one step."""
-    return lumosx(["evaluate", "puppets", "--count", "2", "--steps", "1", "--workers", "1", "--out", str(root / "out")])
+    return lumosx(["evaluate", "puppets", "--count", "2", *FAST, "1", "--workers", "1", "--out", str(root / "out")])
 
 
 def nothing(root: Path) -> int:  # noqa: ARG001 - the signature of actions

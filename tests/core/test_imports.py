@@ -30,7 +30,7 @@ ALLOWED: dict[str, set[str]] = {
     "model": BASE,
     "detection": BASE,
     "drawing": BASE | {"model"},
-    "data": BASE | {"detection", "puppets", "model"},
+    "data": BASE | {"detection", "puppets", "model", "drawing"},
     "sampling": BASE | {"model", "drawing"},
     "training": UNDER_TRAINING,
     "nano": UNDER_TRAINING | {"puppets", "training"},

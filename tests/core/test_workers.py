@@ -56,6 +56,18 @@ def test_the_first_error_ends_all_workers_within_their_step(kind: str, words: st
         assert (tmp_path / "a.tidy").exists() and not process_lives(int((tmp_path / "a.pid").read_text()))
 
 
+def test_a_lost_worker_costs_its_job_only(tmp_path: Path) -> None:
+    jobs = [("give", "a"), ("die", ""), ("busy", str(tmp_path / "b")), ("give", "c"), ("give", "d")]
+    seen: list[object] = []
+    for workers in (1, 2):
+        lost = run_in_processes(work, jobs, workers, seen.append, lost=lambda job, why: f"{job[0]} {why}", time_limit_s=3.0)
+        assert [lost[0], *lost[3:]] == ["a", "c", "d"]
+        assert str(lost[1]).startswith("die was ended by the system (status 7)")
+        assert lost[2] == "busy took more than 3 s and was ended"
+        assert not process_lives(int((tmp_path / "b.pid").read_text()))
+    assert len(seen) == 10
+
+
 def test_wrong_numbers_of_workers_are_refused() -> None:
     for number in (0, -1, 5000, 1.5):
         with pytest.raises(InputError, match="workers is"):

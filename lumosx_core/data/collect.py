@@ -1,0 +1,143 @@
+"""From videos to a dataset, read top to bottom: find them, cut them into shots, run the stages, decide, pack, draw.
+
+Workers look at videos and write files named by their content; this process alone writes the store and the dataset. A clip is
+committed whole. Whatever ends a run, the same command goes on where it stopped.
+"""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from lumosx_core.data.collect_config import CollectConfig
+from lumosx_core.data.collected import Clip, CollectReport, counts_of, dropped_row, dropped_sources, packed_sample, report_of
+from lumosx_core.data.components import make_components
+from lumosx_core.data.decide import Decision, decide, near_duplicates
+from lumosx_core.data.jobs import ClipJob, JobResult, SourceJob, collect_clip, collect_source, is_finished, lost
+from lumosx_core.data.pack import MANIFEST, pack_samples, parquet, read_manifest
+from lumosx_core.data.pages import write_page
+from lumosx_core.data.records import SourceRecord, clip_id
+from lumosx_core.data.sources import Source, find_videos, identify
+from lumosx_core.data.stages import CLIP_STAGES
+from lumosx_core.data.store import StageResult, WorkStore
+from lumosx_core.files.atomic import writable_folder
+from lumosx_core.files.json import parse_record
+from lumosx_core.progress import Progress
+from lumosx_core.tokenizers import Tokenizer
+from lumosx_core.workers import run_in_processes, worker_count
+
+WORK, PAGE = ".work", "page.html"
+JOB_LIMIT_S = 900.0  # for one video or clip; then its worker is ended
+
+
+def collect(
+    inputs: Sequence[Path],
+    out: Path,
+    config: CollectConfig,
+    tokenizer: Tokenizer,
+    *,
+    workers: int | None = None,
+    retry_failed: bool = False,
+    progress: Progress | None = None,
+) -> CollectReport:
+    """Collect a dataset into `out`, or go on with it; videos of earlier runs stay in it.
+
+    Raises InputError for inputs without videos, models that are missing, a dataset that another process writes, and a disk that
+    refuses; what is wrong with single videos is told in the report.
+    """
+    parquet()
+    make_components(config.models)  # what is missing is told before anything is done
+    videos = find_videos(inputs)
+    with WorkStore(writable_folder(out) / WORK) as store:
+        sources, unreadable = identify(videos, store, progress)
+        clips = _cut(sources, store, config, workers, retry_failed, progress)
+        _look(clips, store, workers, progress)
+        tell = progress or (lambda *_: None)
+        for number, clip in enumerate(clips, start=1):
+            clip.records = _records(clip.results)
+            clip.decision = decide(clip.records, config.keep, tokenizer) if clip.records else None
+            tell("deciding", number, len(clips))
+        _drop_duplicates(clips, out, config.keep.alike)
+        report = report_of(clips, sources, unreadable, store)
+        samples = [packed_sample(clip, store.blobs, config) for clip in clips if clip.is_sample]
+        dropped = [row for clip in clips if (row := dropped_row(clip)) is not None] + dropped_sources(sources, store)
+        pack_samples(out, samples, dropped, config, counts_of(report), progress)
+        write_page(out / PAGE, clips, report, store.blobs, config)
+        return report
+
+
+def _cut(
+    sources: list[Source], store: WorkStore, config: CollectConfig, workers: int | None, retry: bool, progress: Progress | None
+) -> list[Clip]:
+    """All clips of the sources, in the order of their ids."""
+    jobs = [
+        SourceJob(
+            unit=source.source,
+            path=Path(source.path),
+            config=config,
+            blobs=store.blobs.folder,
+            known=_known(store, source.source, retry),
+        )
+        for source in sources
+    ]
+    _run(collect_source, jobs, store, workers, "shots", progress)
+    clips = []
+    for source in sources:
+        shots = store.results(source.source).get("shots")
+        if shots is None or shots.status != "done":
+            continue
+        for shot in parse_record(SourceRecord, shots.content, "the record of shots").shots:
+            clip = clip_id(source.source, shot)
+            job = ClipJob(
+                unit=clip, path=Path(source.path), config=config, blobs=store.blobs.folder, known=_known(store, clip, retry),
+                shot=shot, caption=source.caption,
+            )  # fmt: skip
+            clips.append(Clip(clip=clip, source=source, job=job, results={}))
+    return sorted(clips, key=lambda clip: clip.clip)
+
+
+def _look(clips: list[Clip], store: WorkStore, workers: int | None, progress: Progress | None) -> None:
+    _run(collect_clip, [clip.job for clip in clips], store, workers, "clips", progress)
+    for clip in clips:
+        clip.results = store.results(clip.clip)
+
+
+def _run(function: Any, jobs: list[Any], store: WorkStore, workers: int | None, stage: str, progress: Progress | None) -> None:
+    """Run those jobs that have something to do, and commit every result as it comes."""
+    open_jobs = [job for job in jobs if not is_finished(job) and job.path.exists()]
+    done = len(jobs) - len(open_jobs)
+
+    def commit(result: JobResult) -> None:
+        nonlocal done
+        store.commit(result.unit, result.results)
+        done += 1
+        if progress is not None:
+            progress(stage, done, len(jobs))
+
+    if open_jobs:
+        run_in_processes(function, open_jobs, worker_count(workers), commit, lost=lost, time_limit_s=JOB_LIMIT_S)
+
+
+def _known(store: WorkStore, unit: str, retry: bool) -> dict[str, StageResult]:
+    known = store.results(unit)
+    return {name: result for name, result in known.items() if result.status != "failed" or not retry}
+
+
+def _records(results: dict[str, StageResult]) -> dict[str, Any]:
+    """The records of a clip whose stages are all done; empty for others."""
+    if any(stage.name not in results or results[stage.name].status != "done" for stage in CLIP_STAGES):
+        return {}
+    return {
+        stage.name: parse_record(stage.record, results[stage.name].content, f"the record of {stage.name}")
+        for stage in CLIP_STAGES
+    }
+
+
+def _drop_duplicates(clips: list[Clip], out: Path, alike: int) -> None:
+    """Of samples that look the same one stays, first of all one that is in the dataset already."""
+    there = read_manifest(out, ["sample"]) if (out / MANIFEST).exists() else []
+    good = [clip for clip in clips if clip.is_sample]
+    looks = [(clip.clip, tuple(frame.looks for frame in clip.records["frames"].frames)) for clip in good]
+    repeated = near_duplicates(looks, alike, frozenset(row["sample"] for row in there))
+    for clip in good:
+        if clip.clip in repeated:
+            clip.decision = Decision(reason="near_duplicate", detail=f"looks like {repeated[clip.clip]}")

@@ -1,0 +1,210 @@
+"""A page to look at what was collected: frames with numbered people, the caption in their colours, every picture with its
+evidence. One HTML file with everything inside; it asks nothing of any server.
+"""
+
+import base64
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from PIL import Image
+
+from lumosx_core.data.decide import DecidedPhrase, Decision, View
+from lumosx_core.data.sample_files import face_picture
+from lumosx_core.data.stage import read_mask, read_png
+from lumosx_core.data.store import Blobs
+from lumosx_core.detection.cut_outs import cut_out, on_white
+from lumosx_core.drawing.palette import BACKGROUND_COLOUR, OBJECT_COLOURS, SUBJECT_COLOURS
+from lumosx_core.errors import InputError
+from lumosx_core.files.atomic import write_text
+from lumosx_core.files.images import encoded_jpeg, rgb_on_white
+from lumosx_core.packages import install_command
+
+if TYPE_CHECKING:
+    from lumosx_core.data.collect import Clip, CollectReport
+    from lumosx_core.data.collect_config import CollectConfig
+
+TEMPLATE = Path(__file__).parent.parent / "assets" / "pages" / "collection.html"
+FRAME_WIDTH, PICTURE_SIDE = 300, 200  # pixels of thumbnails
+ORDER = {"doubtful": 0, "dropped": 1, "accepted": 2}
+
+
+def write_page(
+    path: Path, clips: Sequence["Clip"], report: "CollectReport", blobs: Blobs, config: "CollectConfig", *, most: int = 120
+) -> Path:
+    """Write the page of a collection: of every outcome some clips, the doubtful ones first, `most` in all. Raises InputError if
+    jinja2 is missing, or the disk refuses."""
+    try:
+        import jinja2
+    except ImportError as error:
+        raise InputError(f"pages need jinja2; run  {install_command(['jinja2'])}") from error
+    shown = chosen(clips, most)
+    environment = jinja2.Environment(autoescape=True, undefined=jinja2.StrictUndefined)
+    text = environment.from_string(TEMPLATE.read_text("utf-8")).render(
+        title="What was collected",
+        summary=f"{report.sources} videos, {report.clips} clips, {report.samples} samples in the dataset.",
+        funnel=[(name, count, count / max(report.clips, 1)) for name, count in report.funnel],
+        reasons=sorted(report.dropped.items(), key=lambda item: -item[1]),
+        clips=[_clip(clip, blobs, config) for clip in shown],
+        shown=len(shown),
+        total=len(clips),
+    )
+    write_text(path, text)
+    return path
+
+
+def outcome(clip: "Clip") -> str:
+    """ "accepted" for a sample whose relations are all accepted, "doubtful" for one with others, "dropped" for no sample."""
+    if clip.decision is None or clip.decision.reason:
+        return "dropped"
+    things = [*clip.decision.phrases, *([clip.decision.background] if clip.decision.background else [])]
+    return "doubtful" if any(thing.status in ("doubtful", "contradicted") for thing in things) else "accepted"
+
+
+def chosen(clips: Sequence["Clip"], most: int) -> list["Clip"]:
+    """At most `most` clips, of every outcome a fair share, in the order of the page."""
+    groups: dict[str, list[Clip]] = {name: [] for name in ORDER}
+    for clip in clips:
+        groups[outcome(clip)].append(clip)
+    taken: list[Clip] = []
+    for rank in range(max(map(len, groups.values()), default=0)):
+        for group in groups.values():
+            if rank < len(group) and len(taken) < most:
+                taken.append(group[rank])
+    return sorted(taken, key=lambda clip: (ORDER[outcome(clip)], clip.clip))
+
+
+def _clip(clip: "Clip", blobs: Blobs, config: "CollectConfig") -> dict[str, Any]:
+    shot = clip.job.shot
+    state = outcome(clip)
+    shown: dict[str, Any] = {
+        "id": clip.clip,
+        "names": ", ".join(clip.source.names),
+        "about": f"from {shot.start_s:.2f} s, {shot.frames} frames at {shot.fps:g} per second",
+        "state": state,
+        "filter": state,
+        "word": {"accepted": "sample", "doubtful": "sample, something doubtful", "dropped": "left out"}[state],
+        "why": "",
+        "caption": [],
+        "frames": [],
+        "owners": [],
+    }
+    for result in clip.results.values():
+        if result.status != "done":
+            told = result.content
+            shown["why"] = f"{result.stage}: {told.get('reason', 'failed')} {told.get('detail', told.get('message', ''))}"
+    if not clip.records or clip.decision is None:
+        return shown
+    if clip.decision.reason:
+        shown["why"] = f"{clip.decision.reason.replace('_', ' ')}: {clip.decision.detail}"
+    pictures = [read_png(blobs, frame.picture) for frame in clip.records["frames"].frames]
+    return shown | {
+        "caption": _caption(clip.records),
+        "frames": [_frame(clip.records, number, picture) for number, picture in enumerate(pictures)],
+        "owners": _owners(clip.decision, pictures, blobs, config),
+    }
+
+
+def _caption(records: dict[str, Any]) -> list[dict[str, str]]:
+    """The caption in parts; names and things in the colour of the person they were matched with."""
+    reading, people = records["reading"], records["relations"].people
+    marks: list[tuple[int, int, str, str]] = []
+    for index, mention in enumerate(reading.mentions):
+        track = people[index]
+        if track is not None:
+            marks.append((mention.span.start, mention.span.end, _colour(track), f"person {track + 1}"))
+    for phrase in reading.phrases:
+        track = None if phrase.owner is None else people[phrase.owner]
+        if phrase.kind == "attribute" and track is not None:
+            marks.append((phrase.span.start, phrase.span.end, _colour(track), f"of person {track + 1}"))
+        elif phrase.kind != "attribute":
+            colour = _hex(BACKGROUND_COLOUR if phrase.kind == "background" else OBJECT_COLOURS[0])
+            marks.append((phrase.span.start, phrase.span.end, colour, phrase.kind))
+    parts: list[dict[str, str]] = []
+    at = 0
+    for start, end, colour, title in sorted(marks):
+        if start < at:
+            continue
+        parts += [{"text": reading.caption[at:start], "colour": "", "title": ""}]
+        parts += [{"text": reading.caption[start:end], "colour": colour, "title": title}]
+        at = end
+    return [*parts, {"text": reading.caption[at:], "colour": "", "title": ""}]
+
+
+def _frame(records: dict[str, Any], number: int, picture: Image.Image) -> dict[str, Any]:
+    boxes = []
+    for track, views in enumerate(records["people"].tracks):
+        for view in views:
+            if view.frame == number:
+                left, top, right, bottom = view.box
+                boxes.append(
+                    {
+                        "owner": f"p{track}",
+                        "label": track + 1,
+                        "colour": _colour(track),
+                        "left": _share(left, picture.width),
+                        "top": _share(top, picture.height),
+                        "width": _share(right - left, picture.width),
+                        "height": _share(bottom - top, picture.height),
+                    }
+                )
+    time = records["frames"].frames[number].time_s
+    return {"image": data_uri(picture, FRAME_WIDTH), "time": f"{time:.2f}", "boxes": boxes}
+
+
+def _owners(decision: Decision, pictures: list[Image.Image], blobs: Blobs, config: "CollectConfig") -> list[dict[str, Any]]:
+    owners: dict[Any, dict[str, Any]] = {}
+    for person in decision.people:
+        owner = owners.setdefault(person.track, {"id": f"p{person.track}", "colour": _colour(person.track), "pictures": []})
+        view = person.faces[0]
+        face = face_picture(pictures[view.frame], read_mask(blobs, view.mask), view, config.pictures)
+        note = f"person {person.track + 1}, {len(person.faces)} views"
+        owner["pictures"].append(
+            {"image": data_uri(face, PICTURE_SIDE), "text": person.text, "note": note, "state": "", "why": ()}
+        )
+    for phrase in decision.phrases:
+        key = "objects" if phrase.track is None else phrase.track
+        colour = _hex(OBJECT_COLOURS[0]) if phrase.track is None else _colour(phrase.track)
+        owner = owners.setdefault(
+            key, {"id": f"p{phrase.track}" if phrase.track is not None else "objects", "colour": colour, "pictures": []}
+        )
+        owner["pictures"].append(_thing(phrase, pictures, blobs))
+    if decision.background is not None:
+        scene = decision.background
+        image = data_uri(read_png(blobs, scene.views[0].mask), PICTURE_SIDE) if scene.views else ""
+        card = {"image": image, "text": scene.text, "note": "background", "state": scene.status, "why": scene.reasons}
+        owners["background"] = {"id": "background", "colour": _hex(BACKGROUND_COLOUR), "pictures": [card]}
+    return [owners[key] for key in sorted(owners, key=str)]
+
+
+def _thing(phrase: DecidedPhrase, pictures: list[Image.Image], blobs: Blobs) -> dict[str, Any]:
+    image = ""
+    if phrase.views:
+        view: View = max(phrase.views, key=lambda v: v.score)
+        image = data_uri(on_white(cut_out(pictures[view.frame], read_mask(blobs, view.mask))), PICTURE_SIDE)
+    evidence = phrase.relation.evidence if phrase.relation is not None else None
+    note = f"{phrase.kind}"
+    if evidence is not None and phrase.track is not None:
+        note = f"on owner {evidence.own:.2f}, on others {evidence.others:.2f}, inside {evidence.inside:.0%}"
+        if evidence.colour is not None:
+            note += f", colour {evidence.colour:+.0f}"
+    return {"image": image, "text": phrase.text, "note": note, "state": phrase.status, "why": phrase.reasons}
+
+
+def data_uri(picture: Image.Image, width: int) -> str:
+    """The picture on white, at most so many pixels wide, as a JPEG inside a URI."""
+    picture = rgb_on_white(picture)
+    picture.thumbnail((width, width))
+    return "data:image/jpeg;base64," + base64.b64encode(encoded_jpeg(picture)).decode("ascii")
+
+
+def _colour(track: int) -> str:
+    return _hex(SUBJECT_COLOURS[track % len(SUBJECT_COLOURS)])
+
+
+def _hex(colour: tuple[int, int, int]) -> str:
+    return "#{:02x}{:02x}{:02x}".format(*colour)
+
+
+def _share(value: float, whole: int) -> str:
+    return f"{100 * value / whole:.2f}"
