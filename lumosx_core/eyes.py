@@ -19,13 +19,16 @@ Mark = tuple[Box, str, Literal["plain", "quiet", "doubtful"]]  # a box to draw, 
 class Found:
     """Something in a picture: where, and how sure the finder is (score, 0..1; of one finder comparable, of two not).
 
-    phrase: the words that it was looked for by, "" for a person or a face. mask: bool [H, W] where the finder knows it.
+    phrase: the words that it was looked for by, "" for a person or a face. mask: bool [H, W] where the finder knows it; of a
+    face the head with the hair and what is worn on it. whole: the amodal box, what hides the thing included, with the room that
+    pictures of its kind have around it, where the finder knows that; it may reach beyond the picture.
     """
 
     box: Box
     score: float
     phrase: str = ""
     mask: np.ndarray | None = field(default=None, repr=False)
+    whole: Box | None = None
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)

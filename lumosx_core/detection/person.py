@@ -12,7 +12,7 @@ from PIL import Image
 
 from lumosx_core.detection import faces
 from lumosx_core.detection.boxes import inside_picture, show, square_around
-from lumosx_core.detection.cut_outs import CutOutOptions, cut_out, on_white
+from lumosx_core.detection.cut_outs import CutOutOptions, before_wall, cut_out, on_white
 from lumosx_core.detection.things import free_all
 from lumosx_core.errors import InputError, quoted
 from lumosx_core.eyes import Box, FaceFinder, Found, Mark, PeopleFinder, PhraseFinder, Segmenter
@@ -22,6 +22,7 @@ from lumosx_core.references import Attribute, Subject, one_line
 
 SAME = 0.8  # intersection over union of two masks that show one thing
 FACE_MARGIN = 0.3  # of the face's longer side, as the model was trained
+WALL = (210, 210, 210)  # behind a head that is cut out: neither the scene nor the clothes may be taken for the face
 MOST_PHRASES = 32
 
 
@@ -58,12 +59,15 @@ class Which:
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class SeenPerson:
-    """The person in one photograph: all people's boxes, the person's own, the face's (None: not seen)."""
+    """The person in one photograph: all people's boxes, the person's own, the face's (None: not seen); where the finder knows
+    them the head's mask bool [H, W] and the box that pictures of a face show."""
 
     picture: Image.Image = field(repr=False)
     people: tuple[Box, ...]
     person: Box
     face: Box | None
+    head: np.ndarray | None = field(default=None, repr=False)
+    whole: Box | None = None
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -118,7 +122,9 @@ def find_subject(
 
     name: the words for the person in the prompt. phrases: "red jacket", "round glasses", ... Of several photographs every
     visible face becomes a view, and each thing is taken from where it is found most surely; from the second photograph on the
-    person is the one whose face is most like the first, where the finder tells faces apart.
+    person is the one whose face is most like the first, where the finder tells faces apart. Where a finder knows the mask of a
+    head, that alone is shown, before a plain wall. Where it knows how pictures of a face or a thing are framed (`Found.whole`),
+    they are framed so, otherwise by `face_margin` and the margin of `options`.
     Raises InputError without photographs, if a photograph shows nobody or not the person asked for, if neither a face nor a
     thing was found, and whatever the finders raise.
     """
@@ -139,15 +145,12 @@ def find_subject(
         views.append(seen)
         lines.append(line if len(flat) == 1 else f"photograph {number}: {line}")
     told = _without_twins([_look_for(phrase, views, eyes) for phrase in wanted], eyes, views)
-    crops = [
-        view.picture.crop(square_around(inside_picture(view.face, view.picture), view.picture, face_margin))
-        for view in views
-        if view.face is not None
-    ]
+    crops = [_face_picture(view, view.face, face_margin) for view in views if view.face is not None]
     attributes = []
     for seen_phrase in told:
-        if seen_phrase.found is not None and seen_phrase.found.mask is not None:
-            cut = cut_out(views[seen_phrase.view].picture, seen_phrase.found.mask, options)
+        found = seen_phrase.found
+        if found is not None and found.mask is not None:
+            cut = cut_out(views[seen_phrase.view].picture, found.mask, options, frame=found.whole)
             attributes.append(Attribute(phrase=seen_phrase.phrase, image=on_white(cut)))
     if not crops and not attributes:
         raise InputError(
@@ -189,8 +192,24 @@ def _person(
     face = max(own, key=lambda face: face.score, default=None)
     line = faces.tell(people, chosen, how, "person")
     line += f"; face {show(face.box)}, sure {face.score:.2f}" if face else "; no face found there"
-    seen = SeenPerson(picture=picture, people=tuple(people), person=chosen, face=face.box if face else None)
+    seen = SeenPerson(
+        picture=picture,
+        people=tuple(people),
+        person=chosen,
+        face=face.box if face else None,
+        head=face.mask if face else None,
+        whole=face.whole if face else None,
+    )
     return seen, face.embedding if face else None, line
+
+
+def _face_picture(view: SeenPerson, face: Box, margin: float) -> Image.Image:
+    """The face as the finder frames it, or with `margin` times its longer side around it, square where the picture is large
+    enough; before a plain wall where the head's mask is known."""
+    square = view.whole or square_around(inside_picture(face, view.picture), view.picture, margin)
+    if view.head is None or not view.head.any():
+        return view.picture.crop(tuple(round(side) for side in square))  # type: ignore[arg-type]
+    return before_wall(view.picture, view.head, square, WALL)
 
 
 def _owner(people: Sequence[Box], face: Box) -> int | None:

@@ -22,6 +22,8 @@ from lumosx_core.files.images import rgb_on_white
 from lumosx_core.puppets.analyser_network import FIELDS, PARTS, REACH, STRIDE, AnalyserNetwork, load_network
 from lumosx_core.puppets.clip import COLUMNS, ROWS
 from lumosx_core.puppets.draw import ATTRIBUTE_LABELS, LABEL_HAIR, LABEL_HEAD
+from lumosx_core.puppets.painter import UNITS_PER_PIXEL
+from lumosx_core.puppets.pictures import ATTRIBUTE_EXTENTS, OBJECT_EXTENT
 from lumosx_core.puppets.scenes import OBJECT_KINDS, OBJECT_LABEL
 from lumosx_core.puppets.spec import ATTRIBUTE_KINDS, BODY_KINDS, IDENTITY_RANGES, PALETTE, PATTERNS
 
@@ -29,6 +31,7 @@ MOST_CELLS = 96  # rows and columns of a drawing that is looked at, at most
 REMEMBERED = 4  # pictures, since several questions are asked about each
 APART = 6  # heads are at least so many large pixels apart
 FEWEST = 20  # large pixels that must point to a head
+FACE_ROOM = 0.1  # around a head in the picture of a face, of its longer side
 SMALLEST = 3  # large pixels of a thing that counts as seen
 OWN = 1.0  # what a large pixel says for itself, beside what its part says together
 POSSIBLE = 0.1  # probability of a kind of garment that may still be meant
@@ -41,7 +44,8 @@ Enlarge = Callable[[np.ndarray], np.ndarray]  # a mask bool [h, w] of the drawin
 @dataclass(frozen=True, kw_only=True, eq=False)
 class SeenThing:
     """A worn thing or an object: kind, bool mask [H, W], how surely something of the sort is there (0..1), probabilities of
-    main colour (over PALETTE), second colour and pattern (PATTERNS). shares: probabilities of the kinds that it may be."""
+    main colour (over PALETTE), second colour and pattern (PATTERNS). whole: the room that pictures of its kind show, as in
+    `Found`. shares: probabilities of the kinds that it may be."""
 
     kind: str
     mask: np.ndarray = field(repr=False)
@@ -49,6 +53,7 @@ class SeenThing:
     colour: np.ndarray = field(repr=False)
     second: np.ndarray = field(repr=False)
     pattern: np.ndarray = field(repr=False)
+    whole: Box
     shares: dict[str, float] = field(default_factory=dict, repr=False)
 
     def fits(self, colour: str | None, pattern: str | None) -> float:
@@ -71,12 +76,15 @@ class SeenThing:
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class SeenPuppet:
-    """A person: boxes of all that is seen and of head and hair, mask bool [H, W], how surely (0..1), an embedding of the face
-    (length 1) and the things worn, by kind. `face` is None where no head is seen."""
+    """A person: boxes of all that is seen and of head and hair, masks bool [H, W] of all and of the head with what is worn on
+    it, how surely (0..1), an embedding of the face (length 1) and the things worn, by kind. `face` and `framed`, the room that
+    pictures of a face show, are None where no head is seen."""
 
     box: Box
     face: Box | None
+    framed: Box | None
     mask: np.ndarray = field(repr=False)
+    head: np.ndarray = field(repr=False)
     score: float
     embedding: np.ndarray = field(repr=False)
     things: dict[str, SeenThing] = field(repr=False)
@@ -119,7 +127,11 @@ class PuppetAnalyser:
     def find_faces(self, picture: Image.Image) -> list[FoundFace]:
         """The heads with their hair, from left to right."""
         people = self.look(picture).people
-        return [FoundFace(box=p.face, score=p.score, embedding=p.embedding) for p in people if p.face is not None]
+        return [
+            FoundFace(box=p.face, score=p.score, embedding=p.embedding, mask=p.head, whole=p.framed)
+            for p in people
+            if p.face is not None
+        ]
 
     def find_phrase(self, picture: Image.Image, phrase: str, within: Box | None = None) -> list[Found]:
         """Things of the kind that the phrase names, the likeliest look first. `within`: of the person whose box fits that box
@@ -137,7 +149,7 @@ class PuppetAnalyser:
             share = thing.shares.get(kind or "", 0.0)
             score = thing.score * thing.fits(colour, pattern) * share
             if score >= UNSURE and share >= POSSIBLE:
-                found.append(Found(box=_box(thing.mask), score=score, phrase=phrase, mask=thing.mask))
+                found.append(Found(box=_box(thing.mask), score=score, phrase=phrase, mask=thing.mask, whole=thing.whole))
         return sorted(found, key=lambda f: -f.score)
 
     def segment(self, picture: Image.Image, found: Found) -> np.ndarray:
@@ -218,7 +230,8 @@ def _read(drawing: np.ndarray, network: AnalyserNetwork, size: tuple[int, int]) 
 
     people = []
     if len(heads):
-        owner = np.where(is_person, _together(near, same).argmax(0), -1)
+        # Hair of one colour may touch the neighbour's: there what a large pixel says for itself decides.
+        owner = np.where(is_person, (OWN * near + _together(near, same)).argmax(0), -1)
         for n in np.argsort(heads[:, 0]):
             if person := _person(owner == n, labels, answers, full):
                 people.append(person)
@@ -297,7 +310,8 @@ def _person(own: np.ndarray, labels: np.ndarray, answers: dict[str, np.ndarray],
     # What is worn on a head may cut it into pieces; a hand taken for a piece of it does not hang together with it.
     worn = [ATTRIBUTE_LABELS[kind] for kind in ("glasses", "hat", "scarf")]
     head = (labels == LABEL_HEAD) | (labels == LABEL_HAIR)
-    head = head & _largest(own & (head | np.isin(labels, worn)))
+    near_head = _largest(own & (head | np.isin(labels, worn)))
+    head = head & near_head
     body = np.isin(labels, [ATTRIBUTE_LABELS[kind] for kind in BODY_KINDS])
     # Nobody wears two garments: the one that most of their pixels speak for has them all.
     weights = [answers["part"][PARTS.index(ATTRIBUTE_LABELS[kind])][own & body].sum() for kind in BODY_KINDS]
@@ -316,7 +330,9 @@ def _person(own: np.ndarray, labels: np.ndarray, answers: dict[str, np.ndarray],
     return SeenPuppet(
         box=_box(full(own)),
         face=_box(full(head)) if head.sum() >= FEWEST else None,
+        framed=_square_around(_box(full(head))) if head.sum() >= FEWEST else None,
         mask=full(own),
+        head=full(near_head & (labels != ATTRIBUTE_LABELS["scarf"])),
         score=score,
         embedding=embedding / np.linalg.norm(embedding),
         things=things,
@@ -333,9 +349,26 @@ def _thing(
     if kind in OBJECT_KINDS:
         sure *= float(_mean(answers["object"], mask)[OBJECT_KINDS.index(kind)])
     colour, second, pattern = (_mean(answers[name], mask) for name in ("colour", "second", "pattern"))
+    seen = full(mask)
     return SeenThing(
-        kind=kind, mask=full(mask), score=sure, colour=colour, second=second, pattern=pattern, shares=shares or {kind: 1.0}
-    )
+        kind=kind, mask=seen, score=sure, colour=colour, second=second, pattern=pattern,
+        whole=_framed(ATTRIBUTE_EXTENTS.get(kind, OBJECT_EXTENT), mask, seen), shares=shares or {kind: 1.0},
+    )  # fmt: skip
+
+
+def _square_around(box: Box) -> Box:
+    """The room that pictures of a face show."""
+    half = (0.5 + FACE_ROOM) * max(box[2] - box[0], box[3] - box[1])
+    x, y = (box[0] + box[2]) / 2, (box[1] + box[3]) / 2
+    return x - half, y - half, x + half, y + half
+
+
+def _framed(extent: Box, cells_hw: np.ndarray, seen_HW: np.ndarray) -> Box:
+    """The room that pictures with this extent (puppet units) show, around the middle of what is seen; the mask twice."""
+    (u0, v0, u1, v1), cells, pixels = extent, _box(cells_hw), _box(seen_HW)
+    x, y = (pixels[0] + pixels[2]) / 2, (pixels[1] + pixels[3]) / 2
+    across, down = ((pixels[i + 2] - pixels[i]) / (cells[i + 2] - cells[i]) / UNITS_PER_PIXEL / 2 for i in (0, 1))
+    return x - across * (u1 - u0), y - down * (v1 - v0), x + across * (u1 - u0), y + down * (v1 - v0)
 
 
 def _mean(probabilities: np.ndarray, mask: np.ndarray) -> np.ndarray:

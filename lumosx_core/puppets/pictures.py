@@ -30,6 +30,7 @@ ATTRIBUTE_EXTENTS: dict[str, tuple[float, float, float, float]] = {
     "shirt": (-17, -25, 17, -6), "jacket": (-17, -25, 17, -6), "dress": (-17, -25, 17, -2),
     "hat": (-16, -52, 16, -35), "glasses": (-14, -39, 14, -27), "scarf": (-11, -26, 11, -8), "bag": (-17, -24, 8, -1),
 }  # fmt: skip
+OBJECT_EXTENT = (-15.0, -28.0, 15.0, 2.0)  # of every object, likewise
 
 
 @dataclass(frozen=True)
@@ -92,7 +93,8 @@ def attribute_picture(rng: np.random.Generator, attribute: AttributeSpec) -> Ima
 def object_picture(rng: np.random.Generator, thing: ObjectSpec) -> Image.Image:
     """A cut-out of the object alone on white (80 x 80): another scale, flip and light."""
     camera = _Camera.sample(rng)
-    painter = camera.painter(ROWS, ROWS, ROWS / 30, 0.0, -13.0)
+    u0, v0, u1, v1 = OBJECT_EXTENT
+    painter = camera.painter(ROWS, ROWS, ROWS / (u1 - u0), (u0 + u1) / 2, (v0 + v1) / 2)
     paint_object(painter, thing)
     return camera.photograph(painter, np.full(3, 255.0))
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from lumosx_core.detection.cut_outs import CutOutOptions, clean_mask, cut_out, on_white, soften
+from lumosx_core.detection.cut_outs import CutOutOptions, before_wall, clean_mask, cut_out, on_white, soften
 from lumosx_core.errors import InputError
 
 HARD = CutOutOptions(edge=0, margin=0)
@@ -69,6 +69,37 @@ def test_a_cut_out_has_the_colours_the_margin_and_white_behind() -> None:
     assert (pixels[:2] == (255, 255, 255, 0)).all()
     white = np.asarray(on_white(cut))
     assert (white[0] == 255).all() and (white[10, 10] == (200, 30, 30)).all()
+
+
+def test_a_frame_gives_a_small_thing_its_place() -> None:
+    picture = Image.new("RGB", (40, 40), (200, 30, 30))
+    cut = np.asarray(cut_out(picture, square(), HARD, frame=(-6.0, 5.0, 44.0, 25.0)))
+    assert cut.shape == (25, 50, 4)  # down to the thing's lower edge, and left beyond the picture
+    assert (cut[5:25, 16:36] == (200, 30, 30, 255)).all() and (cut[..., 3] > 0).sum() == 400
+    roomy = cut_out(picture, square(), CutOutOptions(edge=0, margin=0.1), frame=(15.0, 15.0, 16.0, 16.0))
+    assert roomy.size == (24, 24)  # the margin is kept
+
+
+def test_a_small_thing_has_a_narrow_edge() -> None:
+    picture = Image.new("RGB", (400, 400), (200, 30, 30))
+    large = np.zeros((400, 400), bool)
+    large[100:300, 100:300] = True
+    alpha = np.asarray(cut_out(picture, large, CutOutOptions(margin=0)))[..., 3]
+    assert 0 < alpha[100, 0] < 255
+    small = np.asarray(cut_out(Image.new("RGB", (40, 40)), square(), CutOutOptions(margin=0)))[..., 3]
+    assert small.shape == (20, 20) and (small == 255).all()
+    asked = np.asarray(cut_out(Image.new("RGB", (40, 40)), square(), CutOutOptions(margin=0, edge_share=1)))[..., 3]
+    assert 0 < asked[10, 0] < 255
+
+
+def test_before_a_wall_only_the_mask_is_seen() -> None:
+    picture = Image.new("RGB", (40, 40), (200, 30, 30))
+    shown = np.asarray(before_wall(picture, square(), (-10.0, 0.0, 20.0, 30.0), (9, 8, 7)))
+    assert shown.shape == (30, 30, 3)  # the frame alone: what sticks out of it is cut off
+    assert (shown[10:30, 20:30] == (200, 30, 30)).all()
+    assert (shown == (9, 8, 7)).all(-1).sum() == 900 - 200
+    beyond = np.asarray(before_wall(picture, square(), (15.0, 15.0, 60.0, 60.0), (9, 8, 7)))
+    assert (beyond[:15, :15] == (200, 30, 30)).all() and (beyond[15:] == (9, 8, 7)).all()
 
 
 def test_alpha_of_the_picture_is_kept() -> None:

@@ -1,12 +1,13 @@
 """A subject out of photographs: the right person's things, told in words; with known finders, and with the puppets'."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import pytest
 from PIL import Image
 
-from lumosx_core.detection.person import Eyes, Which, find_subject
+from lumosx_core.detection.cut_outs import CutOutOptions
+from lumosx_core.detection.person import WALL, Eyes, Which, find_subject
 from lumosx_core.errors import InputError
 from lumosx_core.eyes import Found, FoundFace
 from lumosx_core.references import Attribute, ReferenceSet, Sample, Subject
@@ -93,6 +94,28 @@ def test_two_phrases_for_one_thing_keep_the_surer_one() -> None:
     found = find_subject([PICTURE], "man", ["hat", "cap"], Known(things=things).eyes)
     assert [item.phrase for item in found.subject.attributes] == ["cap"] and found.missing == ("hat",)
     assert "it would show the same as 'cap'" in found.text
+
+
+@dataclass
+class Framing(Known):
+    """Knows the head's pixels too, and how pictures of a face and of a hat are framed."""
+
+    def find_faces(self, picture):
+        mask = np.zeros((picture.height, picture.width), bool)
+        mask[10:40, 130:160] = True
+        return [FoundFace(box=self.faces[1], score=0.9, mask=mask, whole=(120.0, 0.0, 170.0, 50.0))]
+
+    def find_phrase(self, picture, phrase, within=None):
+        return [replace(found, whole=(110.0, -5.0, 160.0, 25.0)) for found in super().find_phrase(picture, phrase, within)]
+
+
+def test_a_finder_that_knows_heads_and_frames_is_followed() -> None:
+    found = find_subject([PICTURE], "man", ["hat"], Framing().eyes, options=CutOutOptions(edge=0, margin=0))
+    assert found.subject.face is not None
+    face, hat = np.asarray(found.subject.face), np.asarray(found.subject.attributes[0].image)
+    assert face.shape == (50, 50, 3) and hat.shape == (30, 50, 3)
+    assert (face[10:40, 10:40] == PICTURE.getpixel((0, 0))).all() and (face == WALL).all(-1).sum() == 2500 - 900
+    assert (hat[10:20, 10:40] == PICTURE.getpixel((0, 0))).all() and (hat == 255).all(-1).sum() == 1500 - 300
 
 
 def test_nothing_is_told() -> None:

@@ -4,12 +4,14 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from lumosx_core.evaluation.eyes import evaluate_eyes, photograph_specs
+from lumosx_core.evaluation.eyes import evaluate_eyes, mask_iou, photograph_specs
 from lumosx_core.eyes import Found
 from lumosx_core.nano.analyser import DEBUG_ANALYSER, examples, rate, train_analyser, truth
 from lumosx_core.puppets.analyser import PuppetAnalyser, drawing_of, overlap, words_of
 from lumosx_core.puppets.analyser_network import load_network
 from lumosx_core.puppets.clip import BLOCK
+from lumosx_core.puppets.draw import ATTRIBUTE_LABELS, LABEL_HAIR, LABEL_HEAD
+from lumosx_core.puppets.pictures import ATTRIBUTE_EXTENTS
 from lumosx_core.puppets.render import render_clip
 
 
@@ -66,6 +68,27 @@ def test_a_phrase_within_a_box_is_that_persons(analyser: PuppetAnalyser, specs) 
         assert found.mask is not None and (rendered.owner[0] == n)[found.mask].mean() > 0.9
         assert (analyser.segment(picture, Found(box=found.box, score=1, phrase=kind)) == found.mask).all()
     assert analyser.find_phrase(picture, "violin") == []
+
+
+def test_heads_and_things_are_framed_as_in_the_pictures_that_are_given(analyser: PuppetAnalyser, specs) -> None:
+    spec = specs[0]
+    rendered = render_clip(spec)
+    picture = Image.fromarray(rendered.frames[0])
+    (face,) = analyser.find_faces(picture)
+    assert face.mask is not None and face.whole is not None
+    worn = [ATTRIBUTE_LABELS[kind] for kind in ("hat", "glasses")]
+    truth = np.isin(rendered.label[0], [LABEL_HEAD, LABEL_HAIR, *worn])
+    assert mask_iou(face.mask, truth) > 0.9
+    side = 1.2 * max(face.box[2] - face.box[0], face.box[3] - face.box[1])
+    assert (face.whole[2] - face.whole[0], face.whole[3] - face.whole[1]) == pytest.approx((side, side))
+    middle = [(face.whole[i] + face.whole[i + 2]) / 2 for i in (0, 1)]
+    assert middle == pytest.approx([(face.box[i] + face.box[i + 2]) / 2 for i in (0, 1)])
+    for worn_thing in spec.puppets[0].attributes:
+        (found,) = analyser.find_phrase(picture, worn_thing.kind)
+        u0, v0, u1, v1 = ATTRIBUTE_EXTENTS[worn_thing.kind]
+        assert found.whole is not None
+        assert found.whole[2] - found.whole[0] == pytest.approx(2 / 1.5 * (u1 - u0))
+        assert found.whole[3] - found.whole[1] == pytest.approx(2 / 1.5 * (v1 - v0))
 
 
 def test_a_picture_without_people_shows_nobody(analyser: PuppetAnalyser) -> None:
