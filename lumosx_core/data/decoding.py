@@ -8,10 +8,10 @@ left out up to the next key frame; a file that breaks off gives what is there. T
 """
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
-from itertools import islice
+from itertools import chain, islice
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -164,20 +164,38 @@ def _read(
 ) -> tuple[np.ndarray, np.ndarray]:
     """(pictures [N, H, W, 3], times of their frames [N]) nearest `times`; together: they are near each other."""
     short_side, hdr = _checked(short_side, hdr)
-    with VideoFile(path) as video:
-        walk = video.walk()
-        first = next(walk)
-        walk.close()
-        maker, zero = _maker(video, first, short_side, hdr), _pts(first)
-        ticks = [zero + time / float(video.time_base) for time in times]
-        spans = [(min(ticks), max(ticks))] if together else [(tick, tick) for tick in sorted(set(ticks))]
-        found = _sought(video, maker, zero, spans, ticks) if ticks else ({}, {})
+    found = None
+    try:
+        with VideoFile(path, strict=True) as video:
+            found = _found(video, times, short_side, hdr, together)
+    except UndecodableError:
+        pass  # the walk finds as much as there is, or says what is wrong
     if found is None:
         with VideoFile(path) as video:
-            found = _walked_to(video, maker, ticks)
-    nearest, pictures = found
-    taken = [nearest[tick] for tick in ticks]
-    stack = np.stack([pictures[pts] for pts in taken]) if taken else np.zeros((0, maker.height, maker.width, 3), np.uint8)
+            found = _found(video, times, short_side, hdr, None)
+    assert found is not None
+    return found
+
+
+def _found(
+    video: VideoFile, times: list[float], short_side: int | None, hdr: HdrWay, together: bool | None
+) -> tuple[np.ndarray, np.ndarray] | None:
+    """As `_read`; together: None walks instead of seeking. None: seeking did not find them."""
+    walk = video.walk()
+    first = next(walk)
+    maker, zero = _maker(video, first, short_side, hdr), _pts(first)
+    ticks = [zero + time / float(video.time_base) for time in times]
+    pictures: Found | None = ({}, {})
+    if together is None:
+        pictures = _walked_to(video, maker, chain([first], walk), ticks)
+    else:
+        walk.close()
+        spans = [(min(ticks), max(ticks))] if together else [(tick, tick) for tick in sorted(set(ticks))]
+        pictures = _sought(video, maker, zero, spans, ticks) if ticks else pictures
+    if pictures is None:
+        return None
+    taken = [pictures[0][tick] for tick in ticks]
+    stack = np.stack([pictures[1][pts] for pts in taken]) if taken else np.zeros((0, maker.height, maker.width, 3), np.uint8)
     return stack, np.array([float((pts - zero) * video.time_base) for pts in taken], np.float64)
 
 
@@ -220,7 +238,7 @@ def _sought(
     return (nearest, pictures) if decoded() else None
 
 
-def _walked_to(video: VideoFile, maker: PictureMaker, ticks: list[float]) -> Found:
+def _walked_to(video: VideoFile, maker: PictureMaker, frames: Iterable["VideoFrame"], ticks: list[float]) -> Found:
     """From the start to the last of the times."""
     nearest: dict[float, int] = {}
     pictures: dict[int, np.ndarray] = {}
@@ -232,7 +250,7 @@ def _walked_to(video: VideoFile, maker: PictureMaker, ticks: list[float]) -> Fou
         if _pts(frame) not in pictures:
             pictures[_pts(frame)] = _picture(video, maker, frame)
 
-    for frame in video.walk():
+    for frame in frames:
         while left and _pts(frame) >= left[0]:
             take(before if before is not None and left[0] - _pts(before) <= _pts(frame) - left[0] else frame)
         if not left:
@@ -244,9 +262,17 @@ def _walked_to(video: VideoFile, maker: PictureMaker, ticks: list[float]) -> Fou
 
 
 def _ticks(path: str | Path) -> tuple[np.ndarray, int, bool]:
-    """(times in order, how long the last frame is shown or 0, whether these are all) from the packets, in ticks."""
+    """(times in order, how long the last frame is shown or 0, whether these are all), in ticks.
+
+    From the packets; of a large file from its index, if it has all frames and they lie within the file, else from the first.
+    """
     with VideoFile(path) as video:
-        most = None if video.path.stat().st_size <= SCANNED_BYTES else SCANNED_PACKETS
+        size = video.path.stat().st_size
+        if size > SCANNED_BYTES and "mp4" in video.container.format.name:
+            index = [(entry.timestamp, entry.pos + entry.size) for entry in video.stream.index_entries if not entry.is_discard]
+            if index and len(index) >= video.stream.frames and max(end for _, end in index) <= size:
+                return np.unique(np.array([at for at, _ in index], np.int64)), 0, True
+        most = None if size <= SCANNED_BYTES else SCANNED_PACKETS
         ticks: list[int] = []
         last: tuple[int, int] = (0, 0)
         for packet in islice(video.packets(), most):

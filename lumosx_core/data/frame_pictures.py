@@ -85,6 +85,7 @@ class PictureMaker:
             src_color_range=range_of(frame),
             dst_color_range=int(ColorRange.JPEG),
             interpolation=int(Interpolation.BICUBIC),
+            threads=1,  # waiting for each other costs more than small pictures do, and workers share the cores
         )
         pixels = small.to_ndarray()
         if deep:

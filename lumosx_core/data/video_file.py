@@ -4,6 +4,7 @@ Files are opened without the network, only as containers of videos (a playlist o
 never by a name that FFmpeg could take for an address.
 """
 
+import math
 import os
 from collections import deque
 from collections.abc import Generator, Iterable, Iterator
@@ -25,6 +26,7 @@ FORMATS = (
     "rm,dv,h264,hevc,vvc,m4v,vc1,ivf,av1,obu,yuv4mpegpipe,wtv,dxa,nsv,gxf,swf,smjpeg,mjpeg"
 )
 MOST_THREADS = 4
+SMALL_PX = 320 * 240  # up to this threads cost more than they give
 LARGE_PX = 4096 * 2304  # above this a decoder gets one thread: every thread of it holds frames of its own
 FAR_PACKETS = 5000  # without a key frame: the file has no use for seeking
 REORDERED = 20  # packets; more than any codec takes frames out of order (16)
@@ -46,9 +48,13 @@ class UndecodableError(InputError):
 
 
 class VideoFile:
-    """A context: the file is open within it. Raises UndecodableError, and InputError where no file is."""
+    """A context: the file is open within it. Raises UndecodableError, and InputError where no file is.
 
-    def __init__(self, path: str | Path) -> None:
+    strict: the decoder takes every small fault for damage. Without it, a frame that is missing for others may go unnoticed
+    while those that nobody needs are skipped.
+    """
+
+    def __init__(self, path: str | Path, *, strict: bool = False) -> None:
         import av
 
         self.path = existing_file(path, "video", "give the path of a video file")
@@ -68,9 +74,10 @@ class VideoFile:
         self.trouble = ""  # the last error within the stream
         self.interlaced = False  # a decoded frame was
         codec = self.stream.codec_context
-        large = self.stream.width * self.stream.height > LARGE_PX
-        codec.thread_count = 1 if large else min(MOST_THREADS, os.cpu_count() or 1)
+        threaded = SMALL_PX < self.stream.width * self.stream.height <= LARGE_PX
+        codec.thread_count = min(MOST_THREADS, os.cpu_count() or 1) if threaded else 1
         codec.thread_type = "AUTO"
+        codec.options = {"err_detect": "explode"} if strict else {}
         # AVI has no presentation times: the decoder's frames come in order, at the times of the packets.
         self.by_order = self.container.format.name == "avi" and codec.codec.reorder
 
@@ -94,8 +101,6 @@ class VideoFile:
         readable = [stream for stream in streams if stream.codec_context is not None]
         if not readable:
             raise self.error("no decoder for its codec")
-        if all(stream.codec_context.codec_tag == "encv" for stream in readable):
-            raise self.error("encrypted")
         return max(readable, key=lambda stream: (bool(stream.disposition & Disposition.default), stream.width * stream.height))
 
     @property
@@ -108,7 +113,12 @@ class VideoFile:
         from av.error import FFmpegError
 
         try:
-            yield from self.container.demux(self.stream)
+            for packet in self.container.demux(self.stream):
+                if packet.has_sidedata("encryption_info"):
+                    raise self.error("encrypted")
+                yield packet
+        except UndecodableError:  # which is a ValueError as well
+            raise
         except (FFmpegError, ValueError) as error:
             self.trouble = error_text(error)
 
@@ -141,27 +151,43 @@ class VideoFile:
             frame.pts = last = pts + shift
             yield frame
 
-    def _decoded(self, packets: Iterable["Packet[Any]"], order: deque[int]) -> Iterator["VideoFrame"]:
-        """Whole frames; from a damaged one on none up to the next key frame. order: gets the times of the packets."""
+    def _decoded(self, packets: Iterable["Packet[Any]"], order: deque[int], trust: bool = True) -> Iterator["VideoFrame"]:
+        """Whole frames; behind damage none from the key frame before it up to the next one. order: gets the packets' times.
+
+        trust: the first packet begins something; otherwise the decoder must say itself that its frame is a key frame.
+        """
         from av.error import FFmpegError
 
-        damaged = False
+        codec = self.stream.codec_context
+        # A decoder with threads tells of damage some packets later: the key frame counts that was the last before these.
+        keys: deque[float] = deque([-math.inf], maxlen=codec.thread_count + 1)
+        lost_from: float | None = None if trust else -math.inf
+        mended: set[float] = set()  # times of the key frames that were sent since the damage
         for packet in packets:
             if packet.pts is None and packet.dts is not None:
                 self.by_order = True
+            key = packet.is_keyframe and packet.pts is not None and not self.by_order
+            keys.append(packet.pts if key and packet.pts is not None else keys[-1])
             if packet.is_corrupt:
-                damaged = True
+                lost_from = keys[0]
+                mended.clear()
                 continue
+            mended.update([keys[-1]] * key)
             if packet.dts is not None and not packet.is_discard:
                 order.append(packet.dts)
             try:
                 frames = packet.decode()
             except (FFmpegError, ValueError) as error:
-                self.trouble, damaged = error_text(error), True
+                self.trouble, lost_from = error_text(error), keys[0]
+                mended.clear()
                 continue
             for frame in frames:
-                damaged = frame.is_corrupt or (damaged and not frame.key_frame)
-                if not damaged:
+                at = -math.inf if frame.pts is None or self.by_order else frame.pts
+                if frame.is_corrupt:
+                    lost_from = at if lost_from is None else min(lost_from, at)
+                elif lost_from is not None and frame.key_frame and (self.by_order or at > lost_from or at in mended):
+                    lost_from = None
+                if lost_from is None or at < lost_from:
                     self.interlaced = self.interlaced or frame.interlaced_frame
                     yield frame
 
@@ -226,7 +252,7 @@ class VideoFile:
             yield end
 
         try:
-            frames = self._decoded(sent(), deque())
+            frames = self._decoded(sent(), deque(), trust=False)
             for frame in deinterlaced(frames, self.time_base) if every else frames:
                 if frame.pts in wanted:
                     yield frame
