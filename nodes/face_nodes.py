@@ -1,7 +1,7 @@
 """The node that crops one person's face out of pictures."""
 
 import torch
-from comfy_api.latest import io, ui
+from comfy_api.latest import io
 from PIL import Image
 
 from lumosx_core.detection import faces
@@ -15,6 +15,7 @@ from .io_types import Face, FaceReference
 from .node_inputs import checked_inputs
 from .reference_inputs import boxes_input, margin_input
 from .search_aliases import search_aliases
+from .shown_pictures import ShownPictures
 
 LARGEST_SIDE = 16384  # pixels
 CROPS = ("detect", "box", "already cropped")
@@ -113,7 +114,7 @@ class FaceReferenceNode(io.ComfyNode):
                 crops.append(picture.crop(square))
                 lines.append(f"view {number}: {faces.tell(boxes, chosen, choice)}; cropped to {show(square)}")
         shown = image_of(crops)
-        return io.NodeOutput(FaceReference(views=tuple(crops)), shown, "\n".join(lines), ui=ui.PreviewImage(shown, cls=cls))
+        return io.NodeOutput(FaceReference(views=tuple(crops)), shown, "\n".join(lines), ui=ShownPictures(shown, image, cls))
 
 
 def _face_boxes(

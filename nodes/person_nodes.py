@@ -1,7 +1,7 @@
 """The node that makes a person out of photographs: the face and the things that are named by words."""
 
 import torch
-from comfy_api.latest import io, ui
+from comfy_api.latest import io
 
 from lumosx_core.detection import faces
 from lumosx_core.detection.cut_outs import CutOutOptions
@@ -17,6 +17,7 @@ from .io_types import Face, FaceReference, SubjectSocket
 from .node_inputs import checked_inputs
 from .reference_inputs import attributes_input, eyes_input, margin_input, phrase_inputs, tag_of
 from .search_aliases import search_aliases
+from .shown_pictures import ShownPictures
 
 LARGEST_SIDE = 16384  # pixels
 
@@ -118,7 +119,7 @@ class PersonNode(io.ComfyNode):
         )
         shown = [(view.picture, found.marks(number)) for number, view in enumerate(found.views)]
         sheet = image_of([person_sheet(shown, subject, found.text)])
-        return io.NodeOutput(subject, sheet, found.text, ui=ui.PreviewImage(sheet, cls=cls))
+        return io.NodeOutput(subject, sheet, found.text, ui=ShownPictures(sheet, image, cls))
 
 
 def _views(found: FoundSubject) -> tuple:

@@ -31,6 +31,7 @@ from .io_types import AttributeSocket, SceneSocket
 from .node_inputs import checked_inputs
 from .reference_inputs import boxes_input, eyes_input, margin_input, mask_inputs, phrase_inputs, tag_of
 from .search_aliases import search_aliases
+from .shown_pictures import ShownPictures
 
 CUTS = ("mask", "segment", "already cut out", "phrase")
 
@@ -144,7 +145,7 @@ class AttributeReferenceNode(io.ComfyNode):
             raise InputError("cut_out is 'mask', but no mask is connected; connect one, choose 'segment' or 'already cut out'")
         attribute = Attribute(phrase=phrase, image=picture, tag=tag_of(tag), occurrence=occurrence or None)
         shown = image_of([picture])
-        return io.NodeOutput(attribute, shown, ui=ui.PreviewImage(shown, cls=cls))
+        return io.NodeOutput(attribute, shown, ui=ShownPictures(shown, image, cls))
 
 
 def _masked(picture: Image.Image, mask: torch.Tensor, invert: bool, margin: float) -> Image.Image:

@@ -88,6 +88,17 @@ def test_cut_out_by_a_mask(nodes: ModuleType) -> None:
     assert (pixels(plain.image) == expected[2:-2, 2:-2]).all() and (plain.tag, plain.occurrence) == (None, None)
 
 
+def test_the_picture_is_shown_for_drawing_on_it(nodes: ModuleType, models_folder: Path) -> None:
+    """At its own size, or shrunk beside the size that it has."""
+    for size, shown in (((20, 12), (20, 12)), ((4096, 16), (2048, 8))):
+        picture = image(size, ((4, 2, 14, 7), RED))
+        made = attribute_node(nodes, picture, mask=mask(size, (4, 2, 14, 7))).ui.as_dict()
+        (file,) = made["lumosx_source"]
+        assert (file["width"], file["height"], file["type"]) == (*size, "temp") and len(made["images"]) == 1
+        with Image.open(models_folder.parent / "temp" / file["subfolder"] / file["filename"]) as stored:
+            assert stored.size == shown
+
+
 def test_soft_masks_alpha_and_edges(nodes: ModuleType) -> None:
     soft = mask((6, 4), (0, 0, 4, 4)) + mask((6, 4), (4, 0, 5, 4), value=0.4)
     cut = attribute_node(nodes, image((6, 4), colour=(0, 0, 0)), mask=soft[0], margin=0.25).args[0].image

@@ -11,6 +11,7 @@ import { app } from '../../../scripts/app.js'
 const HOLLOW_CIRCLE = 7 // how litegraph marks an optional socket
 const FIRST_SOCKETS = {
   LumosXSubject: [['attributes', 'attribute_1', 'LUMOSX_ATTRIBUTE']],
+  LumosXPerson: [['given', 'attribute_1', 'LUMOSX_ATTRIBUTE']],
   LumosXRelationGraph: [
     ['subjects', 'subject_1', 'LUMOSX_SUBJECT'],
     ['objects', 'object_1', 'LUMOSX_SCENE']
