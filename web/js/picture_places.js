@@ -4,7 +4,6 @@
 const MOVED = 4 // pixels of the screen from which a click is a drag
 const NEAR = 8 // pixels of the screen around a point within which a click takes it away
 const COLOUR = '#00e5a0'
-const SVG = 'http://www.w3.org/2000/svg'
 
 /** "1, 2, 30, 40" -> [1, 2, 30, 40]; undefined for anything that is no box. */
 export function parseBox(text) {
@@ -21,8 +20,11 @@ export function parsePoints(text) {
 
 export const writePoints = (points) => points.map((point) => point.join(', ')).join('; ')
 
+let namespace = null // of vector graphics, as the browser calls it
+
 function svg(name, attributes) {
-  const element = document.createElementNS(SVG, name)
+  namespace ??= new DOMParser().parseFromString('<svg></svg>', 'text/html').body.firstChild.namespaceURI
+  const element = document.createElementNS(namespace, name)
   for (const [key, value] of Object.entries(attributes)) element.setAttribute(key, value)
   return element
 }
