@@ -27,7 +27,7 @@ COMMANDS: dict[str, str] = {
     "inspect": "print and draw what a sample folder means: relations, tokens, masks",
     "convert": "turn released weights into the files of a model folder",
     "train": "train the nano model, or a transformer on prepared latents",
-    "evaluate": "measure how well a model binds attributes to their owners",
+    "evaluate": "measure how well a model binds attributes to their owners, finders see, captions are read",
     "bench": "time relational attention against plain and dense-mask attention",
     "verify": "check this machine against golden numbers",
     "doctor": "versions, devices, attention backends, and what is missing",
