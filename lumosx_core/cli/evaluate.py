@@ -1,7 +1,8 @@
 """Measure a model on the puppet benchmark: held-out people and clothes, half of them with the same words for everyone.
 
 Finished cases are kept: the same command goes on after an interruption. `eyes` measures the puppet analyser instead, on
-pictures of one to three held-out people; `reader` measures a reader of captions on hand-written captions.
+pictures of one to three held-out people, and with --through-nano what becomes of what was found: do people and things out of a
+photograph bind as those of pictures that were made for the model? `reader` measures a reader of captions on hand-written ones.
 """
 
 import argparse
@@ -18,6 +19,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--count", type=int, default=200, help="cases (default: 200; the plain half runs twice)")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--workers", type=int, help="processes (default: one per core)")
+    eyes = parser.add_argument_group("of eyes")
+    eyes.add_argument("--through-nano", type=int, metavar="N", help="N cases as videos of nano, with found and given pictures")
+    eyes.add_argument("--photographs", type=int, default=1, help="of every person of --through-nano (default: 1)")
     reader = parser.add_argument_group("of reader")
     reader.add_argument(
         "--captions", type=Path, nargs="+", metavar="FILE", help="JSON Lines (default: the embedded 60 + 60 + 152)"
@@ -30,7 +34,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Generate, score, report."""
-    benchmarks = {"puppets": _run_puppets, "eyes": _run_eyes, "reader": _run_reader}
+    eyes = _run_eyes if options.through_nano is None else _run_through_nano
+    benchmarks = {"puppets": _run_puppets, "eyes": eyes, "reader": _run_reader}
     return benchmarks[options.benchmark](options)
 
 
@@ -97,6 +102,34 @@ def _run_eyes(options: argparse.Namespace) -> int:
     for words, mean in means.items():
         print(f"IoU of {words:23}{mean:8.3f}")
     print(f"report         {write_json(out / 'eyes.json', asdict(report))}")
+    return 0
+
+
+def _run_through_nano(options: argparse.Namespace) -> int:
+    from lumosx_core.cli.progress import ProgressBars
+    from lumosx_core.evaluation.found_subjects import WAYS, evaluate_found
+    from lumosx_core.files.atomic import writable_folder
+    from lumosx_core.puppets.analyser import PuppetAnalyser
+    from lumosx_core.puppets.analyser_network import WEIGHTS, load_network
+    from lumosx_core.sampling.pipeline import NANO_FOLDER
+
+    with ProgressBars() as progress:
+        report = evaluate_found(
+            NANO_FOLDER,
+            writable_folder(options.out),
+            PuppetAnalyser(load_network(options.model or WEIGHTS)),
+            count=options.through_nano,
+            photographs=options.photographs,
+            seed=options.seed,
+            workers=options.workers,
+            changes=chosen_changes(options),
+            progress=progress,
+        )
+    print(f"{report['cases']} cases, {report['photographs']} photographs of a person, {report['not found']} things not found")
+    for what, rows in report["rates"].items():
+        told = "  ".join(f"{way} {rows[way]['text']}" for way in (*WAYS, "difference") if way in rows)
+        print(f"{what:28}{rows['asked']:5.0f}  {told}")
+    print(f"report         {options.out / 'report.json'}\ncontact sheet  {options.out / 'sheet.png'}")
     return 0
 
 

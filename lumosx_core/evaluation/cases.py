@@ -20,7 +20,7 @@ HALVES = ("described", "plain", "shuffled")
 
 @dataclass(frozen=True, kw_only=True)
 class PuppetCase:
-    """One case: what should be seen, and the sample that asks for it. `half` is one of HALVES."""
+    """One case: what should be seen, and the sample that asks for it. `half` is one of HALVES, or of another benchmark's."""
 
     index: int
     half: str

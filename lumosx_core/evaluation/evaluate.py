@@ -1,6 +1,7 @@
-"""A model on the puppet benchmark: generate every case once, score it, report."""
+"""A model on cases of the puppet world: generate every case once, score it, report."""
 
 import hashlib
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -34,6 +35,7 @@ class RunSettings:
     seed: int
     changes: dict = field(default_factory=dict)  # fields of GenerationConfig that differ from the model's defaults
     sha256: dict = field(default_factory=dict)  # of every one of MODEL_FILES that there is, by name
+    benchmark: str = "puppets"  # what the cases are
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -63,14 +65,39 @@ def evaluate_puppets(
     Raises InputError when `out` holds results of another run: other settings, or another content of the model's files; for
     numbers out of range; and when something in `out` cannot be read or written.
     """
-    count, workers = whole_number(count, "count", least=1, most=MAX_CASES), worker_count(workers)
-    seed, out, model = seed_number(seed), Path(out), Path(pipeline_folder)
-    settings = RunSettings(count=count, seed=seed, changes=changes or {}, sha256=_digests(model))
-    replace(read_defaults(model).config, **settings.changes)  # wrong values are known before anything is written
+    model, out = Path(pipeline_folder), Path(out)
+    settings = run_settings(model, count=count, seed=seed, changes=changes)
+    cases = list(puppet_cases(settings.count, settings.seed))
+    shown = sheet_cases(cases, settings.seed)
+    results = run_cases(model, out, cases, settings, shown=shown, workers=workers, progress=progress)
+    report = summarize([results[case.name] for case in cases]) | {"settings": asdict(settings)}
+    write_json(out / "report.json", report)
+    return report
+
+
+def run_settings(
+    model: Path, *, count: int, seed: int, changes: dict[str, Any] | None = None, benchmark: str = "puppets"
+) -> RunSettings:
+    """The settings of a run, checked. Raises InputError for wrong values, before anything is written."""
+    count, seed = whole_number(count, "count", least=1, most=MAX_CASES), seed_number(seed)
+    replace(read_defaults(model).config, **(changes or {}))
+    return RunSettings(count=count, seed=seed, changes=changes or {}, sha256=_digests(model), benchmark=benchmark)
+
+
+def run_cases(
+    model: Path,
+    out: Path,
+    cases: Sequence[PuppetCase],
+    settings: RunSettings,
+    *,
+    shown: Sequence[PuppetCase],
+    workers: int | None = 1,
+    progress: Progress | None = None,
+) -> dict[str, CaseResult]:
+    """The results of the cases by name. shown: those of the sheet; out, workers, progress, errors: as in `evaluate_puppets`."""
+    workers = worker_count(workers)
     _check_settings(out, settings)
-    cases = list(puppet_cases(count, seed))
     folders = {case.name: GeneratedCase(out / "cases" / case.name) for case in cases}
-    shown = sheet_cases(cases, seed)
     wanted = {case.name for case in shown if not folders[case.name].exists()}  # scored by a version that kept no videos
     done = {result.name: result for result in read_records(out / "results.jsonl", CaseResult)}
     results = {case.name: done[case.name] for case in cases if case.name in done and case.name not in wanted}
@@ -87,10 +114,8 @@ def evaluate_puppets(
             progress("cases", len(results), len(cases))
 
     run_in_processes(_run_case, jobs, workers, keep)
-    report = summarize([results[case.name] for case in cases]) | {"settings": asdict(settings)}
-    write_json(out / "report.json", report)
     save_image(draw_sheet([(case, folders[case.name], results[case.name]) for case in shown]), out / "sheet.png")
-    return report
+    return results
 
 
 _PIPELINES: dict[str, LumosXPipeline] = {}  # of this worker process

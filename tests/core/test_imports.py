@@ -34,7 +34,7 @@ ALLOWED: dict[str, set[str]] = {
     "sampling": BASE | {"model", "drawing"},
     "training": UNDER_TRAINING,
     "nano": UNDER_TRAINING | {"puppets", "training"},
-    "evaluation": UNDER_TRAINING | {"puppets", "metrics"},
+    "evaluation": UNDER_TRAINING | {"detection", "puppets", "metrics"},
     "metrics": BASE | {"detection", "puppets"},  # evaluation/metrics: they read finished videos
     "checks": UNDER_TRAINING,
 }

@@ -1,0 +1,188 @@
+"""Do subjects that were found in photographs come out as well as those of pictures that were made for the model?
+
+Every case of the puppet benchmark is run twice with the same words and noise: with the pictures that are *given*, whole and
+large, and with what the eyes *found* in a photograph of the same people. What a photograph hides no eyes can find, so things
+and heads are counted apart by how much of them the photograph shows.
+
+<out>/cases/given-0000, found-0000, ..., results.jsonl, sheet.png: as `evaluate_puppets` writes them; report.json.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from PIL import Image
+
+from lumosx_core.detection.person import Eyes, Which, find_subject
+from lumosx_core.errors import InputError
+from lumosx_core.evaluation.cases import PuppetCase, puppet_cases
+from lumosx_core.evaluation.evaluate import run_cases, run_settings
+from lumosx_core.evaluation.eyes import Eyes as AllEyes
+from lumosx_core.evaluation.report import CaseResult
+from lumosx_core.evaluation.statistics import Case, Interval, paired_difference, rate_interval
+from lumosx_core.files.json import write_json
+from lumosx_core.numbers import whole_number
+from lumosx_core.progress import Progress
+from lumosx_core.puppets.clip import COLUMNS, ROWS, SCENE_VIEW, ClipSpec
+from lumosx_core.puppets.draw import ATTRIBUTE_LABELS, draw_puppet
+from lumosx_core.puppets.motion import pose_at, sample_placements
+from lumosx_core.puppets.render import RenderedClip, render_clip
+from lumosx_core.puppets.scenes import SCENE_TOP
+from lumosx_core.references import Subject
+
+WAYS = ("given", "found")
+WHOLE = 0.9  # of what would be seen of a thing alone: with less it counts as partly hidden
+ON_HEADS = ("hat", "glasses", "scarf")
+RAISED = 0.9  # radians: an arm above that is stretched out; pictures that are given show arms that hang
+MOST_PHOTOGRAPHS = 8
+SHOWN = 6  # pairs on the sheet
+
+
+@dataclass(frozen=True, kw_only=True)
+class FoundCase:
+    """One case in both ways. plain: (person, kind) of the things that the photograph shows whole, garments with hanging arms.
+    bare: the people who wear nothing on the head. missing: how many things were not found."""
+
+    given: PuppetCase
+    found: PuppetCase
+    plain: frozenset[tuple[int, str]]
+    bare: frozenset[int]
+    missing: int
+
+
+def found_cases(eyes: AllEyes, count: int, seed: int, photographs: int = 1) -> Iterator[FoundCase]:
+    """The first `count` cases of the puppet benchmark with what `eyes` find in `photographs` pictures of each person: the first
+    frame of the clip, with everybody, then others of the person alone, elsewhere and in other poses."""
+    finders = Eyes(people=eyes, faces=eyes, phrases=eyes, masks=eyes)
+    for case in puppet_cases(count, seed):
+        if case.half == "shuffled":
+            continue
+        rng = np.random.default_rng((seed, case.index, 92))
+        rendered = render_clip(replace(case.clip, frames=1))
+        subjects, wanted = [], 0
+        for person, asked in enumerate(case.sample.references.subjects):
+            pictures = [Image.fromarray(rendered.frames[0])]
+            pictures += [_alone(rng, case.clip, person) for _ in range(photographs - 1)]
+            phrases = [attribute.phrase for attribute in asked.attributes]
+            wanted += len(phrases)
+            subjects += _find(pictures, asked.name, phrases, finders, person)
+        references = replace(case.sample.references, subjects=tuple(subjects))
+        yield FoundCase(
+            given=replace(case, half="given"),
+            found=replace(case, half="found", sample=replace(case.sample, references=references)),
+            plain=_plain_things(case.clip, rendered),
+            bare=frozenset(n for n, p in enumerate(case.clip.puppets) if not any(p.attribute(kind) for kind in ON_HEADS)),
+            missing=wanted - sum(len(subject.attributes) for subject in subjects),
+        )
+
+
+def _find(pictures: list[Image.Image], name: str, phrases: list[str], eyes: Eyes, person: int) -> list[Subject]:
+    """The subject; nothing where nobody is seen: the model then has to do without, and is judged all the same."""
+    which = Which(choice="left to right", index=person + 1)
+    try:
+        return [find_subject(pictures, name, phrases, eyes, which=which).subject]
+    except InputError:
+        return []
+
+
+def _alone(rng: np.random.Generator, clip: ClipSpec, person: int) -> Image.Image:
+    place = sample_placements(rng, 1, SCENE_VIEW)[0]
+    single = replace(
+        clip, puppets=(clip.puppets[person],), placements=(place,), objects=(), object_places=(), pan="none", frames=1
+    )
+    return Image.fromarray(render_clip(single).frames[0])
+
+
+def _plain_things(clip: ClipSpec, rendered: RenderedClip) -> frozenset[tuple[int, str]]:
+    plain = set()
+    for n, (puppet, place) in enumerate(zip(clip.puppets, clip.placements, strict=True)):
+        pose = pose_at(place, 0)
+        for thing in puppet.attributes:
+            alone = draw_puppet(replace(puppet, attributes=(thing,)), pose, COLUMNS, ROWS, SCENE_TOP)
+            whole = 4 * int((alone.label == ATTRIBUTE_LABELS[thing.kind]).sum())  # pixels; a large one has four
+            seen = int(rendered.attribute_mask(n, thing.kind)[0].sum())
+            hanging = max(pose.left_arm, pose.right_arm) <= RAISED or thing.kind in ("hat", "glasses", "scarf", "bag")
+            if whole and seen >= WHOLE * whole and hanging:
+                plain.add((n, thing.kind))
+    return frozenset(plain)
+
+
+def evaluate_found(
+    pipeline_folder: str | Path,
+    out: str | Path,
+    eyes: AllEyes,
+    *,
+    count: int,
+    photographs: int = 1,
+    seed: int = 0,
+    workers: int | None = 1,
+    changes: dict[str, Any] | None = None,
+    progress: Progress | None = None,
+) -> dict:
+    """Generate and score `count` cases in both ways; returns the report, which is also written to `<out>/report.json`.
+
+    photographs: of every person, 1 to 8. out, workers, changes, progress and errors as in `evaluate_puppets`. "rates" holds
+    for each of "things bound", "people right" and their parts how many were asked, both rates, and their paired difference.
+    """
+    whole_number(photographs, "the number of photographs", least=1, most=MOST_PHOTOGRAPHS)
+    model, out = Path(pipeline_folder), Path(out)
+    name = f"eyes through a model, {photographs} photographs"
+    settings = run_settings(model, count=count, seed=seed, changes=changes, benchmark=name)
+    cases = list(found_cases(eyes, settings.count, settings.seed, photographs))
+    both = [way for case in cases for way in (case.given, case.found)]
+    results = run_cases(model, out, both, settings, shown=both[: 2 * SHOWN], workers=workers, progress=progress)
+    report = {
+        "cases": len(cases),
+        "photographs": photographs,
+        "not found": sum(case.missing for case in cases),
+        "rates": summarize_found(cases, results),
+        "settings": asdict(settings),
+    }
+    write_json(out / "report.json", report)
+    return report
+
+
+def summarize_found(cases: Sequence[FoundCase], results: dict[str, CaseResult]) -> dict[str, dict]:
+    """Per question how many were asked of what was found, the rates of WAYS and their difference, found less given, each with a
+    95 % interval over cases. Hidden things are in neither; questions that nothing was asked of are left out."""
+    rates: dict[str, dict] = {}
+    for what, part in (("things bound", None), ("  shown whole", True), ("  partly hidden, arms out", False)):
+        tables = [{c.given.name: _things(c, results[getattr(c, way).name], part) for c in cases} for way in WAYS]
+        _add(rates, what, tables)
+    for what, part in (("people right", None), ("  bare heads", True), ("  hat, glasses or scarf", False)):
+        tables = [{c.given.name: _people(c, results[getattr(c, way).name], part) for c in cases} for way in WAYS]
+        _add(rates, what, tables)
+    return rates
+
+
+def _things(case: FoundCase, result: CaseResult, plain: bool | None) -> Case:
+    told = [
+        outcome
+        for person, kind, outcome in result.outcomes
+        if outcome != "hidden" and plain in (None, (person, kind) in case.plain)
+    ]
+    return float(told.count("bound")), float(len(told))
+
+
+def _people(case: FoundCase, result: CaseResult, bare: bool | None) -> Case:
+    right = [hit for person, hit in enumerate(result.identities) if bare in (None, person in case.bare)]
+    return float(sum(right)), float(len(right))
+
+
+def _add(rates: dict[str, dict], what: str, tables: list[dict[str, Case]]) -> None:
+    if any(sum(asked for _, asked in table.values()) == 0 for table in tables):
+        return
+    row: dict[str, Any] = {way: _told(rate_interval(list(table.values()))) for way, table in zip(WAYS, tables, strict=True)}
+    row["asked"] = row["found"]["asked"]
+    # Drawn over cases: where few were asked, some draws would hold none.
+    shared = {name for table in tables for name, (_, asked) in table.items() if not asked}
+    given, found = ({name: case for name, case in table.items() if name not in shared} for table in tables)
+    if given:
+        row["difference"] = _told(paired_difference(given, found).interval)
+    rates[what] = row
+
+
+def _told(interval: Interval) -> dict[str, Any]:
+    return asdict(interval) | {"text": str(interval)}
