@@ -26,6 +26,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     reader.add_argument(
         "--captions", type=Path, nargs="+", metavar="FILE", help="JSON Lines (default: the embedded 60 + 60 + 152)"
     )
+    reader.add_argument("--server", metavar="URL", help="measure a model behind this server instead of the rules")
+    reader.add_argument("--served", metavar="MODEL", default="", help="the model's name on that server")
     reader.add_argument("--faults", action="store_true", help="print the captions that are not read right")
     reader.add_argument("--fuzz", type=int, default=0, metavar="N", help="also read N broken captions and count exceptions")
     reader.add_argument("--speed", action="store_true", help="also time 5,000 words")
@@ -41,6 +43,8 @@ def run(options: argparse.Namespace) -> int:
 
 def _run_reader(options: argparse.Namespace) -> int:
     from lumosx_core.data.relations.rules import read_rules
+    from lumosx_core.data.relations.server_reader import ServerReader
+    from lumosx_core.data.relations.server_transport import ServerSettings
     from lumosx_core.evaluation.captions import FOLDER, read_cases
     from lumosx_core.evaluation.reader import SPEED_WORDS, evaluate_reader, format_report, fuzz_reader, measure_speed
     from lumosx_core.files.atomic import writable_folder
@@ -49,10 +53,15 @@ def _run_reader(options: argparse.Namespace) -> int:
     out = writable_folder(options.out)
     found: dict[str, object] = {}
     captions: list[str] = []
+    read = read_rules
+    if options.server:
+        server = ServerReader(ServerSettings(url=options.server, model=options.served, seed=options.seed))
+        print(f"the server keeps to: {server.start()}")
+        read = server.read_words
     for path in options.captions or [FOLDER / f"{name}.jsonl" for name in ("seen", "mending", "unseen")]:
         cases = read_cases(path)
         captions += [case.truth.caption for case in cases]
-        report = evaluate_reader(read_rules, cases)
+        report = evaluate_reader(read, cases)
         found[path.name] = report.as_json()
         print(f"{path.name}\n\n{format_report(report)}\n")
         for rate, (low, high) in report.intervals.items():
@@ -61,10 +70,10 @@ def _run_reader(options: argparse.Namespace) -> int:
         for caption in report.faults if options.faults else ():
             print(f"not right: {caption}")
     if options.speed:
-        whole, single = measure_speed(read_rules, captions)
+        whole, single = measure_speed(read, captions)
         found["seconds for 5,000 words"] = {"as one text": whole, "as captions": single}
         print(f"{SPEED_WORDS} words: {whole:.2f} s as one text, {single:.2f} s as single captions")
-    failed = fuzz_reader(read_rules, captions, options.fuzz, options.seed) if options.fuzz else []
+    failed = fuzz_reader(read, captions, options.fuzz, options.seed) if options.fuzz else []
     if options.fuzz:
         found["fuzzed"] = {"captions": options.fuzz, "exceptions": len(failed)}
         print(f"{options.fuzz} broken captions: {len(failed)} exceptions")
