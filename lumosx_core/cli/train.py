@@ -1,11 +1,13 @@
 """Train a model: `nano` runs the whole recipe of the embedded model, `transformer` the training loop on latent shards,
-`analyser` the eyes of the puppet world.
+`analyser` the eyes of the puppet world. `check` reads clips and trains nothing, `prepare` encodes them for `transformer`.
 
-The first two go on where they were stopped. `--debug` is a run of seconds that shows that everything works.
+Training and preparing go on where they were stopped. `--debug` is a run of seconds that shows that everything works.
 """
 
 import argparse
 from pathlib import Path
+
+from lumosx_core.cli.train_data import add_check, add_prepare, run_check, run_prepare
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -30,8 +32,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     eyes.add_argument("--steps", type=int, help="so many steps instead, the same weights every time")
     eyes.add_argument("--seed", type=int, default=0)
     eyes.add_argument("--debug", action="store_true", help="a few steps")
-    loop = what.add_parser("transformer", help="the training loop on a folder of latents-*.safetensors")
-    loop.add_argument("data", type=Path, help="folder with latents-*.safetensors")
+    add_check(what.add_parser("check", help="read clips, train nothing: what there is, what is left out, a sheet to look at"))
+    add_prepare(what.add_parser("prepare", help="encode clips, texts and pictures once, for transformer"))
+    loop = what.add_parser("transformer", help="the training loop on prepared clips, or latents-*.safetensors")
+    loop.add_argument("data", type=Path, help="folder that `train prepare` made, or one with latents-*.safetensors")
     loop.add_argument("--out", type=Path, required=True, help="folder of the run")
     loop.add_argument("--preset", default="t2v_1_3b", help="t2v_1_3b, t2v_14b, nano or debug")
     loop.add_argument("--initial", type=Path, help="weights to start from (Wan2.1)")
@@ -48,7 +52,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Train."""
-    return {"nano": _run_nano, "analyser": _run_analyser, "transformer": _run_transformer}[options.what](options)
+    commands = {
+        "nano": _run_nano, "analyser": _run_analyser, "transformer": _run_transformer,
+        "check": run_check, "prepare": run_prepare,
+    }  # fmt: skip
+    return commands[options.what](options)
 
 
 def _run_analyser(options: argparse.Namespace) -> int:
@@ -110,7 +118,7 @@ def _run_nano(options: argparse.Namespace) -> int:
 
 def _run_transformer(options: argparse.Namespace) -> int:
     from lumosx_core.cli.progress import ProgressBars
-    from lumosx_core.data.latent_dataset import LatentDataset
+    from lumosx_core.data.clip_dataset import open_training_data
     from lumosx_core.errors import InputError
     from lumosx_core.files.atomic import writable_folder
     from lumosx_core.files.weights import read_state_dict
@@ -137,7 +145,7 @@ def _run_transformer(options: argparse.Namespace) -> int:
     initial = read_state_dict(options.initial)[0] if options.initial else None
     validation = None
     if options.validation is not None:
-        validation = Validation(data=LatentDataset(options.validation), every=options.validate_every)
+        validation = Validation(data=open_training_data(options.validation), every=options.validate_every)
         validation.data.check_model(PRESETS[options.preset])
     curves = tensorboard_curves(out / "curves") if options.curves else None
     with ProgressBars() as progress:
@@ -154,7 +162,7 @@ def _run_transformer(options: argparse.Namespace) -> int:
         model = train(
             config,
             PRESETS[options.preset],
-            LatentDataset(options.data),
+            open_training_data(options.data),
             out,
             validation=validation,
             device=options.device,

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import torch
 
+from lumosx_core.data.clip_dataset import ClipDataset
 from lumosx_core.data.latent_dataset import Batch, LatentDataset
 from lumosx_core.errors import InputError
 from lumosx_core.model.checkpoint import check_keys
@@ -26,7 +27,7 @@ Figures = dict[str, float]
 def train(
     config: TrainingConfig,
     model_config: TransformerConfig,
-    data: LatentDataset,
+    data: LatentDataset | ClipDataset,
     folder: Path,
     *,
     loss: Loss | None = None,
@@ -37,10 +38,10 @@ def train(
 ) -> LumosXTransformer:
     """Train a transformer and return it with its averaged (EMA) weights.
 
-    data: shards of latents. folder: gets `state.pt`; if it is there, the run goes on from it. loss: what is made small, by
-    default the published one. validation: measured on the averaged weights, its figures join those of the step. device:
-    "cpu" or "cuda". initial: weights to start from (Wan2.1 names) instead of fresh ones. on_step(step, figures) is called
-    after every step with loss, gradient norm, rate and seconds; raising from it stops the run, the last checkpoint stays.
+    data: shards of latents, or prepared clips. folder: gets `state.pt`; if it is there, the run goes on from it. loss: what is
+    made small, by default the published one. validation: measured on the averaged weights, its figures join those of the step.
+    device: "cpu" or "cuda". initial: weights to start from (Wan2.1 names) instead of fresh ones. on_step(step, figures) is
+    called after every step with loss, gradient norm, rate and seconds; raising from it stops the run, its checkpoint stays.
 
     A step whose loss or gradient is not finite is left out: weights, average and optimizer stay, the log says which samples it
     had, and its figures are what they are. Raises InputError after `config.skipped_in_a_row` such steps, for a state, data or
@@ -112,7 +113,7 @@ def _resume(run: _Run, path: Path) -> int:
     return state["step"]
 
 
-def _draw(run: _Run, data: LatentDataset, step: int) -> Draw:
+def _draw(run: _Run, data: LatentDataset | ClipDataset, step: int) -> Draw:
     """What a step learns from: a function of the seed and the step alone, so that a resumed run sees the same."""
     config = run.config
     batch = data.batch(
@@ -124,7 +125,7 @@ def _draw(run: _Run, data: LatentDataset, step: int) -> Draw:
         frames=config.frames,
     )
     generator = torch.Generator().manual_seed(hash((config.seed, step)) % 2**63)
-    timestep = sample_timesteps(config.batch, generator, config.timestep_shift).to(run.device)
+    timestep = sample_timesteps(len(batch.video), generator, config.timestep_shift).to(run.device)
     noise = torch.randn(batch.video.shape, generator=generator).to(run.device)
     return Draw(batch=batch.to(run.device), noise=noise, timestep=timestep, precision=config.precision)
 

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 import torch
 
+from lumosx_core.data.clip_dataset import ClipDataset
 from lumosx_core.data.latent_dataset import LatentDataset
 from lumosx_core.model.transformer import LumosXTransformer
 from lumosx_core.numbers import whole_number
@@ -14,10 +15,10 @@ LEVELS = tuple((2 * k + 1) / 16 for k in range(8))  # noise levels, the middles 
 
 @dataclass(frozen=True, kw_only=True)
 class Validation:
-    """Clips to be measured. data: shards that the training does not read. every: steps between measurements, and at the end.
+    """Clips to be measured. data: those that the training does not read. every: steps between measurements, and at the end.
     batches: of `batch` clips, the same ones each time. Raises InputError for numbers below 1."""
 
-    data: LatentDataset
+    data: LatentDataset | ClipDataset
     every: int = 500
     batches: int = 2
     batch: int = 2
@@ -51,6 +52,6 @@ class Validation:
         for index in range(self.batches):
             batch = self.data.batch(self.batch, 0, index).to(device)
             noise = torch.randn(batch.video.shape, generator=torch.Generator().manual_seed(index)).to(device)
-            timestep = torch.full((self.batch,), 1000 * level, device=device)
+            timestep = torch.full((len(batch.video),), 1000 * level, device=device)
             total += float(loss(model, Draw(batch=batch, noise=noise, timestep=timestep)).samples.mean())
         return total / self.batches

@@ -4,40 +4,20 @@ import hashlib
 import json
 import shutil
 import tarfile
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
+from small_collection import COUNT, Collected, run_collect
 
 from lumosx_core.cli.main import main
-from lumosx_core.data.collect import collect
-from lumosx_core.data.collect_config import PUPPETS, CollectConfig
-from lumosx_core.data.collected import CollectReport
+from lumosx_core.data.collect_config import PUPPETS
 from lumosx_core.data.dataset import RelationalDataset, check_dataset
 from lumosx_core.data.demo_clips import write_demo_clips
 from lumosx_core.data.pack import parquet, read_file, read_manifest
 from lumosx_core.data.statistics import statistics
 from lumosx_core.errors import InputError
-from lumosx_core.puppets.clip import ClipSpec
-from lumosx_core.sampling.pipeline import NANO_FOLDER
-from lumosx_core.tokenizers import load_tokenizer
-
-COUNT = 3
-
-
-@dataclass
-class Collected:
-    """A dataset, what it was made of, and the report of the first run."""
-
-    out: Path
-    videos: Path
-    specs: list[ClipSpec]
-    report: CollectReport
-
-
-def run(videos: Path, out: Path, config: CollectConfig = PUPPETS, **options: object) -> CollectReport:
-    return collect([videos], out, config, load_tokenizer(NANO_FOLDER / "spiece.model"), workers=1, **options)  # type: ignore[arg-type]
 
 
 def digests(out: Path) -> dict[str, str]:
@@ -45,16 +25,6 @@ def digests(out: Path) -> dict[str, str]:
         str(path.relative_to(out)): hashlib.sha256(path.read_bytes()).hexdigest()
         for path in sorted(out.rglob("*")) if path.is_file() and ".work" not in path.parts
     }  # fmt: skip
-
-
-@pytest.fixture(scope="module")
-def collected(tmp_path_factory: pytest.TempPathFactory) -> Collected:
-    folder = tmp_path_factory.mktemp("collected")
-    specs = write_demo_clips(folder / "videos", COUNT, seed=3, frames=9)
-    (folder / "videos" / "broken.mp4").write_bytes((folder / "videos" / "0001.mp4").read_bytes()[:700])
-    (folder / "videos" / "again.mp4").write_bytes((folder / "videos" / "0001.mp4").read_bytes())
-    report = run(folder / "videos", folder / "out")
-    return Collected(out=folder / "out", videos=folder / "videos", specs=specs, report=report)
 
 
 def test_everything_comes_out_and_what_does_not_has_its_reason(collected: Collected) -> None:
@@ -125,7 +95,7 @@ def test_shards_are_plain_tar_and_files_lie_where_the_manifest_says(collected: C
 def test_a_second_run_asks_nobody_and_changes_nothing(collected: Collected, monkeypatch: pytest.MonkeyPatch) -> None:
     before = digests(collected.out)
     monkeypatch.setattr("lumosx_core.data.collect.run_in_processes", lambda *_, **__: pytest.fail("work was done again"))
-    assert run(collected.videos, collected.out) == collected.report
+    assert run_collect(collected.videos, collected.out) == collected.report
     assert digests(collected.out) == before
 
 
@@ -135,15 +105,15 @@ def test_other_thresholds_run_no_stage_and_another_setting_only_what_follows(
     shutil.copytree(collected.out, tmp_path / "out")
     with monkeypatch.context() as patch:
         patch.setattr("lumosx_core.data.collect.run_in_processes", lambda *_, **__: pytest.fail("a stage ran"))
-        strict = run(collected.videos, tmp_path / "out", replace(PUPPETS, keep=replace(PUPPETS.keep, most_people=2)))
+        strict = run_collect(collected.videos, tmp_path / "out", replace(PUPPETS, keep=replace(PUPPETS.keep, most_people=2)))
         assert strict.samples == COUNT - 1 and strict.dropped["too_many_people"] == 1
-        assert run(collected.videos, tmp_path / "out").samples == COUNT
+        assert run_collect(collected.videos, tmp_path / "out").samples == COUNT
     assert check_dataset(tmp_path / "out") == []
     config = replace(PUPPETS, video=replace(PUPPETS.video, crf=30))
     keys = {r["sample"]: r["digest"] for r in read_manifest(tmp_path / "out")}
     ran: list[str] = []
     monkeypatch.setattr("lumosx_core.data.collect.run_in_processes", _here(ran))
-    run(collected.videos, tmp_path / "out", config)
+    run_collect(collected.videos, tmp_path / "out", config)
     assert set(ran) == {"video"}
     assert all(r["digest"] != keys[r["sample"]] for r in read_manifest(tmp_path / "out"))
 
@@ -165,14 +135,14 @@ def test_new_videos_come_behind_old_shards(collected: Collected, tmp_path: Path)
     shutil.copytree(collected.out, out)
     shard = (out / "samples-00000.tar").read_bytes()
     write_demo_clips(tmp_path / "more", 1, seed=77, frames=9)
-    report = run(tmp_path / "more", out)
+    report = run_collect(tmp_path / "more", out)
     assert report.samples == COUNT + 1 and (out / "samples-00000.tar").read_bytes() == shard
     assert {place["shard"] for row in read_manifest(out) for place in row["files"]} == {
         "samples-00000.tar",
         "samples-00001.tar",
     }
     shutil.rmtree(tmp_path / "more")
-    assert run(collected.videos, out).samples == COUNT + 1  # its file is gone, its results are not
+    assert run_collect(collected.videos, out).samples == COUNT + 1  # its file is gone, its results are not
     assert statistics(out)["samples"] == COUNT + 1 and check_dataset(out) == []
 
 
@@ -188,7 +158,7 @@ def test_a_damaged_shard_is_named(collected: Collected, tmp_path: Path) -> None:
     assert fault.startswith(f"{rows[0]['sample']} p0.face.0.png")
     shard.write_bytes(content[: place["offset"]])
     assert len(check_dataset(tmp_path / "out")) > 5
-    assert run(collected.videos, tmp_path / "out").samples == COUNT and check_dataset(tmp_path / "out") == []
+    assert run_collect(collected.videos, tmp_path / "out").samples == COUNT and check_dataset(tmp_path / "out") == []
 
 
 def test_the_page_shows_every_clip_and_loads_nothing(collected: Collected) -> None:
@@ -204,11 +174,11 @@ def test_the_page_shows_every_clip_and_loads_nothing(collected: Collected) -> No
 
 def test_a_lost_worker_is_noted_and_done_again_when_asked(collected: Collected, tmp_path: Path, monkeypatch) -> None:
     monkeypatch.setattr("lumosx_core.data.collect.JOB_LIMIT_S", 0.0)
-    report = run(collected.videos / "0000.mp4", tmp_path / "out")
+    report = run_collect(collected.videos / "0000.mp4", tmp_path / "out")
     assert report.samples == 0 and report.dropped == {"failed": 1} and "took more than 0 s" in report.failed[0]
     monkeypatch.undo()
-    assert run(collected.videos / "0000.mp4", tmp_path / "out").dropped == {"failed": 1}
-    assert run(collected.videos / "0000.mp4", tmp_path / "out", retry_failed=True).samples == 1
+    assert run_collect(collected.videos / "0000.mp4", tmp_path / "out").dropped == {"failed": 1}
+    assert run_collect(collected.videos / "0000.mp4", tmp_path / "out", retry_failed=True).samples == 1
 
 
 def test_commands(collected: Collected, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -231,5 +201,5 @@ def test_commands(collected: Collected, tmp_path: Path, capsys: pytest.CaptureFi
 
 def test_what_is_refused_at_once(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="there is no file or folder"):
-        run(tmp_path / "none", tmp_path / "out")
+        run_collect(tmp_path / "none", tmp_path / "out")
     assert not (tmp_path / "out").exists()

@@ -1,0 +1,197 @@
+"""Clips to train on, wherever they come from: sample folders with a video, or a collected dataset.
+
+A clip is a caption, a video, and for everybody and everything in it the words and some pictures, of which one is drawn.
+"""
+
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+from PIL import Image
+
+from lumosx_core.data.pack import MANIFEST, read_file, read_manifest
+from lumosx_core.errors import InputError
+from lumosx_core.files.images import decoded, open_image
+from lumosx_core.files.json import parse_json
+from lumosx_core.owners import OwnedPhrase
+from lumosx_core.references import Attribute, Sample, SceneReference
+from lumosx_core.sample_folder import read_sample
+
+VIDEO = "video.mp4"
+
+
+@dataclass(frozen=True, kw_only=True)
+class StoredPicture:
+    """A picture in a file, or in a file of a sample of a dataset (`place`: its row of the manifest's files)."""
+
+    path: Path
+    place: dict[str, Any] | None = field(default=None, compare=False)
+
+    def open(self) -> Image.Image:
+        """The picture. Raises InputError if it cannot be read."""
+        if self.place is None:
+            return open_image(self.path)
+        try:
+            return decoded(read_file(self.path, self.place))
+        except (OSError, SyntaxError) as error:
+            raise InputError(f"cannot read {self.place['name']} of {self.path} ({error}); run lumosx dataset check") from error
+
+
+@dataclass(frozen=True, kw_only=True)
+class SamplePicture:
+    """Picture `number` of a sample folder, in model order."""
+
+    path: Path
+    number: int
+
+    def open(self) -> Image.Image:
+        """The picture. Raises InputError if the folder cannot be read."""
+        return _read(self.path).references.references()[self.number].image
+
+
+Picture = StoredPicture | SamplePicture
+
+
+@dataclass(frozen=True, kw_only=True)
+class Entity:
+    """Something with words and pictures. occurrence: which match of the words in the caption is meant, from 1; None: all."""
+
+    text: str
+    pictures: tuple[Picture, ...]
+    occurrence: int | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Person:
+    """A person: name and faces, what belongs to them, and pictures of the whole person, if there are any."""
+
+    face: Entity
+    attributes: tuple[Entity, ...] = ()
+    bodies: tuple[Picture, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainingClip:
+    """One clip. name: for messages, unique in its folder. video: a file, or a sample's row of a dataset in `video`. owners: PNG
+    per selected frame with the numbers of people, at the times selected_s, where they are known."""
+
+    name: str
+    caption: str
+    people: tuple[Person, ...]
+    objects: tuple[Entity, ...]
+    background: Entity | None
+    video: StoredPicture
+    owners: tuple[StoredPicture, ...] = ()
+    selected_s: tuple[float, ...] = ()
+
+    def phrases(self) -> list[OwnedPhrase]:
+        """The words of every entity, each with its owner, as `bind_phrases` takes them: background, objects, people with their
+        attributes."""
+        found: list[OwnedPhrase] = []
+        if self.background is not None:
+            found.append(_owned("background", None, "background", self.background))
+        found += [_owned("object", None, f"object {n}", thing) for n, thing in enumerate(self.objects, 1)]
+        for n, person in enumerate(self.people):
+            found.append(_owned("face", n, f"subject {n + 1}", person.face))
+            found += [_owned("attribute", n, f"subject {n + 1}", thing) for thing in person.attributes]
+        return found
+
+
+def find_training_clips(folder: Path) -> tuple[list[TrainingClip], dict[str, str]]:
+    """(the clips of a folder, what cannot be read: name -> why), in the order of their names.
+
+    folder: a collected dataset, or a folder of sample folders that each hold `video.mp4`, at any depth. Raises InputError if
+    there is neither.
+    """
+    if not folder.is_dir():
+        raise InputError(f"there is no folder {folder}; give a collected dataset or a folder of sample folders with {VIDEO}")
+    if (folder / MANIFEST).is_file():
+        return [_collected(folder, row) for row in read_manifest(folder)], {}
+    clips: list[TrainingClip] = []
+    faults: dict[str, str] = {}
+    for top, folders, files in os.walk(folder):
+        folders[:] = sorted(name for name in folders if not name.startswith("."))
+        if "caption.txt" in files:
+            folders[:] = []
+            path = Path(top)
+            try:
+                clips.append(_sample_folder(path, folder))
+            except InputError as error:
+                faults[path.relative_to(folder).as_posix()] = str(error)
+    if not clips and not faults:
+        raise InputError(f"{folder} holds nothing to train on; expected a collected dataset, or sample folders with {VIDEO}")
+    return clips, faults
+
+
+def _owned(kind: str, subject: int | None, owner: str, thing: Entity) -> OwnedPhrase:
+    return OwnedPhrase(kind=kind, subject=subject, owner=owner, phrase=thing.text, occurrence=thing.occurrence)  # type: ignore[arg-type]
+
+
+def _collected(folder: Path, row: dict[str, Any]) -> TrainingClip:
+    record = parse_json(row["record"], f"the record of {row['sample']} in {folder}")
+    places = {place["name"]: place for place in row["files"]}
+
+    def stored(views: Sequence[dict[str, Any]]) -> tuple[StoredPicture, ...]:
+        return tuple(StoredPicture(path=folder, place=places[view["file"]]) for view in views)
+
+    def entity(thing: dict[str, Any]) -> Entity:
+        return Entity(text=thing["text"], pictures=stored(thing["views"]), occurrence=thing["occurrence"])
+
+    return TrainingClip(
+        name=row["sample"],
+        caption=row["caption"],
+        people=tuple(
+            Person(
+                face=Entity(text=person["text"], pictures=stored(person["faces"]), occurrence=person["occurrence"]),
+                attributes=tuple(map(entity, person["attributes"])),
+                bodies=stored(person["bodies"]),
+            )
+            for person in record["people"]
+        ),
+        objects=tuple(map(entity, record["objects"])),
+        background=None if record["background"] is None else entity(record["background"]),
+        video=StoredPicture(path=folder, place=places["clip.mp4"]),
+        owners=tuple(StoredPicture(path=folder, place=places[name]) for name in record["owners"]),
+        selected_s=tuple(time - row["start_s"] for time in record["selected_s"]),
+    )
+
+
+def _sample_folder(path: Path, root: Path) -> TrainingClip:
+    """A sample folder with a video; of a face all views, of everything else its one picture."""
+    video = path / VIDEO
+    if not video.is_file():
+        raise InputError(f"it has no {VIDEO}")
+    sample = _read(path)
+    pictures = [SamplePicture(path=path, number=n) for n, _ in enumerate(sample.references.references())]
+    waiting = iter(pictures)
+
+    def entity(thing: Attribute | SceneReference) -> Entity:
+        return Entity(text=thing.phrase, pictures=(next(waiting),), occurrence=thing.occurrence)
+
+    # In the order of `ReferenceSet.references`.
+    scene = sample.references.background
+    background = None if scene is None else entity(scene)
+    objects = tuple(entity(thing) for thing in sample.references.objects)
+    people = []
+    for subject in sample.references.subjects:
+        if subject.face is None:
+            raise InputError(f"subject {subject.name!r} has no face")
+        views = tuple(next(waiting) for _ in range(1 + len(subject.more_views)))
+        face = Entity(text=subject.name, pictures=views, occurrence=subject.occurrence)
+        people.append(Person(face=face, attributes=tuple(entity(thing) for thing in subject.attributes)))
+    return TrainingClip(
+        name=path.relative_to(root).as_posix() if path != root else path.name,
+        caption=sample.prompt,
+        people=tuple(people),
+        objects=objects,
+        background=background,
+        video=StoredPicture(path=video),
+    )
+
+
+@lru_cache(maxsize=1)
+def _read(path: Path) -> Sample:
+    return read_sample(path)
