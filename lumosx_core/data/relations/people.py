@@ -148,8 +148,10 @@ class People:
             for number in reversed(self.window()):
                 if set(chunk.adjectives) & set(self.named[number].adjectives):
                     return number
-        if pick in ("former", "latter") and len(self.chain) >= 2:
-            return self.chain[0] if pick == "former" else self.chain[-1]
+        if pick in ("former", "latter"):
+            pair = self.chain if len(self.chain) >= 2 else self.last_two()
+            if len(pair) >= 2:
+                return pair[0] if pick == "former" else pair[-1]
         group = self.open_group()
         if group is not None:
             if pick == "other" and not chunk.number and self.named[group].count:
@@ -166,6 +168,11 @@ class People:
         if pick == "one" and len(self.chain) >= 2:
             return self.chain[0]
         return None
+
+    def last_two(self) -> list[int]:
+        """The two people named last, of this sentence or the one before, in the order of their names."""
+        singles = [n for n in range(len(self.named)) if not self.named[n].plural]
+        return [n for n in singles[-2:] if self.named[n].sentence >= self.sentence - 1]
 
     def meant(self, word: str, *, use: str, subject: list[int], nearest: list[int]) -> list[int]:
         """Who is meant by a pronoun. use: "subject", "object" or "possessive"; subject, nearest: people of its clause."""

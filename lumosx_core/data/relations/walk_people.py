@@ -29,7 +29,8 @@ class Subjects(Things):
             self.possessor = who
             return
         if before == "prep" and self.chunks[at - 1].word == "by" and clause.of_thing and clause.thing is not None:
-            self.give(clause.thing, who)
+            for index in [clause.thing, *clause.more_things]:
+                self.give(index, who)
         if before == "prep" and self.chunks[at - 1].word == "of" and at > 1:
             if self.chunks[at - 2].noun == "body":
                 self.on_body(who)
@@ -60,7 +61,7 @@ class Subjects(Things):
         elif joined and not clause.finite:
             clause.subject = [*clause.subject, *(n for n in who if n not in clause.subject)]
         clause.nearest, clause.role = list(who), ""
-        clause.of_thing, clause.outer = False, None
+        clause.of_thing, clause.outer, clause.dressed = False, None, False
         if clause.relative and clause.relative_used:
             clause.relative = ""
 

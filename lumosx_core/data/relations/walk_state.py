@@ -24,6 +24,7 @@ class Clause:
 
     subject: list[int] = field(default_factory=list)
     thing: int | None = None  # the thing that is the subject
+    more_things: list[int] = field(default_factory=list)  # joined to it by "and"
     nearest: list[int] = field(default_factory=list)
     acting: list[int] = field(default_factory=list)  # whose verb came last
     finite: bool = False

@@ -69,6 +69,8 @@ class Things(State):
         ):
             return
         index = self.add(chunk, role, [])
+        if clause.thing is not None and not clause.finite and before in ("and", "comma") and clause.role == "":
+            clause.more_things.append(index)
         if clause.role in ("", "object") and not clause.subject and clause.thing is None and before != "prep":
             if clause.body_of:
                 self.give(index, clause.body_of)
@@ -77,7 +79,8 @@ class Things(State):
     def is_listed(self, at: int, chunk: Chunk) -> bool:
         """Whether a comma alone gives a thing to the person before it: "woman, red dress", "a man, hat in hand, waits"."""
         behind = self.kind(at - 1) == "comma" and self.kind(at - 2) == "person" and not self.clause.finite
-        return behind and not chunk.det and chunk.noun in ("worn", "held") and not self.starts_clause(at)
+        bare = not chunk.det and chunk.noun in ("worn", "held")
+        return behind and (bare or chunk.noun == "worn") and not self.starts_clause(at)
 
     def thing_subject(self, at: int, index: int) -> None:
         if not self.clause.subject and self.kind(at - 1) != "prep":
@@ -142,7 +145,8 @@ class Things(State):
         if not clause.nearest and owners != [PENDING]:
             clause.nearest = list(owners)  # "close-up of a woman's face, with ..."
         if clause.thing is not None:
-            self.give(clause.thing, owners)
+            for index in [clause.thing, *clause.more_things]:
+                self.give(index, owners)
         elif not clause.subject:
             clause.body_of = owners
 

@@ -28,6 +28,8 @@ _PLAYS_A_PART = {
     "clothe",
     "costume",
 }
+_ADDS = {"as well as", "along with", "together with", "in addition to"}
+_LISTS = {"wear", "with", "have", "in", "hold", "hold?", "layer"}
 _LAYERS = {"over", "under", "underneath", "beneath", "atop", "on top of"}
 
 
@@ -180,6 +182,10 @@ class Actions(Subjects):
         owners = self.holders()
         if before is not None and before.kind == "verb" and word in ("up", "out") and self.kind(at + 1) == "thing":
             return  # "picks up a spoon"
+        if word in ("on", "off") and self.kind(at + 1) not in ("thing", "person", "picker", "pronoun"):
+            return  # "has a hat on"
+        if word in _ADDS and before is not None and before.kind == "thing" and clause.role in _LISTS:
+            return
         if word == "of" and before is not None and before.kind in ("side", "thing"):
             clause.role = "object" if before.kind == "side" else "skip"
             return
