@@ -193,6 +193,8 @@ class _Chunker(NounPhrases):
         if as_noun is None:
             return None if is_adjective(word) and self.begins_noun(at + 1) and before != "person" else chunk
         # A word that is both ("watches", "waves", "dress").
+        if before == "rel" and self.chunks[-1].word == "whose":
+            return None
         if before in ("pronoun", "rel", "that", "aux", "picker", "side", "both"):
             return chunk
         if before == "neg":
