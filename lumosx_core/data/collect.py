@@ -4,7 +4,7 @@ Workers look at videos and write files named by their content; this process alon
 committed whole. Whatever ends a run, the same command goes on where it stopped.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +18,7 @@ from lumosx_core.data.pages import write_page
 from lumosx_core.data.records import SourceRecord, clip_id
 from lumosx_core.data.sources import Source, find_videos, identify
 from lumosx_core.data.stages import CLIP_STAGES
-from lumosx_core.data.store import StageResult, WorkStore
+from lumosx_core.data.store import Blobs, StageResult, WorkStore
 from lumosx_core.files.atomic import writable_folder
 from lumosx_core.files.json import parse_record
 from lumosx_core.progress import Progress
@@ -37,12 +37,14 @@ def collect(
     *,
     workers: int | None = None,
     retry_failed: bool = False,
+    on_clip: Callable[[Clip, Blobs], None] | None = None,
     progress: Progress | None = None,
 ) -> CollectReport:
     """Collect a dataset into `out`, or go on with it; videos of earlier runs stay in it.
 
-    Raises InputError for inputs without videos, models that are missing, a dataset that another process writes, and a disk that
-    refuses; what is wrong with single videos is told in the report.
+    on_clip(clip, files of the work store) is called for every clip when it is decided. Raises InputError for inputs without
+    videos, models that are missing, a dataset that another process writes, and a disk that refuses; what is wrong with single
+    videos is told in the report.
     """
     parquet()
     make_components(config.models)  # what is missing is told before anything is done
@@ -57,6 +59,9 @@ def collect(
             clip.decision = decide(clip.records, config.keep, tokenizer) if clip.records else None
             tell("deciding", number, len(clips))
         _drop_duplicates(clips, out, config.keep.alike)
+        if on_clip is not None:
+            for clip in clips:
+                on_clip(clip, store.blobs)
         report = report_of(clips, sources, unreadable, store)
         samples = [packed_sample(clip, store.blobs, config) for clip in clips if clip.is_sample]
         dropped = [row for clip in clips if (row := dropped_row(clip)) is not None] + dropped_sources(sources, store)
