@@ -24,6 +24,7 @@ Job = TypeVar("Job")
 Result = TypeVar("Result")
 GRACE_S = 5.0  # that a worker has to stop by itself
 MAX_WORKERS = 1024
+SLOW = "took more than"  # how the reason for the loss of a worker begins that had no more time
 
 
 def worker_count(workers: int | None) -> int:
@@ -76,7 +77,7 @@ def run_in_processes(
                 worker, number, _ = busy.pop(connection)
                 try:
                     if connection not in ready:
-                        raise _LostWorkerError(f"took more than {time_limit_s:g} s and was ended")
+                        raise _LostWorkerError(f"{SLOW} {time_limit_s:g} s and was ended")
                     if not worker.awake:
                         worker.wake()
                         busy[connection] = worker, number, time.monotonic()

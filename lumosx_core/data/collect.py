@@ -23,7 +23,7 @@ from lumosx_core.files.atomic import writable_folder
 from lumosx_core.files.json import parse_record
 from lumosx_core.progress import Progress
 from lumosx_core.tokenizers import Tokenizer
-from lumosx_core.workers import run_in_processes, worker_count
+from lumosx_core.workers import SLOW, run_in_processes, worker_count
 
 WORK, PAGE = ".work", "page.html"
 JOB_LIMIT_S = 900.0  # for one video or clip; then its worker is ended
@@ -118,8 +118,23 @@ def _run(function: Any, jobs: list[Any], store: WorkStore, workers: int | None, 
         if progress is not None:
             progress(stage, done, len(jobs))
 
+    again: list[SourceJob] = []  # a worker that was ended once may have been somebody else's victim
+
+    def first_loss(job: SourceJob, why: str) -> JobResult | None:
+        if SLOW in why:
+            return lost(job, why)
+        again.append(job)
+        return None
+
+    def commit_if_done(result: JobResult | None) -> None:
+        if result is not None:
+            commit(result)
+
+    count = worker_count(workers)
     if open_jobs:
-        run_in_processes(function, open_jobs, worker_count(workers), commit, lost=lost, time_limit_s=JOB_LIMIT_S)
+        run_in_processes(function, open_jobs, count, commit_if_done, lost=first_loss, time_limit_s=JOB_LIMIT_S)
+    if again:
+        run_in_processes(function, again, count, commit, lost=lost, time_limit_s=JOB_LIMIT_S)
 
 
 def _known(store: WorkStore, unit: str, retry: bool) -> dict[str, StageResult]:

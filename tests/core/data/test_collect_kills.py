@@ -1,0 +1,12 @@
+"""The short form of `collect_kills.py`: the whole group once, and one worker."""
+
+import sys
+from pathlib import Path
+
+import pytest
+from collect_kills import run_kills
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="NO /proc: children are found on Linux only")
+def test_killed_collections_end_as_undisturbed_ones(tmp_path: Path) -> None:
+    assert run_kills(tmp_path, 2, 2, ("group", "worker")) == []
