@@ -219,6 +219,8 @@ def _watch(life: Connection) -> None:
 
 def _sendable(error: Exception) -> Exception:
     """The exception if it is ours or one of Python's own, else one of its text: others need not survive the journey."""
-    if type(error) is InputError or type(error).__module__ == "builtins":
+    if isinstance(error, InputError):
+        return InputError(str(error))
+    if type(error).__module__ == "builtins":
         return error
     return RuntimeError(f"{type(error).__name__}: {error}")

@@ -18,6 +18,7 @@ from lumosx_core.data.pages import write_page
 from lumosx_core.data.records import SourceRecord, clip_id
 from lumosx_core.data.sources import Source, find_videos, identify
 from lumosx_core.data.stages import CLIP_STAGES
+from lumosx_core.data.stages.reading import server_reader
 from lumosx_core.data.store import Blobs, StageResult, WorkStore
 from lumosx_core.files.atomic import writable_folder
 from lumosx_core.files.json import parse_record
@@ -48,6 +49,8 @@ def collect(
     """
     parquet()
     make_components(config.models)  # what is missing is told before anything is done
+    if config.reading.reader == "server":
+        server_reader(config.reading)
     videos = find_videos(inputs)
     with WorkStore(writable_folder(out) / WORK) as store:
         sources, unreadable = identify(videos, store, progress)

@@ -57,7 +57,13 @@ class CaptionSettings(_Section):
 class ReadingSettings(_Section):
     """Who has what, from the words."""
 
-    reader: str = setting("rules", "reads the caption: rules", choices=("rules",))
+    reader: str = setting("rules", "rules, or server: a language model that sees the frames too", choices=("rules", "server"))
+    server: str = setting("http://localhost:8000/v1", "address of the OpenAI-compatible server, with /v1")
+    served: str = setting("", "the model's name on that server")
+    timeout_s: float = setting(120.0, "for a whole answer, seconds; ours", least=1, most=3600)
+    patience_s: float = setting(
+        600.0, "so long a server may be away before the run stops, seconds; ours", least=0.1, most=86400
+    )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -71,6 +77,7 @@ class GroundingSettings(_Section):
 class RelationSettings(_Section):
     """How phrases, mentions and people are matched."""
 
+    told: float = setting(0.5, "weight of the box that a seeing reader names, against one found thing; ours", least=0, most=10)
     side: float = setting(1.0, "weight of words such as left against one found thing; ours", least=0, most=10)
 
 

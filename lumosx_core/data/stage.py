@@ -31,6 +31,10 @@ class DroppedError(Exception):
         self.reason, self.detail = reason, detail
 
 
+class StopRunError(InputError):
+    """Nothing can be done for any clip now: the run stops, and nothing is noted of this one."""
+
+
 @dataclass(kw_only=True, eq=False)
 class ClipWork:
     """A clip while its stages run. records: what is known so far, by stage. caption: what was given beside the video. models:
@@ -133,6 +137,8 @@ def _run(stage: Stage, work: ClipWork, key: str) -> StageResult:
         result = StageResult(stage=stage.name, key=key, status="done", record=canonical(record).decode())
     except DroppedError as drop:
         result = dropped_result(stage.name, key, drop)
+    except StopRunError:
+        raise
     except Exception as error:
         result = failed_result(stage.name, key, error)
     return replace(result, seconds=time.perf_counter() - begin)

@@ -69,6 +69,7 @@ class ReadPhrase:
 @dataclass(frozen=True, kw_only=True)
 class Reading:
     """All of a caption, in its order. notes: what the reader was not sure of or left out. reader: "rules", or its name.
+    boxes: of a reader that saw the people with numbers, the number of each mention (None: not told); else empty.
 
     Raises InputError where a span leaves the caption or an owner is no mention.
     """
@@ -78,6 +79,7 @@ class Reading:
     phrases: tuple[ReadPhrase, ...] = ()
     notes: tuple[str, ...] = ()
     reader: str = "rules"
+    boxes: tuple[int | None, ...] = ()
 
     def __post_init__(self) -> None:
         for span in [mention.span for mention in self.mentions] + [phrase.span for phrase in self.phrases]:

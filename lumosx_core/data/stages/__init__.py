@@ -27,7 +27,9 @@ CLIP_STAGES = (
         name="caption", version=1, section="caption", needs=("frames",), record=CaptionRecord, run=write_caption, looks=True,
         given=True,
     ),
-    Stage(name="reading", version=1, section="reading", needs=("caption",), record=Reading, run=read_caption),
+    Stage(
+        name="reading", version=1, section="reading", needs=("caption", "people", "frames"), record=Reading, run=read_caption,
+    ),
     Stage(
         name="grounding", version=1, section="grounding", needs=("frames", "people", "reading"), record=GroundingRecord,
         run=ground_phrases, looks=True,

@@ -23,6 +23,9 @@ def match_relations(work: ClipWork) -> RelationsRecord:
     candidates = work.records["grounding"].candidates
     scores = phrase_scores(reading, len(people.tracks), candidates)
     fit = mention_fit(reading, people.tracks, scores, candidates, work.config.relations.side)
+    for index, box in enumerate(reading.boxes):
+        if box is not None and box <= len(people.tracks):
+            fit[index, box - 1] += work.config.relations.told
     owners, margin = match(fit)
     relations = []
     for number, phrase in enumerate(reading.phrases):
@@ -32,7 +35,8 @@ def match_relations(work: ClipWork) -> RelationsRecord:
         own = [c for c in candidates if c.phrase == number and c.track == track]
         if not own or (phrase.owner is not None and track is None):
             continue
-        others = [scores[number, t] for t in range(len(people.tracks)) if t != track]
+        alike = _owners_of(phrase.span.of(reading.caption), reading, owners)  # as the caption says
+        others = [scores[number, t] for t in range(len(people.tracks)) if t != track and t not in alike]
         relations.append(
             Relation(
                 phrase=number,
@@ -41,7 +45,7 @@ def match_relations(work: ClipWork) -> RelationsRecord:
                     own=round(float(scores[number, track]) if track is not None else max(c.score for c in own), 4),
                     others=round(float(max(others, default=0.0)) if track is not None else 0.0, 4),
                     inside=round(float(np.mean([c.inside for c in own])), 4),
-                    colour=_colour(phrase.span.of(reading.caption), number, track, candidates),
+                    colour=_colour(phrase.span.of(reading.caption), number, track, candidates, alike),
                     readers=(reading.reader,),
                 ),
             )
@@ -123,11 +127,18 @@ def _colour_factor(words: str, number: int, track: int, candidates: tuple[Candid
     return 1.0 if distance is None else float(np.clip(1.2 - distance / COLOUR_REACH, 0.1, 1.0))
 
 
-def _colour(words: str, number: int, track: int | None, candidates: tuple[Candidate, ...]) -> float | None:
+def _owners_of(words: str, reading: Reading, owners: tuple[int | None, ...]) -> set[int | None]:
+    """The tracks of everybody who has a thing of these words."""
+    return {owners[p.owner] for p in reading.phrases if p.owner is not None and p.span.of(reading.caption) == words}
+
+
+def _colour(
+    words: str, number: int, track: int | None, candidates: tuple[Candidate, ...], alike: set[int | None]
+) -> float | None:
     word = colour_word(words)
     if word is None or track is None:
         return None
     own = _distance(word, number, track, candidates)
-    tracks = {c.track for c in candidates if c.phrase == number and c.track is not None} - {track}
+    tracks = {c.track for c in candidates if c.phrase == number and c.track is not None} - {track} - alike
     others = [d for d in (_distance(word, number, t, candidates) for t in tracks) if d is not None]
     return round(own - min(others), 2) if own is not None and others else None
