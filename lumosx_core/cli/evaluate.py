@@ -25,7 +25,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     eyes.add_argument("--photographs", type=int, default=1, help="of every person of --through-nano (default: 1)")
     reader = parser.add_argument_group("of reader")
     reader.add_argument(
-        "--captions", type=Path, nargs="+", metavar="FILE", help="JSON Lines (default: the embedded 60 + 60 + 152)"
+        "--captions", type=Path, nargs="+", metavar="FILE", help="JSON Lines (default: the embedded 60 + 60 + 169)"
     )
     reader.add_argument("--server", metavar="URL", help="measure a model behind this server instead of the rules")
     reader.add_argument("--served", metavar="MODEL", default="", help="the model's name on that server")

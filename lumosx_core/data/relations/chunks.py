@@ -234,7 +234,7 @@ class _Chunker(NounPhrases):
 
     def read_rest(self, at: int, word: str) -> Chunk | None:
         """A word that nothing explained: an adverb or a lone article is left out, other words are kept as what they are."""
-        if is_adverb(word) or word in ARTICLES or word in known.ORDINALS:
+        if is_adverb(word) or is_adjective(word) or word in ARTICLES or word in known.ORDINALS:
             return None
         found = guessed_verb(word)
         if found:

@@ -254,7 +254,7 @@ class NounPhrases:
         """Whether a word can stand before a noun that has not come yet, or be it."""
         word = self.word(at)
         if is_adverb(word):
-            return det in ("a", "an") and noun_kind(self.word(at + 1)) in ("worn", "held")  # "a backwards cap"
+            return det in ("a", "an") and noun_kind(self.word(at + 1)) in ("worn", "held", "person")  # "a backwards cap"
         if not self.begins_noun(at) and not (guessed_verb(word) and (det or at > begin or expected)):
             return False
         as_verb = guessed_verb(word)

@@ -239,9 +239,12 @@ ADJECTIVES = _words(
     athletic professional overgrown several many few medium average extravagant flamboyant glamorous gorgeous shabby
     scruffy rugged worn-out red-and-white black-and-white female male adult teenage senior fellow middle-age burly
     slender petite stocky lanky graceful older younger taller shorter smaller bigger larger elder slimmer heavier
-    thinner"""
+    thinner tallest shortest oldest youngest biggest smallest"""
 )
-COMPARED = _words("older younger taller shorter smaller bigger larger elder slimmer heavier thinner leftmost rightmost")
+COMPARED = _words(
+    """older younger taller shorter smaller bigger larger elder slimmer heavier thinner leftmost rightmost
+    tallest shortest oldest youngest biggest smallest"""
+)
 NUMBERS: dict[str, int] = {
     "one": 1, "two": 2, "three": 3, "four": 4, "five": 5, "six": 6, "seven": 7, "eight": 8, "nine": 9, "ten": 10,
     "eleven": 11, "twelve": 12, "dozen": 12, "several": 3, "some": 2, "many": 3, "few": 3,
@@ -258,12 +261,12 @@ HOLD = _words(
     """hold carry clutch grip grasp grab hug cradle swing brandish wield lift raise balance bear drag pull push wheel tow
     lug hoist shoulder play strum read use smoke light sip drink eat lick bite chew nibble munch ride pedal drive steer
     walk shake wave fly twirl spin toss throw catch juggle dribble take open unfold don tighten flaunt squeeze press
-    tote haul share keep lower point aim fire shoot"""
+    tote haul share keep lower point aim fire shoot blow"""
 )
 # Of these, the thing is the person's only where it can be held, worn or ridden.
 HOLD_IF_KNOWN = _words(
-    "swing lift pull push light use open take walk fly throw toss catch press cover share keep lower point aim fire shoot "
-    "drive steer raise play wave shake spin"
+    """swing lift pull push light use open take walk fly throw toss catch press cover share keep lower point aim fire shoot
+    drive steer raise play wave shake spin blow"""
 )
 OTHER_VERBS = _words(
     """stand sit lie kneel crouch squat lean rest walk run jog sprint jump hop leap skip climb crawl dance twirl pose

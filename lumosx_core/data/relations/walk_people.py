@@ -74,9 +74,10 @@ class Subjects(Things):
 
     def apposition(self, at: int, chunk: Chunk) -> int | None:
         """Who is meant by a noun phrase that explains the one before it: "his opponent, a younger man"."""
-        if at < 2 or self.kind(at - 1) != "comma" or chunk.det not in ("a", "an") or self.chunks[at - 2].kind != "person":
+        place = at - 2 - (self.kind(at - 2) == "side")
+        if self.kind(at - 1) != "comma" or chunk.det not in ("a", "an") or self.kind(place) != "person":
             return None
-        before = self.chunks[at - 2]
+        before = self.chunks[place]
         if before.det not in POSSESSIVES | {"the", "'s"} or before.plural != chunk.plural or len(self.clause.nearest) != 1:
             return None
         return self.clause.nearest[0]
@@ -87,10 +88,12 @@ class Subjects(Things):
             return False
         if owners:
             return chunk.word in _BESIDE and bool(self.people.named[group].members) and self.people.rest(group) == 1
-        told_apart = (chunk.det == "the" and bool(set(chunk.adjectives) & known.COMPARED)) or self.words[
-            chunk.first - 1
-        ] == "one"
-        return told_apart and self.people.named[group].lemma == chunk.word
+        told_apart = chunk.det == "the" and (chunk.side != "" or bool(set(chunk.adjectives) & known.COMPARED))
+        whole = self.people.named[group]
+        if whole.lemma == chunk.word:
+            return told_apart or self.words[chunk.first - 1] == "one"
+        begun = bool(whole.members) and self.people.rest(group) > 0 and self.people.again(chunk) is None
+        return begun and chunk.det == "the" and self.people.is_kind_of(chunk.word, group)
 
     def who(self, at: int, chunk: Chunk, owners: list[int]) -> int:
         """The number of the person that a noun phrase names: known already, a member of a group, or new."""
@@ -121,6 +124,8 @@ class Subjects(Things):
                 if len(alike) == 2:
                     return alike[0]
         found = people.again(chunk) if not chunk.pick or chunk.pick in ("left", "right") else None
+        if found is not None and found in self.clause.subject and self.clause.finite and self.kind(at - 1) in ("verb", "prep"):
+            found = None  # "the boxer hits the boxer"
         if found is not None:
             people.named[found].also.append((chunk.first, chunk.last))
             return found

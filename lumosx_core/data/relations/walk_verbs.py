@@ -180,7 +180,13 @@ class Actions(Subjects):
         clause, word = self.clause, chunk.word
         before = self.chunks[at - 1] if at else None
         owners = self.holders()
-        if before is not None and before.kind == "verb" and word in ("up", "out") and self.kind(at + 1) == "thing":
+        if (
+            before is not None
+            and before.kind == "verb"
+            and before.word != "blow"
+            and word in ("up", "out")
+            and self.kind(at + 1) == "thing"
+        ):
             return  # "picks up a spoon"
         if word in ("on", "off") and self.kind(at + 1) not in ("thing", "person", "picker", "pronoun"):
             return  # "has a hat on"
