@@ -23,6 +23,7 @@ from lumosx_core.references import Attribute, Subject, one_line
 SAME = 0.8  # intersection over union of two masks that show one thing
 FACE_MARGIN = 0.3  # of the face's longer side, as the model was trained
 WALL = (210, 210, 210)  # behind a head that is cut out: neither the scene nor the clothes may be taken for the face
+NEARLY = 0.5  # a place that is so much as sure as the surest may show the thing better
 MOST_PHRASES = 32
 
 
@@ -121,10 +122,10 @@ def find_subject(
     """One person of a photograph, or of several photographs of that person, with the things of these phrases.
 
     name: the words for the person in the prompt. phrases: "red jacket", "round glasses", ... Of several photographs every
-    visible face becomes a view, and each thing is taken from where it is found most surely; from the second photograph on the
-    person is the one whose face is most like the first, where the finder tells faces apart. Where a finder knows the mask of a
-    head, that alone is shown, before a plain wall. Where it knows how pictures of a face or a thing are framed (`Found.whole`),
-    they are framed so, otherwise by `face_margin` and the margin of `options`.
+    visible face becomes a view, and each thing is taken from where it is seen largest of those where it is found about as
+    surely; from the second photograph on the person is the one whose face is most like the first, where the finder tells faces
+    apart. Where a finder knows the mask of a head, that alone is shown, before a plain wall. Where it knows how pictures of a
+    face or a thing are framed (`Found.whole`), they are framed so, otherwise by `face_margin` and the margin of `options`.
     Raises InputError without photographs, if a photograph shows nobody or not the person asked for, if neither a face nor a
     thing was found, and whatever the finders raise.
     """
@@ -220,12 +221,27 @@ def _owner(people: Sequence[Box], face: Box) -> int | None:
 
 
 def _look_for(phrase: str, views: Sequence[SeenPerson], eyes: Eyes) -> SeenPhrase:
-    best: SeenPhrase | None = None
-    for number, view in enumerate(views):
-        for found in eyes.phrases.find_phrase(view.picture, phrase, view.person)[:1]:
-            if best is None or best.found is None or found.score > best.found.score:
-                best = SeenPhrase(phrase=phrase, found=found, view=number)
-    return best or SeenPhrase(phrase=phrase, reason="nothing of that kind in the person's box")
+    seen = [
+        (number, found)
+        for number, view in enumerate(views)
+        for found in eyes.phrases.find_phrase(view.picture, phrase, view.person)[:1]
+    ]
+    if not seen:
+        return SeenPhrase(phrase=phrase, reason="nothing of that kind in the person's box")
+    surest = max(found.score for _, found in seen)
+    # Nothing hides a thing where it is large; but a wrong place may be larger than the thing.
+    number, found = max(
+        (each for each in seen if each[1].score >= NEARLY * surest),
+        key=lambda each: (_share(each[1], views[each[0]]), each[1].score),
+    )
+    return SeenPhrase(phrase=phrase, found=found, view=number)
+
+
+def _share(found: Found, view: SeenPerson) -> float:
+    """How much of the person's box the thing, or its box, covers."""
+    left, top, right, bottom = found.box
+    size = (right - left) * (bottom - top) if found.mask is None else float(found.mask.sum())
+    return size / max(1.0, (view.person[2] - view.person[0]) * (view.person[3] - view.person[1]))
 
 
 def _without_twins(seen: list[SeenPhrase], eyes: Eyes, views: Sequence[SeenPerson]) -> list[SeenPhrase]:

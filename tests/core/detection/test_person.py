@@ -89,6 +89,22 @@ def test_in_a_second_photograph_it_is_the_same_face() -> None:
     assert found.text.splitlines()[1].startswith("photograph 2: 2 people, took number 1 from the left")
 
 
+def test_of_several_photographs_a_thing_is_taken_from_where_it_is_seen_largest() -> None:
+    class Better(Known):
+        """In pictures with a dark corner the hat is half hidden, in those with a bright one a wall is taken for it."""
+
+        def find_phrase(self, picture, phrase, within=None):  # noqa: ARG002
+            corner = picture.getpixel((0, 0))[0]
+            box, score = {0: ((120, 5, 135, 15), 0.9), 120: ((120, 5, 150, 15), 0.6), 255: ((110, 5, 190, 95), 0.2)}[corner]
+            return [Found(box=tuple(map(float, box)), score=score, phrase=phrase)]
+
+    dark, bright = PICTURE.copy(), PICTURE.copy()
+    dark.putpixel((0, 0), (0, 0, 0))
+    bright.putpixel((0, 0), (255, 255, 255))
+    (hat,) = find_subject([dark, bright, PICTURE], "man", ["hat"], Better().eyes).phrases
+    assert (hat.view, hat.found and hat.found.score) == (2, 0.6)
+
+
 def test_two_phrases_for_one_thing_keep_the_surer_one() -> None:
     things = {"hat": (120, 5, 150, 15, 0.5), "cap": (120, 5, 150, 15, 0.8)}
     found = find_subject([PICTURE], "man", ["hat", "cap"], Known(things=things).eyes)
