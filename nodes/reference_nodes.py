@@ -191,10 +191,10 @@ def _found(
         raise InputError(f"got {len(boxes)} boxes; with cut_out 'phrase' one box at most says where the thing is looked for")
     finders = phrase_eyes(eyes, None if sam == comfy_folders.NO_FILE else comfy_folders.sam_path(sam))
     try:
-        _, mask = find_thing(picture, phrase, finders, within=boxes[0] if boxes else None, points=points)
+        found, mask = find_thing(picture, phrase, finders, within=boxes[0] if boxes else None, points=points)
     finally:
         finders.free()
-    return on_white(cut_out_by(picture, mask, CutOutOptions(margin=margin)))
+    return on_white(cut_out_by(picture, mask, CutOutOptions(margin=margin), frame=found.whole))
 
 
 class SceneReferenceNode(io.ComfyNode):

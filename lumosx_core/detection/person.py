@@ -22,7 +22,7 @@ from lumosx_core.references import Attribute, Subject, one_line
 
 SAME = 0.8  # intersection over union of two masks that show one thing
 FACE_MARGIN = 0.3  # of the face's longer side, as the model was trained
-WALL = (210, 210, 210)  # behind a head that is cut out: neither the scene nor the clothes may be taken for the face
+WALL = (225, 225, 225)  # behind a head that is cut out: neither the scene nor the clothes may be taken for the face
 NEARLY = 0.5  # a place that is so much as sure as the surest may show the thing better
 MOST_PHRASES = 32
 
