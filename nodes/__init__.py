@@ -7,7 +7,7 @@ from .comfy_routes import add_routes
 from .conditioning_nodes import EncodeReferences, RelationGraphNode
 from .face_nodes import FaceReferenceNode
 from .inspection_nodes import Inspect
-from .loading_nodes import Nano, SampleFolder
+from .loading_nodes import Nano, SampleFolder, SamplePhoto
 from .model_nodes import ConvertModel, LoadModel
 from .person_nodes import PersonNode
 from .reference_nodes import AttributeReferenceNode, SceneReferenceNode
@@ -31,6 +31,7 @@ class LumosXExtension(ComfyExtension):
             LoadModel,
             ConvertModel,
             SampleFolder,
+            SamplePhoto,
             FaceReferenceNode,
             AttributeReferenceNode,
             SceneReferenceNode,

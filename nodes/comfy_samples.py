@@ -8,6 +8,7 @@ from lumosx_core.errors import InputError, quoted
 from lumosx_core.files.names import escape_phrase, natural_order, unescape_phrase
 
 EMBEDDED = Path(__file__).parent.parent / "lumosx_core" / "assets" / "samples"
+PHOTOGRAPHS = EMBEDDED.parent / "photographs"
 OWN = "lumosx"  # the folder below ComfyUI's input folder
 SUBJECTS = "subjects"  # the folder in it with one folder for every saved person
 NO_SUBJECT = "none"  # in the list of people, so that it is never empty
@@ -31,6 +32,11 @@ def sample_folder(choice: str) -> Path:
             f"there is no sample {quoted(choice)}; choose one of {', '.join(folders)} (reload the page for new ones)"
         )
     return folders[choice]
+
+
+def sample_photographs() -> dict[str, Path]:
+    """Choice -> embedded photograph of the puppet world."""
+    return {path.stem: path for path in sorted(PHOTOGRAPHS.glob("*.png"))}
 
 
 def saved_subjects() -> list[str]:

@@ -6,12 +6,13 @@ from comfy_api.latest import io, ui
 
 from lumosx_core.drawing.contact_sheet import reference_panel
 from lumosx_core.errors import InputError
+from lumosx_core.files.images import open_image
 from lumosx_core.references import Sample
 from lumosx_core.sample_folder import read_sample
 from lumosx_core.sampling.pipeline import NANO_FOLDER
 
 from .comfy_models import nano_models
-from .comfy_samples import sample_folder, sample_folders
+from .comfy_samples import sample_folder, sample_folders, sample_photographs
 from .comfy_tokenizer import host_prompt
 from .image_tensors import image_of
 from .io_types import SceneSocket, SubjectSocket
@@ -100,6 +101,34 @@ class SampleFolder(io.ComfyNode):
         """Changes when a file of the folder does."""
         files = sorted(path for path in sample_folder(sample).rglob("*") if path.is_file())
         return repr([(str(path), path.stat().st_mtime_ns, path.stat().st_size) for path in files])
+
+
+class SamplePhoto(io.ComfyNode):
+    """A photograph of the puppet world, for trying the nodes that look at photographs."""
+
+    @classmethod
+    def define_schema(cls) -> io.Schema:
+        """Input and output."""
+        return io.Schema(
+            node_id="LumosXSamplePhoto",
+            display_name="LumosX Sample Photo",
+            category="LumosX",
+            description="A picture of people of the puppet world that comes with this pack, for trying LumosX Person and the "
+            "nano model. Your own photographs come from Load Image.",
+            inputs=[
+                io.Combo.Input("photo", options=list(sample_photographs()), tooltip="Which of the embedded photographs."),
+            ],
+            outputs=[io.Image.Output(display_name="image", tooltip="For LumosX Person, with its eyes set to puppets.")],
+            is_output_node=True,  # its preview stays after a reload, and it can be run alone
+            **search_aliases("example picture", "load image"),
+        )
+
+    @classmethod
+    @checked_inputs
+    def execute(cls, photo: str) -> io.NodeOutput:
+        """The picture [1, H, W, 3]."""
+        shown = image_of([open_image(sample_photographs()[photo])])
+        return io.NodeOutput(shown, ui=ui.PreviewImage(shown, cls=cls))
 
 
 def _filled(items: tuple, count: int) -> list[Any]:

@@ -4,11 +4,14 @@ import json
 from pathlib import Path
 
 import numpy as np
+from PIL import Image
 
 from lumosx_core.errors import InputError
 from lumosx_core.files.atomic import write_text
+from lumosx_core.files.images import save_png
 from lumosx_core.puppets.clip import ClipSpec, sample_clip
 from lumosx_core.puppets.pictures import puppet_sample
+from lumosx_core.puppets.render import render_clip
 from lumosx_core.puppets.spec import PuppetSpec
 from lumosx_core.references import ReferenceSet, prepare_reference_image
 from lumosx_core.sample_folder import write_sample
@@ -21,6 +24,10 @@ EMBEDDED: tuple[tuple[str, int, int, int, int, bool, bool], ...] = (
     ("three_people", 84, 3, 1, 0, False, False),
     ("one_person_in_a_room", 104, 1, 3, 1, True, True),
 )
+PHOTOGRAPHS_FOLDER = SAMPLES_FOLDER.parent / "photographs"
+# Name, seed, people. Everybody is from the held-out part and wears two things.
+PHOTOGRAPHS: tuple[tuple[str, int, int], ...] = (("one_person", 71, 1), ("two_people", 72, 2))
+ENLARGED = 4  # pixels of a photograph for each of the rendered ones
 # Distinct colours (32 levels per channel) of a picture at the embedded model's size. Of 480 pictures of the puppet world none
 # has more than 14; photographs have hundreds, grey ones up to 32.
 PUPPET_COLOURS = 24
@@ -36,6 +43,23 @@ def write_embedded_samples(folder: Path) -> list[Path]:
             rng, people=people, attributes=attributes, objects=objects, described=described, held_out=True, frames=17
         )
         written.append(write_puppet_sample(folder / name, clip, rng, background=background))
+    return written
+
+
+def photograph_spec(seed: int, people: int) -> ClipSpec:
+    """What is in an embedded photograph."""
+    rng = np.random.default_rng(seed)
+    return sample_clip(rng, people=people, attributes=2, objects=0, described=True, held_out=True, frames=1)
+
+
+def write_embedded_photographs(folder: Path) -> list[Path]:
+    """Write all embedded photographs of the puppet world anew, as <name>.png; the same pixels every time."""
+    written = []
+    for name, seed, people in PHOTOGRAPHS:
+        pixels = render_clip(photograph_spec(seed, people)).frames[0]
+        picture = Image.fromarray(pixels.repeat(ENLARGED, 0).repeat(ENLARGED, 1))
+        written.append(folder / f"{name}.png")
+        save_png(picture, written[-1])
     return written
 
 

@@ -9,9 +9,9 @@ import pytest
 from host_server import PACK, HostServer, Run, pack_files
 
 API_FOLDER = Path(__file__).parent / "api"
-TWO_PEOPLE, ON_AND_OFF = (
-    json.loads((API_FOLDER / f"LumosX nano - {name}.json").read_text("utf-8"))
-    for name in ("two people", "relations on and off")
+TWO_PEOPLE, ON_AND_OFF, TWO_PHOTOS = (
+    json.loads((API_FOLDER / f"LumosX nano {name}.json").read_text("utf-8"))
+    for name in ("- two people", "- relations on and off", "from two photos")
 )
 NODES = {
     "LumosXApply",
@@ -26,6 +26,7 @@ NODES = {
     "LumosXPerson",
     "LumosXRelationGraph",
     "LumosXSampleFolder",
+    "LumosXSamplePhoto",
     "LumosXSampler",
     "LumosXSaveSubject",
     "LumosXSceneReference",
@@ -76,7 +77,9 @@ def test_all_nodes_register(server: HostServer) -> None:
     assert "IMPORT FAILED" not in server.output()
 
 
-@pytest.mark.parametrize("prompt", [TWO_PEOPLE, ON_AND_OFF], ids=["two_people", "relations_on_and_off"])
+@pytest.mark.parametrize(
+    "prompt", [TWO_PEOPLE, ON_AND_OFF, TWO_PHOTOS], ids=["two_people", "relations_on_and_off", "two_photos"]
+)
 def test_nano_workflows_make_their_videos(server: HostServer, prompt: dict[str, Any]) -> None:
     run = succeeded(server.run(prompt))
     (saved,) = of_type(prompt, "SaveVideo")

@@ -35,10 +35,11 @@ from lumosx_core.tokenizers import SentencePieceTokenizer
 ROOT = Path(__file__).parents[2]
 FOLDER, API_FOLDER = ROOT / "workflows", Path(__file__).parent / "api"
 NAMES = (
-    "LumosX nano - two people", "LumosX nano - relations on and off", "LumosX prepare references",
-    "LumosX 1.3B - people with attributes, objects, background", "LumosX 1.3B - faces only",
+    "LumosX nano - two people", "LumosX nano - relations on and off", "LumosX nano from two photos",
+    "LumosX prepare references",
+    "LumosX 1.3B - people with attributes, objects, background", "LumosX 1.3B - faces only", "LumosX from two photos",
 )  # fmt: skip
-NANO_NAMES, BIG_NAMES = NAMES[:2], NAMES[3:]
+NANO_NAMES, BIG_NAMES = NAMES[:3], NAMES[4:]
 PICTURE = Image.new("RGB", (8, 8))
 KINDS = {"INT": int, "FLOAT": (int, float), "STRING": str, "BOOLEAN": bool}
 ONLY_IN_NEWER_HOSTS = {"SaveVideo": {"format.codec"}, "CreateVideo": {"bit_depth"}}
@@ -229,8 +230,13 @@ def test_every_phrase_is_found_in_the_prompt(name: str, infos: dict[str, NodeInf
     def words(kind: type, nodes: list[dict]) -> list:
         return [kind(phrase=values_of(node, infos)["phrase"], image=PICTURE) for node in nodes]
 
+    def things(node: dict) -> list[Attribute]:
+        if node["type"] != "LumosXPerson":
+            return words(Attribute, connected(node, "attributes."))
+        return [Attribute(phrase=line, image=PICTURE) for line in values_of(node, infos)["attributes"].splitlines()]
+
     subjects = [
-        Subject(name=values_of(node, infos)["name"], face=PICTURE, attributes=words(Attribute, connected(node, "attributes.")))
+        Subject(name=values_of(node, infos)["name"], face=PICTURE, attributes=things(node))
         for node in connected(graph, "subjects.")
     ]
     references = ReferenceSet(

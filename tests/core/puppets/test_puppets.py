@@ -7,11 +7,19 @@ import numpy as np
 import pytest
 
 from lumosx_core.errors import InputError
+from lumosx_core.files.images import open_image
 from lumosx_core.puppets.clip import HEIGHT, WIDTH, ClipSpec, sample_clip
 from lumosx_core.puppets.painter import pattern_fill
 from lumosx_core.puppets.pictures import reference_set
 from lumosx_core.puppets.render import render_clip
-from lumosx_core.puppets.samples import SAMPLES_FOLDER, read_truth, write_embedded_samples, write_puppet_sample
+from lumosx_core.puppets.samples import (
+    PHOTOGRAPHS_FOLDER,
+    SAMPLES_FOLDER,
+    read_truth,
+    write_embedded_photographs,
+    write_embedded_samples,
+    write_puppet_sample,
+)
 from lumosx_core.puppets.scorer import AttributeScore, score_clip, settle_outcome
 from lumosx_core.puppets.spec import (
     ATTRIBUTE_KINDS,
@@ -179,6 +187,14 @@ def test_reference_pictures_are_not_cut_from_the_frames() -> None:
         picture = np.asarray(prepare_reference_image(reference.image, WIDTH, HEIGHT)).astype(int)[20:60, 28:68]
         best = min(np.abs(frames[0, y : y + 40, x : x + 40] - picture).mean() for y in range(0, 41, 2) for x in range(0, 57, 2))
         assert best > 8, reference.phrase
+
+
+def test_embedded_photographs_are_those_of_the_world(tmp_path) -> None:
+    written = write_embedded_photographs(tmp_path)
+    assert {path.name for path in written} == {path.name for path in PHOTOGRAPHS_FOLDER.glob("*.png")}
+    for path in written:
+        pictures = [np.asarray(open_image(each), np.float32) for each in (path, PHOTOGRAPHS_FOLDER / path.name)]
+        assert pictures[0].shape == (320, 384, 3) and np.abs(pictures[0] - pictures[1]).mean() < 0.5
 
 
 def test_embedded_samples_read_back_with_their_truth(tmp_path) -> None:
