@@ -1,6 +1,7 @@
 """Turn released weights into the files of a model folder, which `lumosx generate --model` takes.
 
-Run it once each for the transformer (.pt, .safetensors or torch.distributed.checkpoint folder), the vae and the
+`lora` writes a LoRA of other names (bare, peft's, diffusers', kohya's) as ComfyUI and `lumosx generate --lora` read it. The
+rest: run it once each for the transformer (.pt, .safetensors or torch.distributed.checkpoint folder), the vae and the
 text-encoder; give the tokenizer (spiece.model or tokenizer.json) with any of them.
 """
 
@@ -21,9 +22,10 @@ DEFAULT_STORAGE = {"transformer": "bf16", "vae": "fp32", "text-encoder": "bf16"}
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Options of the command."""
-    parser.add_argument("kind", choices=tuple(FILES))
+    parser.add_argument("kind", choices=(*FILES, "lora"))
     parser.add_argument("source", type=Path, metavar="SOURCE", help="the released file or folder")
-    parser.add_argument("folder", type=Path, metavar="FOLDER", help="the model folder to fill")
+    parser.add_argument("folder", type=Path, metavar="TARGET", help="the model folder to fill; of a lora the file to write")
+    parser.add_argument("--alpha", type=float, help="of a lora whose file tells none (default: its rank, the whole effect)")
     parser.add_argument(
         "--entry", default="ema", metavar="NAME", help="which weights, where several are stored, such as model (default: ema)"
     )
@@ -45,6 +47,8 @@ def run(options: argparse.Namespace) -> int:
     from lumosx_core.sampling.pipeline import TOKENIZERS
     from lumosx_core.tokenizers import load_tokenizer
 
+    if options.kind == "lora":
+        return _convert_lora(options)
     given = options.tokenizer
     if given is not None and given.name not in TOKENIZERS:
         raise InputError(f"the tokenizer is {given}, expected a file {' or '.join(TOKENIZERS)}")
@@ -80,4 +84,23 @@ def run(options: argparse.Namespace) -> int:
     print(f"still missing in {options.folder}: {', '.join(missing)}" if missing else f"{options.folder} is complete")
     if options.kind == "transformer":
         print(IN_COMFYUI)
+    return 0
+
+
+def _convert_lora(options: argparse.Namespace) -> int:
+    from lumosx_core.errors import InputError
+    from lumosx_core.files.atomic import writable_folder
+    from lumosx_core.model.lora import read_lora, write_lora
+
+    target = options.folder
+    if target.suffix != ".safetensors":
+        raise InputError(f"the LoRA is to be written to {target}; give a file that ends in .safetensors")
+    lora = read_lora(options.source, alpha=options.alpha)
+    writable_folder(target.parent)
+    write_lora(target, lora)
+    ranks = sorted({factors.rank for factors in lora.factors.values()})
+    print(
+        f"wrote {target}: {len(lora.factors)} layers of rank {', '.join(map(str, ranks)) or '-'}, {len(lora.differences)} "
+        "differences of norms and biases"
+    )
     return 0

@@ -24,6 +24,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--name", help="beginning of the file names (default: the sample's name)")
     parser.add_argument("--prompt", help="instead of the one in caption.txt")
     parser.add_argument("--model", type=Path, help="model folder (default: the embedded nano model)")
+    parser.add_argument(
+        "--lora",
+        nargs="+",
+        default=[],
+        metavar="FILE:STRENGTH",
+        help="added to the transformer's weights, several allowed (default strength: 1)",
+    )
     parser.add_argument("--device", default="cpu", help="cpu, cuda, cuda:1, ... (default: cpu)")
     parser.add_argument("--dtype", default="fp32", choices=("fp32", "bf16", "fp16"), help="of the weights in memory")
     parser.add_argument("--seed", type=int, nargs="+", default=[0], help="one video per seed")
@@ -50,6 +57,7 @@ def run(options: argparse.Namespace) -> int:
     from lumosx_core.cli.progress import ProgressBars
     from lumosx_core.files.atomic import writable_folder
     from lumosx_core.model.devices import weights_type
+    from lumosx_core.model.lora import read_lora
     from lumosx_core.sample_folder import read_sample
     from lumosx_core.sampling.generate import finish, generate
     from lumosx_core.sampling.pipeline import NANO_FOLDER, LumosXPipeline
@@ -57,9 +65,14 @@ def run(options: argparse.Namespace) -> int:
     sample = read_sample(options.sample)
     if options.prompt is not None:
         sample = replace(sample, prompt=options.prompt)
+    loras = [(read_lora(path), strength) for path, strength in map(_lora_and_strength, options.lora)]
     writable_folder(options.out)
     pipeline = LumosXPipeline(
-        options.model or NANO_FOLDER, device=options.device, dtype=weights_type(options.dtype), resident=False
+        options.model or NANO_FOLDER,
+        device=options.device,
+        dtype=weights_type(options.dtype),
+        resident=False,
+        loras=loras,
     )
     config = replace(generation_config(options, pipeline.defaults), on_problem=options.on_problem)
     name = options.name or options.sample.resolve().name
@@ -81,6 +94,19 @@ def run(options: argparse.Namespace) -> int:
         if files.png_folder is not None:
             print(f"frames         {files.png_folder}")
     return 0
+
+
+def _lora_and_strength(text: str) -> tuple[Path, float]:
+    """ "style.safetensors:0.8" -> the path and 0.8; 1 where no strength is told (a drive letter has a colon too)."""
+    from lumosx_core.errors import InputError
+
+    path, colon, number = text.rpartition(":")
+    if not path or "/" in number or "\\" in number or number.endswith((".safetensors", ".pt", ".bin")):
+        return Path(text), 1.0
+    try:
+        return Path(path), float(number)
+    except ValueError:
+        raise InputError(f"--lora {text}: {number!r} is no strength; write FILE{colon}0.8, or the file alone for 1") from None
 
 
 def _warn_of_photographs(references: "ReferenceSet", width: int, height: int) -> None:

@@ -39,6 +39,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     loop.add_argument("--out", type=Path, required=True, help="folder of the run")
     loop.add_argument("--preset", default="t2v_1_3b", help="t2v_1_3b, t2v_14b, nano or debug")
     loop.add_argument("--initial", type=Path, help="weights to start from (Wan2.1)")
+    loop.add_argument("--lora-rank", type=int, metavar="N", help="train a LoRA of this rank beside frozen --initial weights")
+    loop.add_argument("--lora-alpha", type=float, metavar="ALPHA", help="its factors count ALPHA / N (default: N)")
+    loop.add_argument("--train-norms", action="store_true", help="the LoRA trains norms and modulation too")
     loop.add_argument("--steps", type=int, default=16000)
     loop.add_argument("--batch", type=int, default=1)
     loop.add_argument("--learning-rate", type=float, default=1e-5)
@@ -125,14 +128,21 @@ def _run_transformer(options: argparse.Namespace) -> int:
     from lumosx_core.model.checkpoint import save_transformer
     from lumosx_core.model.config import PRESETS
     from lumosx_core.model.devices import check_device
-    from lumosx_core.training.config import TrainingConfig
+    from lumosx_core.training.config import LoraConfig, TrainingConfig
     from lumosx_core.training.curves import tensorboard_curves
+    from lumosx_core.training.lora import export_lora
     from lumosx_core.training.train import train
     from lumosx_core.training.validate import Validation
 
     if options.preset not in PRESETS:
         raise InputError(f"unknown preset {options.preset!r}; expected one of {', '.join(PRESETS)}")
     check_device(options.device)
+    lora = None
+    if options.lora_rank is not None:
+        alpha = options.lora_rank if options.lora_alpha is None else options.lora_alpha
+        lora = LoraConfig(rank=options.lora_rank, alpha=alpha, train_norms=options.train_norms)
+    elif options.lora_alpha is not None or options.train_norms:
+        raise InputError("--lora-alpha and --train-norms are of a LoRA; give --lora-rank too")
     out = writable_folder(options.out)
     config = TrainingConfig(
         steps=options.steps,
@@ -141,6 +151,7 @@ def _run_transformer(options: argparse.Namespace) -> int:
         precision=options.precision,
         gradient_checkpointing=options.preset.startswith("t2v"),
         seed=options.seed,
+        lora=lora,
     )
     initial = read_state_dict(options.initial)[0] if options.initial else None
     validation = None
@@ -169,6 +180,10 @@ def _run_transformer(options: argparse.Namespace) -> int:
             initial=initial,
             on_step=on_step,
         )
+    if lora is not None and initial is not None:
+        target = export_lora(out / "lora.safetensors", model, config, initial, steps=config.steps)
+        print(f"LoRA: {target} (lumosx generate --lora {target}:1; in ComfyUI: models/loras)")
+        return 0
     target = save_transformer(out / "transformer.safetensors", model.state_dict(), model.config, storage="bf16")
     print(f"averaged weights: {target}")
     return 0

@@ -4,7 +4,7 @@ Ours is one safetensors file with Wan2.1's key names; its metadata holds `config
 `format` = "lumosx-transformer". Every file is read and written one tensor at a time.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,10 +12,19 @@ import torch
 
 from lumosx_core.errors import InputError
 from lumosx_core.files.stored import StoredTensor, in_memory
-from lumosx_core.files.weight_checks import TRANSFORMER, FiniteCheck, check_kind, check_layers, count_layers, loaded
+from lumosx_core.files.weight_checks import (
+    TRANSFORMER,
+    FiniteCheck,
+    check_kind,
+    check_layers,
+    check_types,
+    count_layers,
+    loaded,
+)
 from lumosx_core.files.weights import open_weights, write_safetensors
 from lumosx_core.model.config import TransformerConfig
 from lumosx_core.model.devices import STORAGE_TYPES, weights_type
+from lumosx_core.model.lora import Lora, with_loras
 from lumosx_core.model.transformer import LumosXTransformer
 from lumosx_core.progress import Progress
 
@@ -143,12 +152,13 @@ def load_transformer(
     dtype: torch.dtype = torch.float32,
     device: str | torch.device = "cpu",
     config: TransformerConfig | None = None,
+    loras: Sequence[tuple[Lora, float]] = (),
 ) -> LumosXTransformer:
     """A transformer in evaluation mode from a checkpoint of any kind; sizes from its metadata, else from its shapes.
 
-    dtype: of the weights in memory; stored fp8 or half weights are converted. config: overrides the file's sizes.
-    Raises InputError for damaged files, other models, keys that are missing, extra or of the wrong shape, and weights that
-    are no finite numbers.
+    dtype: of the weights in memory; stored fp8 or half weights are converted. config: overrides the file's sizes. loras: each
+    with its strength, added to the weights in float32 before they are converted (`with_loras`). Raises InputError for damaged
+    files, other models, keys that are missing, extra or of the wrong shape, and weights that are no finite numbers.
     """
     stored, metadata = open_weights(path)
     if config is None:
@@ -156,5 +166,8 @@ def load_transformer(
     check_layers(str(path), stored, "blocks.", config.num_layers)
     model = expected_transformer(config)
     check_keys(str(path), stored, model.state_dict())
+    if loras:
+        check_types(str(path), stored)
+        stored = with_loras(str(path), stored, loras)
     model.load_state_dict(loaded(str(path), stored, dtype, device), assign=True)
     return model.train(False)

@@ -83,7 +83,7 @@ def generate(
     for seed in seeds:
         latent = denoise(pipeline, prepared, config, seed, progress)
         kept = save_latent(
-            out / f"{name}_{seed}.latent.safetensors", latent, bound.prompt, _record(sample, bound, config, seed)
+            out / f"{name}_{seed}.latent.safetensors", latent, bound.prompt, _record(pipeline, sample, bound, config, seed)
         )
         written.append(finish(pipeline, sample, kept, out, name=f"{name}_{seed}", png=png, progress=progress))
         remove_file(kept)
@@ -248,10 +248,14 @@ def write(
     return Written(seed=seed, video=video, contact_sheet=sheet, png_folder=folder)
 
 
-def _record(sample: Sample, bound: BoundPrompt, config: GenerationConfig, seed: int) -> dict[str, Any]:
+def _record(
+    pipeline: LumosXPipeline, sample: Sample, bound: BoundPrompt, config: GenerationConfig, seed: int
+) -> dict[str, Any]:
     """What the video's metadata says: everything that it can be made from again."""
+    loras = [{"file": Path(lora.name).name, "strength": strength} for lora, strength in pipeline.loras]
     return {
         "prompt": sample.prompt,
+        **({"loras": loras} if loras else {}),
         "relations": [asdict(reference) for reference in bound.references],
         "seed": seed,
         "config": asdict(config),

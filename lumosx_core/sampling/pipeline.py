@@ -5,7 +5,7 @@
 <folder>/spiece.model or tokenizer.json
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -17,7 +17,8 @@ from lumosx_core.files.leftovers import restore
 from lumosx_core.model.checkpoint import load_transformer
 from lumosx_core.model.config import TransformerConfig
 from lumosx_core.model.devices import check_device, free_bytes
-from lumosx_core.model.memory import free_memory, stored_sizes, weights_bytes
+from lumosx_core.model.lora import Lora, check_loras
+from lumosx_core.model.memory import free_memory, stored_sizes, stored_weights, weights_bytes
 from lumosx_core.model.text_encoder import TextEncoder, load_text_encoder
 from lumosx_core.model.transformer import LumosXTransformer
 from lumosx_core.model.vae import load_vae
@@ -46,7 +47,8 @@ class LumosXPipeline:
 
     device: where models work. dtype: of transformer and text encoder; the VAE stays float32. resident: all models stay on the
     device once they are loaded; else only the one that is at work is there, and the text encoder, whose work is done before
-    the others', is let go after it. Raises InputError naming what is missing and how to get it.
+    the others', is let go after it. loras: added to the transformer's weights, each with its strength. Raises
+    InputError naming what is missing and how to get it.
     """
 
     def __init__(
@@ -56,6 +58,7 @@ class LumosXPipeline:
         device: str = "cpu",
         dtype: torch.dtype = torch.float32,
         resident: bool = True,
+        loras: Sequence[tuple[Lora, float]] = (),
     ) -> None:
         check_device(device)
         self.folder = Path(folder)
@@ -65,6 +68,10 @@ class LumosXPipeline:
         self.defaults = read_defaults(self.folder)
         self.tokenizer: Tokenizer = load_tokenizer(self.folder)
         self.sizes: TransformerConfig = stored_sizes(self.folder / FILES["transformer"])
+        self.loras = tuple(loras)
+        if loras:
+            path = self.folder / FILES["transformer"]
+            check_loras(str(path), stored_weights(path).shapes, self.loras)
         self._models: dict[Part, Any] = {}
 
     @property
@@ -107,7 +114,7 @@ class LumosXPipeline:
         if part not in self._models:
             path = self.folder / FILES[part]
             if part == "transformer":
-                self._models[part] = load_transformer(path, device=self.device, dtype=self.dtype)
+                self._models[part] = load_transformer(path, device=self.device, dtype=self.dtype, loras=self.loras)
             elif part == "vae":
                 self._models[part] = load_vae(path, device=self.device)
             else:

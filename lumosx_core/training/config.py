@@ -7,7 +7,33 @@ from lumosx_core.model.devices import PRECISIONS
 from lumosx_core.numbers import real_number, whole_number
 
 MAX_COUNT = 10**9  # steps, samples of a step, and the like
+MAX_RANK = 4096  # above every width of a layer a LoRA only wastes memory
 MAX_WEIGHT = 1e6  # learning rates, weights of losses, norms
+# Layers of a block that can get factors, by Wan's names; by default all of them do.
+LORA_LAYERS = (*(f"{attention}.{layer}" for attention in ("self_attn", "cross_attn") for layer in "qkvo"), "ffn.0", "ffn.2")
+
+
+@dataclass(frozen=True, kw_only=True)
+class LoraConfig:
+    """Train small factors beside frozen weights. Raises InputError on construction for values out of range."""
+
+    rank: int = 32
+    alpha: float = 0.0  # what is learnt counts alpha / rank; 0: as the rank, so that it counts fully
+    layers: tuple[str, ...] = LORA_LAYERS  # of every block
+    train_norms: bool = False  # norms and modulation too
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "rank", whole_number(self.rank, "lora: rank", least=1, most=MAX_RANK))
+        object.__setattr__(self, "alpha", real_number(self.alpha or self.rank, "lora: alpha", above=0, most=MAX_WEIGHT))
+        object.__setattr__(self, "layers", tuple(self.layers))
+        strange = [layer for layer in self.layers if layer not in LORA_LAYERS]
+        if strange or not self.layers or len(set(self.layers)) < len(self.layers):
+            raise InputError(f"lora: layers are {', '.join(self.layers) or 'none'}, expected some of {', '.join(LORA_LAYERS)}")
+
+    @property
+    def scale(self) -> float:
+        """What the product of the factors is multiplied by."""
+        return self.alpha / self.rank
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -33,6 +59,7 @@ class TrainingConfig:
     save_every: int = 500  # steps between checkpoints
     skipped_in_a_row: int = 5  # so many steps one after the other with a loss or gradient that is not finite end the run
     seed: int = 0
+    lora: LoraConfig | None = None  # train factors beside frozen weights; None: all weights
 
     def __post_init__(self) -> None:
         def put(name: str, number: float) -> None:

@@ -5,6 +5,7 @@ import torch
 from lumosx_core.errors import InputError
 from lumosx_core.model.transformer import LumosXTransformer
 from lumosx_core.training.config import TrainingConfig
+from lumosx_core.training.lora import trained_weights
 
 
 def check_optimizer(config: TrainingConfig) -> None:
@@ -17,11 +18,12 @@ def make_optimizers(model: LumosXTransformer, config: TrainingConfig) -> list[to
     """The optimizers of a run: AdamW, and with `config.optimizer == "muon"` Muon for the matrices inside the blocks.
 
     Muon (Jordan 2024, torch.optim.Muon) makes the step of a matrix orthogonal, its size matched to AdamW's, so that both
-    run at the same rate. Norms and biases are not decayed. Raises InputError as `check_optimizer` does.
+    run at the same rate. Frozen weights get none. Norms and biases are not decayed. Raises InputError as
+    `check_optimizer` does.
     """
     check_optimizer(config)
     inside, matrices, others = [], [], []
-    for name, parameter in model.named_parameters():
+    for name, parameter in trained_weights(model).items():
         if config.optimizer == "muon" and parameter.ndim == 2 and name.startswith("blocks."):
             inside.append(parameter)
         elif parameter.ndim >= 2:

@@ -17,8 +17,9 @@ from lumosx_core.model.checkpoint import check_keys
 from lumosx_core.model.config import TransformerConfig
 from lumosx_core.model.transformer import LumosXTransformer
 from lumosx_core.numbers import whole_number
-from lumosx_core.training.config import MAX_COUNT, TrainingConfig
+from lumosx_core.training.config import MAX_COUNT, LoraConfig, TrainingConfig
 from lumosx_core.training.finite import check_finite
+from lumosx_core.training.lora import add_lora, trained_weights
 
 WHAT = "the training state"
 REMEDY = "delete it to begin again, or choose another output folder"
@@ -28,24 +29,37 @@ SHOWN = 400  # characters of a recipe in a message
 
 
 def save_state(
-    path: Path, *, step: int, config: TrainingConfig, model: dict, ema: dict, optimizers: list[dict], model_config: str
+    path: Path,
+    *,
+    step: int,
+    config: TrainingConfig,
+    model: dict,
+    ema: dict,
+    optimizers: list[dict],
+    model_config: str,
+    base: str = "",
 ) -> None:
-    """Write everything that the next step needs; whole or not at all. Raises InputError if a value is not finite."""
+    """Write everything that the next step needs; whole or not at all. Raises InputError if a value is not finite.
+
+    model, ema: what learns. base: digest of the frozen weights beside it (`weights_digest`), which are not written.
+    """
     state = {"step": step, "config": asdict(config), "model": model, "ema": ema, "optimizers": optimizers}
-    write_state(path, state | {"model_config": model_config}, f"step {step}")
+    write_state(path, state | {"model_config": model_config, "base": base}, f"step {step}")
 
 
-def load_state(path: Path, model_config: str | None) -> dict | None:
+def load_state(path: Path, model_config: str | None, lora: LoraConfig | None = None) -> dict | None:
     """The saved state, or None if there is none.
 
     Its fields: step, config (with the optimizer's name), model, ema, optimizers (unchecked, for `load_optimizer`),
-    model_config. Raises InputError if the file is no whole state, or belongs to a model of other sizes than `model_config`
-    (JSON; None takes any).
+    model_config, base. Raises InputError if the file is no whole state, or belongs to a model of other sizes than
+    `model_config` (JSON; None takes any) or to a run with another LoRA than `lora`.
     """
     if not path.exists():
         return None
     state = read_state(
-        path, {"step": int, "config": Mapping, "model": Mapping, "ema": Mapping, "optimizers": list, "model_config": str}
+        path,
+        {"step": int, "config": Mapping, "model": Mapping, "ema": Mapping, "optimizers": list, "model_config": str},
+        {"base": ""},
     )
     whole_number(state["step"], f"{path}: step", least=0, most=MAX_COUNT)
     if model_config is not None and state["model_config"] != model_config:
@@ -57,15 +71,29 @@ def load_state(path: Path, model_config: str | None) -> dict | None:
         config = TransformerConfig.from_json(state["model_config"])
     except InputError as error:
         raise InputError(f"{path}: {error}; {REMEDY}") from error
+    before, now = state["config"].get("lora"), None if lora is None else asdict(lora)
+    if before != now:
+        raise InputError(
+            f"{path} was trained with {_lora_words(before)}, this run has {_lora_words(now)}; choose another output folder"
+        )
     for part in ("model", "ema"):  # before a model of an absurd size is built
         blocks = {str(key).split(".")[1] for key in state[part] if str(key).startswith("blocks.")}
         if len(blocks) != config.num_layers:
             raise InputError(f"{path}: {part} has {len(blocks)} blocks, its config {config.num_layers}; {REMEDY}")
     with torch.device("meta"):
-        expected = LumosXTransformer(config).state_dict()
+        model = LumosXTransformer(config)
+        if lora is not None:
+            add_lora(model, lora)
+    expected = trained_weights(model)
     for part in ("model", "ema"):
         check_state_weights(path, part, state[part], expected)
     return state
+
+
+def _lora_words(lora: Any) -> str:
+    if not isinstance(lora, Mapping):
+        return "no LoRA"
+    return "the LoRA " + ", ".join(f"{name} {value}" for name, value in lora.items())[:SHOWN]
 
 
 def load_optimizer(optimizer: torch.optim.Optimizer, saved: Any, path: Path) -> None:
@@ -118,9 +146,12 @@ def _tensors(tree: Any, name: str = "") -> dict[str, torch.Tensor]:
     return found
 
 
-def read_state(path: Path, kinds: Mapping[str, type]) -> dict:
-    """The fields of a state file, each of its kind. Raises InputError for files that are none."""
-    state = read_pickle(path, WHAT)
+def read_state(path: Path, kinds: Mapping[str, type], later: Mapping[str, Any] | None = None) -> dict:
+    """The fields of a state file, each of its kind. later: fields that older states lack, with what they are there.
+    Raises InputError for files that are none."""
+    later = later or {}
+    state = {**later, **read_pickle(path, WHAT)}
+    kinds = {**kinds, **{name: type(value) for name, value in later.items()}}
     wrong = [name for name, kind in kinds.items() if not isinstance(state.get(name), kind)]
     if wrong:
         raise InputError(f"{path} is no training state of this kind: {', '.join(wrong)} missing or of another type; {REMEDY}")

@@ -13,9 +13,11 @@ from lumosx_core.errors import InputError
 from lumosx_core.model.checkpoint import check_keys
 from lumosx_core.model.config import TransformerConfig
 from lumosx_core.model.flow import sample_timesteps
+from lumosx_core.model.lora import weights_digest
 from lumosx_core.model.transformer import LumosXTransformer
 from lumosx_core.training.config import TrainingConfig
 from lumosx_core.training.finite import FiniteSteps, check_finite
+from lumosx_core.training.lora import add_lora, put_weights, trained_weights
 from lumosx_core.training.losses import Draw, Loss, PublishedLoss
 from lumosx_core.training.optimizers import make_optimizers
 from lumosx_core.training.resume import load_optimizer, load_state, save_state
@@ -36,12 +38,13 @@ def train(
     initial: dict[str, torch.Tensor] | None = None,
     on_step: Callable[[int, Figures], None] | None = None,
 ) -> LumosXTransformer:
-    """Train a transformer and return it with its averaged (EMA) weights.
+    """Train a transformer and return it with its averaged (EMA) weights; with `config.lora` only factors beside them learn.
 
     data: shards of latents, or prepared clips. folder: gets `state.pt`; if it is there, the run goes on from it. loss: what is
     made small, by default the published one. validation: measured on the averaged weights, its figures join those of the step.
-    device: "cpu" or "cuda". initial: weights to start from (Wan2.1 names) instead of fresh ones. on_step(step, figures) is
-    called after every step with loss, gradient norm, rate and seconds; raising from it stops the run, its checkpoint stays.
+    device: "cpu" or "cuda". initial: weights to start from (Wan2.1 names) instead of fresh ones; a LoRA needs them.
+    on_step(step, figures) is called after every step with loss, gradient norm, rate and seconds; raising from it stops the
+    run, its checkpoint stays.
 
     A step whose loss or gradient is not finite is left out: weights, average and optimizer stay, the log says which samples it
     had, and its figures are what they are. Raises InputError after `config.skipped_in_a_row` such steps, for a state, data or
@@ -63,25 +66,28 @@ def train(
             figures |= validation.figures(run.model, run.ema, loss)
         if on_step is not None:
             on_step(step, figures | {"seconds": time.monotonic() - started})
-    run.model.load_state_dict(run.ema)
+    put_weights(run.model, run.ema)
     return run.model.train(False)
 
 
 @dataclass(frozen=True, kw_only=True)
 class _Run:
-    """What changes from step to step. ema: the averaged weights, by name."""
+    """What changes from step to step. ema: the averages of what learns, by name. base: digest of the frozen weights, or ""."""
 
     config: TrainingConfig
     model: LumosXTransformer
     ema: dict[str, torch.Tensor]
     optimizers: list[torch.optim.Optimizer]
     device: str
+    base: str
 
 
 def _start(
     config: TrainingConfig, model_config: TransformerConfig, device: str, initial: dict[str, torch.Tensor] | None
 ) -> _Run:
     """A run at its first step, from fresh or given weights."""
+    if config.lora is not None and initial is None:
+        raise InputError("a LoRA is trained beside weights that are there already; give the weights to start from (--initial)")
     torch.manual_seed(config.seed)
     model = LumosXTransformer(model_config)
     model.initialize_weights()
@@ -89,17 +95,26 @@ def _start(
         check_keys("the weights to start from", initial, model.state_dict())
         check_finite(initial, "the weights to start from", "take others, or convert them again")
         model.load_state_dict(initial)
+    base = ""
+    if config.lora is not None and initial is not None:
+        base = weights_digest(initial)
+        add_lora(model, config.lora, config.seed)
     model.to(device).train()
     model.gradient_checkpointing = config.gradient_checkpointing
-    ema = {name: value.detach().clone() for name, value in model.state_dict().items()}
-    return _Run(config=config, model=model, ema=ema, optimizers=make_optimizers(model, config), device=device)
+    ema = {name: value.detach().clone() for name, value in trained_weights(model).items()}
+    return _Run(config=config, model=model, ema=ema, optimizers=make_optimizers(model, config), device=device, base=base)
 
 
 def _resume(run: _Run, path: Path) -> int:
     """Put a run where the state file is, if there is one; the next step."""
-    state = load_state(path, run.model.config.to_json())
+    state = load_state(path, run.model.config.to_json(), run.config.lora)
     if state is None:
         return 0
+    if state["base"] != run.base:
+        raise InputError(
+            f"{path} was trained beside the weights {state['base'] or '(none)'}, this run starts from {run.base}; give the "
+            "weights that it was begun with, or choose another output folder"
+        )
     before, now = state["config"].get("optimizer"), run.config.optimizer
     if before != now or len(state["optimizers"]) != len(run.optimizers):
         raise InputError(
@@ -107,7 +122,7 @@ def _resume(run: _Run, path: Path) -> int:
         )
     for optimizer, saved in zip(run.optimizers, state["optimizers"], strict=True):
         load_optimizer(optimizer, saved, path)
-    run.model.load_state_dict(state["model"])
+    put_weights(run.model, state["model"])
     for name, value in state["ema"].items():
         run.ema[name].copy_(value)
     return state["step"]
@@ -139,7 +154,7 @@ def _step(run: _Run, step: int, draw: Draw, loss: Loss, finite: FiniteSteps) -> 
             group["lr"] = rate
     result = loss(run.model, draw)
     result.total.backward()
-    norm = torch.nn.utils.clip_grad_norm_(run.model.parameters(), run.config.clip_norm)
+    norm = torch.nn.utils.clip_grad_norm_(trained_weights(run.model).values(), run.config.clip_norm)
     figures = {"loss": result.samples.mean().item(), "norm": norm.item(), "rate": rate}
     figures |= {name: value.item() for name, value in result.figures.items()}
     if finite.counts(step, figures, _blamed(draw.batch, result.samples)):
@@ -148,7 +163,7 @@ def _step(run: _Run, step: int, draw: Draw, loss: Loss, finite: FiniteSteps) -> 
         # The average starts short and grows, so that it forgets the random beginning.
         decay = min(run.config.ema_decay, (step + 1) / (step + 10))
         with torch.no_grad():
-            current = run.model.state_dict()
+            current = trained_weights(run.model)
             torch._foreach_lerp_(list(run.ema.values()), [current[name] for name in run.ema], 1 - decay)
     return figures
 
@@ -158,10 +173,11 @@ def _save(run: _Run, path: Path, step: int) -> None:
         path,
         step=step,
         config=run.config,
-        model=run.model.state_dict(),
+        model={name: value.detach() for name, value in trained_weights(run.model).items()},
         ema=run.ema,
         optimizers=[optimizer.state_dict() for optimizer in run.optimizers],
         model_config=run.model.config.to_json(),
+        base=run.base,
     )
 
 

@@ -8,6 +8,7 @@ from lumosx_core.data.clip_dataset import ClipDataset
 from lumosx_core.data.latent_dataset import LatentDataset
 from lumosx_core.model.transformer import LumosXTransformer
 from lumosx_core.numbers import whole_number
+from lumosx_core.training.lora import put_weights, trained_weights
 from lumosx_core.training.losses import Draw, Loss
 
 LEVELS = tuple((2 * k + 1) / 16 for k in range(8))  # noise levels, the middles of eighths
@@ -35,14 +36,14 @@ class Validation:
         """ "validation" (the mean) and "validation/0.06" ... "validation/0.94", the loss at each noise level, of the model with
         `weights` in place of its own. The model is left as it was; no random number of the run is used up."""
         device = next(model.parameters()).device
-        own = {name: value.detach().clone() for name, value in model.state_dict().items()}
+        own = {name: value.detach().clone() for name, value in trained_weights(model).items()}
         try:
-            model.load_state_dict(weights)
+            put_weights(model, weights)
             model.train(False)
             with torch.no_grad():
                 levels = {level: self._loss_at(level, model, loss, device) for level in LEVELS}
         finally:
-            model.load_state_dict(own)
+            put_weights(model, own)
             model.train()
         figures = {f"validation/{level:.2f}": value for level, value in levels.items()}
         return {"validation": sum(levels.values()) / len(levels)} | figures
