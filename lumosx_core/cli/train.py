@@ -41,7 +41,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     loop.add_argument("--initial", type=Path, help="weights to start from (Wan2.1)")
     loop.add_argument("--lora-rank", type=int, metavar="N", help="train a LoRA of this rank beside frozen --initial weights")
     loop.add_argument("--lora-alpha", type=float, metavar="ALPHA", help="its factors count ALPHA / N (default: N)")
-    loop.add_argument("--train-norms", action="store_true", help="the LoRA trains norms and modulation too")
+    loop.add_argument("--train-norms", action="store_true", help="the LoRA trains norms too")
     loop.add_argument("--steps", type=int, default=16000)
     loop.add_argument("--batch", type=int, default=1)
     loop.add_argument("--learning-rate", type=float, default=1e-5)

@@ -20,7 +20,7 @@ class LoraConfig:
     rank: int = 32
     alpha: float = 0.0  # what is learnt counts alpha / rank; 0: as the rank, so that it counts fully
     layers: tuple[str, ...] = LORA_LAYERS  # of every block
-    train_norms: bool = False  # norms and modulation too
+    train_norms: bool = False  # norms too
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "rank", whole_number(self.rank, "lora: rank", least=1, most=MAX_RANK))

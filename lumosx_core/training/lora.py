@@ -24,7 +24,9 @@ from lumosx_core.model.relational_options import RelationalOptions
 from lumosx_core.model.transformer import LumosXTransformer
 from lumosx_core.training.config import LoraConfig, TrainingConfig
 
-NORMS = (".norm_q.", ".norm_k.", ".norm3.", "modulation")  # parts of the names of norms and modulation
+# Parts of the names of norms. Not the modulations: ComfyUI 0.33.0 takes their differences without a word and does not apply
+# them (its patches reach parameters of modules without children only), so that a video there would be another one.
+NORMS = (".norm_q.", ".norm_k.", ".norm3.")
 
 
 class LoraLinear(nn.Linear):
@@ -53,7 +55,7 @@ class LoraLinear(nn.Linear):
 def add_lora(model: LumosXTransformer, config: LoraConfig, seed: int = 0) -> None:
     """Freeze a transformer and put factors beside the layers that the config names, in every block. seed: of their start.
 
-    With `train_norms` the norms of queries and keys, the affine norm and the modulations learn too.
+    With `train_norms` the norms of queries and keys and the affine norm learn too.
     """
     device = model.patch_embedding.weight.device
     generator = None if device.type == "meta" else torch.Generator().manual_seed(seed)

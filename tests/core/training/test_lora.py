@@ -62,7 +62,7 @@ def test_only_the_factors_and_norms_learn(data: LatentDataset, base: Weights, tm
     model = train(CONFIG, MODEL, data, tmp_path, initial=base)
     learnt = trained(model)
     layers = [f"blocks.{n}.{layer}" for n in range(2) for layer in LORA_LAYERS]
-    norms = {name for name in base if "norm" in name or "modulation" in name}
+    norms = {name for name in base if "norm" in name}
     assert set(learnt) == norms | {f"{layer}.{part}" for layer in layers for part in ("lora_A", "lora_B")}
     state = model.state_dict()
     assert all(torch.equal(state[name], value) for name, value in base.items() if name not in norms)
@@ -126,12 +126,9 @@ def test_the_exported_file_gives_the_trained_model(
     model = train(CONFIG, MODEL, data, tmp_path, initial=base)
     path = export_lora(tmp_path / "lora.safetensors", model, CONFIG, base, steps=4)
     tensors, metadata = read_safetensors(path)
-    assert (
-        len(tensors) == 2 * (len(LORA_LAYERS) * 3 + 4 + 2 + 1) + 1
-    )  # factors and alpha; query and key norms, norm3, modulation
+    assert len(tensors) == 2 * (len(LORA_LAYERS) * 3 + 4 + 2)  # factors and alpha; query and key norms, norm3, modulation
     assert float(tensors["diffusion_model.blocks.0.self_attn.q.alpha"]) == 8.0
     assert tensors["diffusion_model.blocks.1.norm3.diff_b"].shape == (MODEL.dim,)
-    assert tensors["diffusion_model.head.modulation.diff"].shape == (1, 2, MODEL.dim)
     assert (metadata["format"], metadata["base"], metadata["rank"]) == ("lumosx-lora", weights_digest(base), "4")
     assert json.loads(metadata["recipe"])["learning_rate"] == 1e-2 and json.loads(metadata["relations"])["multilevel_pool"] == 8
     save_transformer(tmp_path / "base.safetensors", base, MODEL)
