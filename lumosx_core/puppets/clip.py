@@ -1,6 +1,7 @@
 """What happens in a clip of the puppet world: who, wearing what, where, how they move, and the words for it.
 
-The world is drawn in 48 x 40 large pixels, each shown as 2 x 2: pixel art that a small VAE can keep.
+The world is drawn in 48 x 40 large pixels, each shown as 2 x 2: pixel art that a small VAE can keep. Four people stand on a
+frame of 64 x 40.
 """
 
 from dataclasses import asdict, dataclass
@@ -32,8 +33,14 @@ from lumosx_core.puppets.spec import (
 COLUMNS, ROWS = 48, 40  # pixels of the drawing
 BLOCK = 2  # every pixel of the drawing is shown as BLOCK x BLOCK pixels of the frame
 WIDTH, HEIGHT, FPS = BLOCK * COLUMNS, BLOCK * ROWS, 8
-OBJECT_PLACES = {1: (0.85, 0.15), 2: (0.5, 0.96), 3: (0.34, 0.66)}  # between so many people, shares of the width
-SCENE_VIEW = COLUMNS * UNITS_PER_PIXEL  # width of the frame in units
+WIDE_COLUMNS = 64  # of a frame with four people
+SCENE_VIEW = COLUMNS * UNITS_PER_PIXEL  # width of the usual frame in units
+OBJECT_PLACES = {
+    1: (0.85, 0.15),
+    2: (0.5, 0.96),
+    3: (0.34, 0.66),
+    4: (0.25, 0.75),
+}  # between so many people, shares of the width
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -50,6 +57,7 @@ class ClipSpec:
     pan: str
     caption: Caption
     frames: int = 9
+    columns: int = COLUMNS  # width of the frame in pixels of the drawing
 
     def to_dict(self) -> dict:
         """Plain JSON types; `from_dict` reads it back."""
@@ -90,16 +98,18 @@ def sample_clip(
     objects: int = 0,
     frames: int = 9,
     pattern_shares: tuple[float, ...] | None = None,
+    shared_names: bool = False,
 ) -> ClipSpec:
     """A random clip.
 
-    people: 1 to 3. attributes: how many each wears (0 to 4), one number or one per person. described: colour words in the
-    caption (None: a coin). In a caption that is not described everyone has the same name and the same kinds of things.
-    held_out: identities and colour-pattern combinations from the tenth that training never sees. frames: 4n + 1.
-    pattern_shares: how often a worn thing has each of PATTERNS, summing to 1; None: equally often.
+    people: 1 to 4, four on a frame of WIDE_COLUMNS. attributes: how many each wears (0 to 4), one number or one per person.
+    described: colour words in the caption (None: a coin). In a caption that is not described everyone has the same name and
+    the same kinds of things. held_out: identities and colour-pattern combinations from the tenth that training never sees.
+    frames: 4n + 1. pattern_shares: how often a worn thing has each of PATTERNS, summing to 1; None: equally often.
+    shared_names: a described caption too gives everyone the same name.
     """
-    if not 1 <= people <= 3:
-        raise InputError(f"puppet clip: {people} people, expected 1 to 3")
+    if not 1 <= people <= 4:
+        raise InputError(f"puppet clip: {people} people, expected 1 to 4")
     if not 0 <= objects <= 2:
         raise InputError(f"puppet clip: {objects} objects, expected 0 to 2")
     if (frames - 1) % 4:
@@ -110,9 +120,11 @@ def sample_clip(
     described = bool(rng.random() < 0.5) if described is None else described
     shared_name = NAMES[int(rng.integers(len(NAMES)))] if rng.random() < 0.5 else "person"
     shared_kinds = sample_kinds(rng, counts[0])
+    columns = COLUMNS if people < 4 else WIDE_COLUMNS
+    view = columns * UNITS_PER_PIXEL  # width of the frame in units
     puppets: list[PuppetSpec] = []
     for count in counts:
-        name = NAMES[int(rng.integers(len(NAMES)))] if described else shared_name
+        name = NAMES[int(rng.integers(len(NAMES)))] if described and not shared_names else shared_name
         kinds = shared_kinds if not described and count == counts[0] else sample_kinds(rng, count)
         worn: list[AttributeSpec] = []
         for kind in kinds:
@@ -124,7 +136,7 @@ def sample_clip(
         while any(_look_alike(identity, p.identity) for p in puppets):
             identity = sample_identity(rng, held_out=held_out)
         puppets.append(PuppetSpec(identity=identity, name=name, attributes=tuple(worn)))
-    placements = sample_placements(rng, people, SCENE_VIEW)
+    placements = sample_placements(rng, people, view)
     things = tuple(sample_object(rng) for _ in range(objects))
     scene, pan = SCENES[int(rng.integers(len(SCENES)))], PANS[int(rng.choice(3, p=(0.7, 0.15, 0.15)))]
     caption = write_caption(rng, tuple(puppets), placements, things, scene, pan, described=described)
@@ -132,13 +144,14 @@ def sample_clip(
         puppets=tuple(puppets),
         placements=tuple(placements),
         objects=things,
-        object_places=tuple(float(SCENE_VIEW * OBJECT_PLACES[people][k] + rng.uniform(-3, 3)) for k in range(objects)),
+        object_places=tuple(float(view * OBJECT_PLACES[people][k] + rng.uniform(-3, 3)) for k in range(objects)),
         scene=scene,
         scene_seed=int(rng.integers(1 << 30)),
-        scene_offset=float(rng.uniform(13, SCENE_WIDTH - SCENE_VIEW - 13)),
+        scene_offset=float(rng.uniform(13, SCENE_WIDTH - view - 13)),
         pan=pan,
         caption=caption,
         frames=frames,
+        columns=columns,
     )
 
 

@@ -26,10 +26,10 @@ class Placement:
 
 
 def sample_placements(rng: np.random.Generator, count: int, width: float) -> list[Placement]:
-    """Places for `count` (1 to 3) puppets from left to right over a scene `width` units wide."""
-    centres = {1: (0.5,), 2: (0.26, 0.74), 3: (0.175, 0.5, 0.825)}[count]
-    jitter = {1: 6.0, 2: 2.0, 3: 1.0}[count]
-    scale = {1: 1.0, 2: 1.0, 3: 0.86}[count]
+    """Places for `count` (1 to 4) puppets from left to right over a scene `width` units wide."""
+    centres = {1: (0.5,), 2: (0.26, 0.74), 3: (0.175, 0.5, 0.825), 4: (0.13, 0.377, 0.623, 0.87)}[count]
+    jitter = {1: 6.0, 2: 2.0, 3: 1.0, 4: 1.0}[count]
+    scale = {1: 1.0, 2: 1.0, 3: 0.86, 4: 0.86}[count]
     return [
         Placement(
             foot_x=centre * width + rng.uniform(-jitter, jitter),

@@ -100,11 +100,12 @@ def object_picture(rng: np.random.Generator, thing: ObjectSpec) -> Image.Image:
 
 
 def background_picture(rng: np.random.Generator, clip: ClipSpec) -> Image.Image:
-    """The clip's background without anybody (96 x 80), seen from a slightly different place and in another light."""
+    """The clip's background without anybody (96 x 80, of four people 128 x 80), seen from a slightly different place and in
+    another light."""
     scene = paint_scene(clip.scene, clip.scene_seed)
-    left = left_column(clip.scene_offset + float(rng.integers(-8, 9)))
+    left = left_column(clip.scene_offset + float(rng.integers(-8, 9)), clip.columns)
     light = rng.uniform(0.9, 1.06)
-    return _picture(np.clip(scene[:, left : left + COLUMNS] * light, 0, 255).astype(np.uint8))
+    return _picture(np.clip(scene[:, left : left + clip.columns] * light, 0, 255).astype(np.uint8))
 
 
 def reference_set(rng: np.random.Generator, clip: ClipSpec, *, background: bool = False) -> ReferenceSet:

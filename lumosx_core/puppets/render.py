@@ -1,13 +1,13 @@
 """The pixels of a clip and their exact truth.
 
-Shapes: F = frames, H, W = pixels (80 x 96), N = puppets.
+Shapes: F = frames, H, W = pixels (80 x 96; 80 x 128 of four people), N = puppets.
 """
 
 from dataclasses import dataclass
 
 import numpy as np
 
-from lumosx_core.puppets.clip import BLOCK, COLUMNS, ROWS, ClipSpec
+from lumosx_core.puppets.clip import BLOCK, ROWS, ClipSpec
 from lumosx_core.puppets.draw import (
     ATTRIBUTE_LABELS,
     LABEL_HAIR,
@@ -46,22 +46,22 @@ class RenderedClip:
 def render_clip(clip: ClipSpec) -> RenderedClip:
     """Pixels and exact truth of the clip."""
     scene = paint_scene(clip.scene, clip.scene_seed)
-    shape = (clip.frames, ROWS, COLUMNS)
+    shape = (clip.frames, ROWS, clip.columns)
     frames = np.zeros((*shape, 3), np.uint8)
     owner, label = np.full(shape, -1, np.int8), np.zeros(shape, np.int16)
-    y, x = (np.mgrid[0:ROWS, 0:COLUMNS].astype(np.float32) + 0.5) * UNITS_PER_PIXEL
+    y, x = (np.mgrid[0:ROWS, 0 : clip.columns].astype(np.float32) + 0.5) * UNITS_PER_PIXEL
     y = y + SCENE_TOP
     for f in range(clip.frames):
         shift = camera_x(clip.pan, f)
-        left = left_column(clip.scene_offset + shift)
-        frames[f] = scene[:, left : left + COLUMNS]
+        left = left_column(clip.scene_offset + shift, clip.columns)
+        frames[f] = scene[:, left : left + clip.columns]
         for thing, place_x in zip(clip.objects, clip.object_places, strict=True):
             moved = UNITS_PER_PIXEL * round((place_x - shift) / UNITS_PER_PIXEL)
             painter = Painter(x - moved, y - 57.0)
             paint_object(painter, thing)
             _stamp(frames[f], owner[f], label[f], painter, -1)
         for n, (puppet, place) in enumerate(zip(clip.puppets, clip.placements, strict=True)):
-            painter = draw_puppet(puppet, pose_at(place, f), COLUMNS, ROWS, SCENE_TOP)
+            painter = draw_puppet(puppet, pose_at(place, f), clip.columns, ROWS, SCENE_TOP)
             _stamp(frames[f], owner[f], label[f], painter, n)
     heads = (label == LABEL_HEAD) | (label == LABEL_HAIR)
     boxes = [[_bounding_box(heads[f] & (owner[f] == n)) for n in range(len(clip.puppets))] for f in range(clip.frames)]
@@ -73,9 +73,9 @@ def render_clip(clip: ClipSpec) -> RenderedClip:
     )
 
 
-def left_column(offset: float) -> int:
-    """The column of the scene that is at the frame's left edge."""
-    return int(np.clip(round(offset / UNITS_PER_PIXEL), 0, round(SCENE_WIDTH / UNITS_PER_PIXEL) - COLUMNS))
+def left_column(offset: float, columns: int) -> int:
+    """The column of the scene that is at the left edge of a frame of `columns`."""
+    return int(np.clip(round(offset / UNITS_PER_PIXEL), 0, round(SCENE_WIDTH / UNITS_PER_PIXEL) - columns))
 
 
 def enlarged(pixels: np.ndarray) -> np.ndarray:

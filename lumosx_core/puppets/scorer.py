@@ -20,14 +20,13 @@ Shapes: F = frames, H, W = pixels, K = candidate drawings.
 import itertools
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from functools import lru_cache
 
 import numpy as np
 
 from lumosx_core.errors import InputError
-from lumosx_core.puppets.clip import BLOCK, HEIGHT, WIDTH
-from lumosx_core.puppets.draw import ATTRIBUTE_LABELS, LABEL_HAIR, LABEL_HEAD, Pose, paint_puppet
-from lumosx_core.puppets.painter import UNITS_PER_PIXEL, Painter
+from lumosx_core.puppets.clip import BLOCK, HEIGHT, WIDE_COLUMNS, WIDTH
+from lumosx_core.puppets.draw import ATTRIBUTE_LABELS, LABEL_HAIR, LABEL_HEAD
+from lumosx_core.puppets.matching import LEFT, SMALLEST, TOP, Matcher, drawing, drawing_pixels
 from lumosx_core.puppets.spec import BODY_KINDS, AttributeSpec, PuppetSpec, sample_attribute, sample_identity
 
 DISTRACTORS = 8
@@ -35,13 +34,11 @@ SCALES = (0.86, 1.0)  # puppets come in these sizes
 TURNS = (-0.7, 0.0, 0.7)
 CLOSE = 3  # pixels that an attribute may be off from where the head says it is
 APART = 9  # two people are at least this many pixels apart
+NOWHERE = 9.0  # the cost of a place where a head cannot be, above every mean squared difference of colours
 # Largest mean squared colour difference (colours in 0..1) at which something still counts as seen.
 SEEN_HEAD, SEEN_ATTRIBUTE = 0.1, 0.16
 CLEARLY_DIFFERENT = 0.05  # mean squared colour difference of two looks, for random rivals
-LEFT, TOP = 17, 38  # the drawing's foot is at (LEFT, TOP) of its canvas
-CANVAS = (43, 35)
 Part = Callable[[np.ndarray, np.ndarray], np.ndarray]  # (label, |u|) of a drawing -> bool mask of the part
-SMALLEST = 4  # pixels that a drawing must show to be looked for
 MOST_TRIES = 400  # random looks that are drawn to find `DISTRACTORS` clearly different ones; ten are usual, 35 rare
 HOPELESS = 100  # none among so many first ones: there are none
 
@@ -49,21 +46,32 @@ HOPELESS = 100  # none among so many first ones: there are none
 @dataclass(frozen=True, kw_only=True)
 class AttributeScore:
     """What became of one attribute: outcome "bound", "swapped", "wrong" or "hidden"; error = mean squared difference of its
-    own look (infinite where nothing of it can be seen)."""
+    own look (infinite where nothing of it can be seen), frame_errors = the same per scored frame.
+
+    shown: whose thing fits best at the owner's place: the owner's index, that of another person, or None for nobody's; worn_by:
+    who shows it though they should wear nothing of that kind; rival: the smallest error of all other looks.
+    """
 
     subject: int
     kind: str
     outcome: str
     error: float
+    frame_errors: tuple[float, ...] = ()
+    shown: int | None = None
+    worn_by: int | None = None
+    rival: float = np.inf
 
 
 @dataclass(frozen=True, kw_only=True)
 class ClipScore:
-    """identities[n]: person n is there; attributes: one entry per worn thing; places [F', N, 2]: foot x, y per scored frame."""
+    """identities[n]: person n is there; attributes: one entry per worn thing; places [F', N, 2]: foot x, y per scored frame, in
+    pixels of the drawing; frames [F']: which frames were scored; head_errors [F', N]: how badly the own head fits there."""
 
     identities: tuple[bool, ...]
     attributes: tuple[AttributeScore, ...]
     places: np.ndarray
+    frames: tuple[int, ...]
+    head_errors: np.ndarray
 
     def rate(self, outcome: str) -> float:
         """Share of the attributes with that outcome among those that can be judged, 0..1 (NaN without any)."""
@@ -72,140 +80,95 @@ class ClipScore:
 
 
 def score_clip(frames: np.ndarray, puppets: tuple[PuppetSpec, ...], *, seed: int = 0, scored_frames: int = 5) -> ClipScore:
-    """Score `frames` (uint8 [F, 80, 96, 3]) against the people who should be in it (1 to 3). Always ends: at most some seconds.
+    """Score `frames` (uint8 [F, 80, 96, 3], or 128 wide) against the people who should be in it (1 to 4). Always ends: at most
+    some seconds.
 
     seed: of the random distractors. scored_frames: how many frames, evenly spread, are looked at.
     Raises InputError for frames of another shape or type.
     """
-    if frames.dtype != np.uint8 or frames.shape[1:] != (HEIGHT, WIDTH, 3) or len(frames) == 0:
+    wide = BLOCK * WIDE_COLUMNS
+    shapes = ((HEIGHT, WIDTH, 3), (HEIGHT, wide, 3))
+    if frames.dtype != np.uint8 or frames.shape[1:] not in shapes or len(frames) == 0:
         raise InputError(
-            f"score_clip: frames are {frames.dtype} {frames.shape}, expected uint8 [F, {HEIGHT}, {WIDTH}, 3] with F >= 1"
+            f"score_clip: frames are {frames.dtype} {frames.shape}, expected uint8 [F, {HEIGHT}, {WIDTH}, 3], or {wide} wide, "
+            "with F >= 1"
         )
     rng = np.random.default_rng(seed)
     chosen = np.unique(np.linspace(0, len(frames) - 1, min(scored_frames, len(frames))).round().astype(int))
-    matcher = _Matcher(_drawing_pixels(frames[chosen]))
+    matcher = Matcher(drawing_pixels(frames[chosen]))
     heads = [_head_costs(matcher, puppet) for puppet in puppets]
     places = _joint_places(heads)
     found = [_found(head, places[:, n]) for n, head in enumerate(heads)]
     found = [replace(own, hidden=_hidden(matcher, puppets, found, n)) for n, own in enumerate(found)]
     identities = tuple(_identity_is_right(matcher, puppets, n, found[n], rng) for n in range(len(puppets)))
-    leaks = _leaks(matcher, puppets, found)
+    wearers = _leaks(matcher, puppets, found)
     attributes = tuple(
         _attribute_score(matcher, puppets, n, found[n], own, rng) for n, p in enumerate(puppets) for own in p.attributes
     )
     attributes = tuple(
-        settle_outcome(a, recognised=identities[a.subject], leaked=(a.subject, a.kind) in leaks) for a in attributes
+        settle_outcome(a, recognised=identities[a.subject], worn_by=wearers.get((a.subject, a.kind))) for a in attributes
     )
-    return ClipScore(identities=identities, attributes=attributes, places=places)
+    errors = np.stack([own.frame_errors for own in found], 1)
+    return ClipScore(
+        identities=identities,
+        attributes=attributes,
+        places=places,
+        frames=tuple(chosen.tolist()),
+        head_errors=errors,
+    )
 
 
-def settle_outcome(score: AttributeScore, *, recognised: bool, leaked: bool) -> AttributeScore:
-    """The score of an attribute, given whether its owner was recognised and whether it shows on somebody else."""
+def settle_outcome(score: AttributeScore, *, recognised: bool, worn_by: int | None) -> AttributeScore:
+    """The score of an attribute, given whether its owner was recognised and who else shows it."""
     if score.outcome == "hidden":
         return score
-    if leaked:
-        return replace(score, outcome="swapped")
+    if worn_by is not None:
+        return replace(score, outcome="swapped", worn_by=worn_by)
     if not recognised:
         return replace(score, outcome="wrong" if score.outcome == "bound" else score.outcome)
     return replace(score, outcome="hidden") if np.isinf(score.error) else score
 
 
-def _drawing_pixels(frames: np.ndarray) -> np.ndarray:
-    """float32 [F, ROWS, COLUMNS, 3] in 0..1: the mean of every block of pixels that shows one pixel of the drawing."""
-    count, height, width, _ = frames.shape
-    blocks = frames.reshape(count, height // BLOCK, BLOCK, width // BLOCK, BLOCK, 3).astype(np.float32)
-    return blocks.mean((2, 4)) / 255.0
-
-
-class _Matcher:
-    """Mean squared differences of masked drawings against every place of some frames, by FFT."""
-
-    def __init__(self, frames: np.ndarray) -> None:
-        self.images = images = frames
-        self.count, self.height, self.width = images.shape[:3]
-        self.padded = (self.height + CANVAS[0], self.width + CANVAS[1])
-        canvas = np.zeros((self.count, *self.padded, 3), np.float32)
-        canvas[:, : self.height, : self.width] = images
-        self.colours = np.fft.rfft2(canvas, axes=(1, 2))
-        self.squares = np.fft.rfft2((canvas**2).sum(3), axes=(1, 2))
-        inside = np.zeros(self.padded, np.float32)
-        inside[: self.height, : self.width] = 1
-        self.inside = np.fft.rfft2(inside)
-
-    def everywhere(self, rgb: np.ndarray, mask: np.ndarray) -> np.ndarray:
-        """[F, H, W]: mean squared difference with the drawing's foot on each pixel; infinite where under 60 % of the drawing
-        is inside the frame. rgb float [CANVAS, 3] in 0..1, mask bool [CANVAS]."""
-        if mask.sum() < SMALLEST:
-            return np.full((self.count, self.height, self.width), np.inf, np.float32)
-        m = mask.astype(np.float32)
-        t = rgb * m[..., None]
-        m_f = np.conj(np.fft.rfft2(m, self.padded))
-        t_f = np.conj(np.fft.rfft2(t, self.padded, axes=(0, 1)))
-        t2_f = np.conj(np.fft.rfft2((t**2).sum(2), self.padded))
-        product = self.squares * m_f - 2 * (self.colours * t_f).sum(3) + self.inside * t2_f
-        total = np.fft.irfft2(product, self.padded, axes=(1, 2))
-        area = np.fft.irfft2(self.inside * m_f, self.padded)
-        # Correlation puts the canvas' top left corner on the pixel; move the answer to the foot.
-        total, area = (np.roll(a, (TOP, LEFT), axis=(-2, -1))[..., : self.height, : self.width] for a in (total, area))
-        mean = np.maximum(total, 0) / (3 * np.maximum(area, 1))
-        return np.where(area >= 0.6 * m.sum(), mean, np.inf).astype(np.float32)
-
-    def near(self, frame: int, rgb: np.ndarray, mask: np.ndarray, place: np.ndarray, reach: int, hidden: np.ndarray) -> float:
-        """The smallest such difference with the foot within `reach` pixels of `place` (x, y) in one frame, over pixels
-        that are not `hidden` (bool [H, W]); infinite where under 30 % of the drawing can be seen."""
-        rows, columns = np.nonzero(mask)
-        if len(rows) < SMALLEST:
-            return np.inf
-        dy, dx = (d.ravel() for d in np.mgrid[-reach : reach + 1, -reach : reach + 1])
-        y = place[1] - TOP + rows[None] + dy[:, None]
-        x = place[0] - LEFT + columns[None] + dx[:, None]
-        inside = (y >= 0) & (y < self.height) & (x >= 0) & (x < self.width)
-        y, x = y.clip(0, self.height - 1), x.clip(0, self.width - 1)
-        inside &= ~hidden[y, x]
-        pixels = self.images[frame, y, x]
-        difference = ((pixels - rgb[rows, columns]) ** 2).mean(2) * inside
-        area = inside.sum(1)
-        mean = difference.sum(1) / np.maximum(area, 1)
-        return float(np.where(area >= 0.3 * len(rows), mean, np.inf).min())
-
-
-@lru_cache(maxsize=512)
-def _drawing(puppet: PuppetSpec, scale: float, turn: float) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """(rgb 0..1, label, |u|) of the puppet on the drawing canvas."""
-    y, x = np.mgrid[0 : CANVAS[0], 0 : CANVAS[1]].astype(np.float32)
-    painter = Painter((x + 0.5 - LEFT) * UNITS_PER_PIXEL / scale, (y + 0.5 - TOP) * UNITS_PER_PIXEL / scale)
-    u = np.abs(painter.u)
-    paint_puppet(painter, puppet, Pose(foot_x=0, foot_y=0, turn=turn))
-    return painter.rgb / 255.0, painter.label, u
-
-
 POSES = tuple(itertools.product(SCALES, TURNS))
 
 
-def _head_costs(matcher: _Matcher, puppet: PuppetSpec) -> np.ndarray:
+def _head_costs(matcher: Matcher, puppet: PuppetSpec) -> np.ndarray:
     """[poses, F, H, W]: how badly the puppet's visible head fits at each place."""
     costs = []
     for scale, turn in POSES:
-        rgb, label, _ = _drawing(puppet, scale, turn)
+        rgb, label, _ = drawing(puppet, scale, turn)
         costs.append(matcher.everywhere(rgb, (label == LABEL_HEAD) | (label == LABEL_HAIR)))
     return np.stack(costs)
 
 
 def _joint_places(heads: list[np.ndarray]) -> np.ndarray:
-    """[F, N, 2] (x, y): the places of all heads, at least APART pixels from each other, with the smallest total cost."""
-    best = [head.min(0) for head in heads]  # [F, H, W]
-    frames, _, width = best[0].shape
-    places = np.zeros((frames, len(heads), 2), int)
-    columns = np.arange(width)
-    for f in range(frames):
-        by_column = [np.where(np.isfinite(b[f].min(0)), b[f].min(0), 9.0) for b in best]
-        total = sum(cost.reshape([-1 if axis == n else 1 for axis in range(len(heads))]) for n, cost in enumerate(by_column))
-        for a, b in itertools.combinations(range(len(heads)), 2):
-            near = np.abs(columns[:, None] - columns[None, :]) < APART
-            total = total + 9.0 * near.reshape([width if axis in (a, b) else 1 for axis in range(len(heads))])
-        xs = np.unravel_index(int(np.argmin(total)), np.shape(total))
-        for n, x in enumerate(xs):
-            places[f, n] = x, int(np.argmin(best[n][f, :, x]))
+    """[F, N, 2] (x, y): the places of all heads, at least APART pixels from each other, with the smallest total cost.
+
+    For every order of the people from left to right the cheapest columns by dynamic programming; then the cheapest order.
+    """
+    best = np.stack([head.min(0) for head in heads])  # [N, F, H, W]
+    columns = np.minimum(best.min(2), NOWHERE).astype(np.float64)  # [N, F, W]
+    frames = np.arange(columns.shape[1])
+    cheapest = np.full(len(frames), np.inf)
+    xs = np.zeros((len(frames), len(heads)), int)
+    for order in itertools.permutations(range(len(heads))):
+        total, steps = columns[order[0]], []
+        for n in order[1:]:
+            # The best place of those further left, among the columns up to each one.
+            reached = np.minimum.accumulate(total, 1)
+            first = np.maximum.accumulate(np.where(total <= reached, np.arange(total.shape[1]), 0), 1)
+            steps.append(first)
+            total = columns[n] + np.pad(reached, ((0, 0), (APART, 0)), constant_values=np.inf)[:, : total.shape[1]]
+        cost, x = total.min(1), total.argmin(1)
+        better = cost < cheapest
+        cheapest[better] = cost[better]
+        for place in reversed(range(len(order))):
+            xs[better, order[place]] = x[better]
+            if place:
+                x = steps[place - 1][frames, np.maximum(x - APART, 0)]
+    places = np.stack([xs, np.zeros_like(xs)], 2)
+    for n, f in itertools.product(range(len(heads)), frames):
+        places[f, n, 1] = best[n, f, :, xs[f, n]].argmin()
     return places
 
 
@@ -215,7 +178,8 @@ class _Found:
 
     places: np.ndarray  # int [F, 2]
     poses: np.ndarray  # int [F]
-    error: float
+    frame_errors: np.ndarray  # float [F]
+    error: float  # their mean
     hidden: np.ndarray  # bool [F, H, W]: where somebody else stands, perhaps in front
 
 
@@ -226,17 +190,18 @@ def _found(heads: np.ndarray, places: np.ndarray) -> _Found:
     scale = int(by_scale.min(1).mean(1).argmin())
     poses = scale * len(TURNS) + by_scale[scale].argmin(0)
     hidden = np.zeros((len(places), *heads.shape[2:]), bool)
-    return _Found(places=places, poses=poses, error=float(by_scale[scale].min(0).mean()), hidden=hidden)
+    errors = by_scale[scale].min(0)
+    return _Found(places=places, poses=poses, frame_errors=errors, error=float(errors.mean()), hidden=hidden)
 
 
-def _hidden(matcher: _Matcher, puppets: tuple[PuppetSpec, ...], found: list[_Found], n: int) -> np.ndarray:
+def _hidden(matcher: Matcher, puppets: tuple[PuppetSpec, ...], found: list[_Found], n: int) -> np.ndarray:
     """Bool [F, H, W]: the pixels where the other people's heads and bodies are, as far as they were found."""
     hidden = np.zeros_like(found[n].hidden)
     for k, other in enumerate(found):
         if k == n or other.error > SEEN_HEAD:
             continue
         for f, (x, y) in enumerate(other.places):
-            _, label, _ = _drawing(puppets[k], *POSES[other.poses[f]])
+            _, label, _ = drawing(puppets[k], *POSES[other.poses[f]])
             rows, columns = np.nonzero(label)
             rows, columns = rows + y - TOP, columns + x - LEFT
             inside = (rows >= 0) & (rows < matcher.height) & (columns >= 0) & (columns < matcher.width)
@@ -245,24 +210,35 @@ def _hidden(matcher: _Matcher, puppets: tuple[PuppetSpec, ...], found: list[_Fou
 
 
 def _error(
-    matcher: _Matcher, found: _Found, puppet: PuppetSpec, part: Part, reach: int, outline: PuppetSpec | None = None
+    matcher: Matcher, found: _Found, puppet: PuppetSpec, part: Part, reach: int, outline: PuppetSpec | None = None
 ) -> float:
-    """Mean over the frames of how badly a part of the drawn puppet fits where the person is; part(label, |u|) -> mask.
+    """Mean of `_errors` over the frames in which enough can be seen, infinite without any."""
+    return _mean_seen(_errors(matcher, found, puppet, part, reach, outline))
+
+
+def _mean_seen(errors: np.ndarray) -> float:
+    seen = np.isfinite(errors)
+    return float(errors[seen].mean()) if seen.any() else np.inf
+
+
+def _errors(
+    matcher: Matcher, found: _Found, puppet: PuppetSpec, part: Part, reach: int, outline: PuppetSpec | None = None
+) -> np.ndarray:
+    """[F]: how badly a part of the drawn puppet fits where the person is; part(label, |u|) -> mask.
 
     outline: measure over that part of this drawing instead, as far as the puppet covers it.
     """
     errors = np.full(len(found.places), np.inf)
     for pose in np.unique(found.poses):
-        rgb, label, u = _drawing(puppet, *POSES[pose])
+        rgb, label, u = drawing(puppet, *POSES[pose])
         if outline is None:
             mask = part(label, u)
         else:
-            _, outline_label, _ = _drawing(outline, *POSES[pose])
+            _, outline_label, _ = drawing(outline, *POSES[pose])
             mask = part(outline_label, u) & (label > 0)
         for f in np.flatnonzero(found.poses == pose):
             errors[f] = matcher.near(int(f), rgb, mask, found.places[f], reach, found.hidden[f])
-    seen = np.isfinite(errors)
-    return float(errors[seen].mean()) if seen.any() else np.inf
+    return errors
 
 
 def _head(label: np.ndarray, u: np.ndarray) -> np.ndarray:  # noqa: ARG001 - a part
@@ -280,7 +256,7 @@ def _worn_part(kind: str) -> Part:
 
 
 def _identity_is_right(
-    matcher: _Matcher, puppets: tuple[PuppetSpec, ...], n: int, found: _Found, rng: np.random.Generator
+    matcher: Matcher, puppets: tuple[PuppetSpec, ...], n: int, found: _Found, rng: np.random.Generator
 ) -> bool:
     if found.error > SEEN_HEAD:
         return False
@@ -310,14 +286,14 @@ def _clearly_different(puppet: PuppetSpec, part: Part, sample: Callable[[bool], 
     sample(held_out) draws a variant, alternately from the training part and the held-out part.
     """
     pose = (SCALES[-1], 0.0)
-    rgb, label, u = _drawing(puppet, *pose)
+    rgb, label, u = drawing(puppet, *pose)
     mask = part(label, u)
     chosen: list[PuppetSpec] = []
     if mask.sum() < SMALLEST:
         return chosen
     for tried in range(1, MOST_TRIES + 1):
         other = sample(bool(len(chosen) % 2))
-        other_rgb, _, _ = _drawing(other, *pose)
+        other_rgb, _, _ = drawing(other, *pose)
         if float(((rgb - other_rgb)[mask] ** 2).mean()) >= CLEARLY_DIFFERENT:
             chosen.append(other)
         if len(chosen) == DISTRACTORS or (not chosen and tried >= HOPELESS):
@@ -326,7 +302,7 @@ def _clearly_different(puppet: PuppetSpec, part: Part, sample: Callable[[bool], 
 
 
 def _attribute_score(
-    matcher: _Matcher,
+    matcher: Matcher,
     puppets: tuple[PuppetSpec, ...],
     n: int,
     found: _Found,
@@ -334,31 +310,43 @@ def _attribute_score(
     rng: np.random.Generator,
 ) -> AttributeScore:
     part = _worn_part(own.kind)
-    own_error = best = _error(matcher, found, puppets[n], part, CLOSE)
-    outcome = "bound" if own_error <= SEEN_ATTRIBUTE else "wrong"
+    own_errors = _errors(matcher, found, puppets[n], part, CLOSE)
+    own_error = best = _mean_seen(own_errors)
+    score = AttributeScore(
+        subject=n,
+        kind=own.kind,
+        outcome="bound" if own_error <= SEEN_ATTRIBUTE else "wrong",
+        error=own_error,
+        frame_errors=tuple(own_errors.tolist()),
+        shown=n if own_error <= SEEN_ATTRIBUTE else None,
+    )
     body = own.kind in BODY_KINDS
-    others = [a for k, p in enumerate(puppets) if k != n for a in p.attributes]
-    others = [a for a in others if a.kind == own.kind or (body and a.kind in BODY_KINDS)]
+    others = [(k, a) for k, p in enumerate(puppets) if k != n for a in p.attributes]
+    others = [(k, a) for k, a in others if a.kind == own.kind or (body and a.kind in BODY_KINDS)]
 
     def random_look(held_out: bool) -> PuppetSpec:
         return _worn(puppets[n], sample_attribute(rng, own.kind, held_out=held_out))
 
     rivals = _clearly_different(puppets[n], part, random_look)
     if len(rivals) < DISTRACTORS:
-        return AttributeScore(subject=n, kind=own.kind, outcome="hidden", error=own_error)
-    errors = [(_error(matcher, found, _worn(puppets[n], a), _worn_part(a.kind), CLOSE), "swapped") for a in others]
-    errors += [(_error(matcher, found, rival, part, CLOSE), "wrong") for rival in rivals]
+        return replace(score, outcome="hidden", shown=None)
+    errors: list[tuple[float, int | None]] = [
+        (_error(matcher, found, _worn(puppets[n], a), _worn_part(a.kind), CLOSE), k) for k, a in others
+    ]
+    errors += [(_error(matcher, found, rival, part, CLOSE), None) for rival in rivals]
     # Without it there is nothing to slide, so what is below counts where the thing itself would be.
-    errors.append((_error(matcher, found, _bare(puppets[n], own.kind), part, 2, outline=puppets[n]), "wrong"))
-    for error, name in errors:
+    errors.append((_error(matcher, found, _bare(puppets[n], own.kind), part, 2, outline=puppets[n]), None))
+    score = replace(score, rival=min(error for error, _ in errors))
+    for error, owner in errors:
         if error < best:
-            best, outcome = error, name if error <= SEEN_ATTRIBUTE else "wrong"
-    return AttributeScore(subject=n, kind=own.kind, outcome=outcome, error=own_error)
+            best, shown = error, owner if error <= SEEN_ATTRIBUTE else None
+            score = replace(score, outcome="wrong" if shown is None else "swapped", shown=shown)
+    return score
 
 
-def _leaks(matcher: _Matcher, puppets: tuple[PuppetSpec, ...], found: list[_Found]) -> set[tuple[int, str]]:
-    """(owner, kind) of attributes that show on somebody who wears nothing of that kind."""
-    leaks = set()
+def _leaks(matcher: Matcher, puppets: tuple[PuppetSpec, ...], found: list[_Found]) -> dict[tuple[int, str], int]:
+    """By (owner, kind): who shows that attribute without wearing anything of that kind."""
+    leaks: dict[tuple[int, str], int] = {}
     for (n, puppet), (k, other) in itertools.permutations(enumerate(puppets), 2):
         for attribute in other.attributes:
             kind = attribute.kind
@@ -368,5 +356,5 @@ def _leaks(matcher: _Matcher, puppets: tuple[PuppetSpec, ...], found: list[_Foun
             with_it = _error(matcher, found[n], dressed, part, 2)
             without = _error(matcher, found[n], puppet, part, 2, outline=dressed)
             if with_it <= SEEN_ATTRIBUTE and with_it < 0.5 * without:
-                leaks.add((k, kind))
+                leaks.setdefault((k, kind), n)
     return leaks
