@@ -4,6 +4,7 @@ Finished cases are kept: the same command goes on after an interruption. `eyes` 
 pictures of one to three held-out people, and with --through-nano what becomes of what was found: do people and things out of a
 photograph bind as those of pictures that were made for the model? `reader` measures a reader of captions on hand-written ones,
 `collection` how often `lumosx collect` is wrong, on puppet clips as mp4, without and with faults planted into their captions.
+`suite` writes a folder of cases of 1 to 4 people with 1 to 3 things, in three wordings, with a manifest of digests.
 """
 
 import argparse
@@ -14,7 +15,7 @@ from lumosx_core.cli.sampling_options import add_sampling_arguments, chosen_chan
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Options of the command."""
-    parser.add_argument("benchmark", choices=("puppets", "eyes", "reader", "collection"))
+    parser.add_argument("benchmark", choices=("puppets", "eyes", "reader", "collection", "suite"))
     parser.add_argument("--model", type=Path, help="model folder, or of eyes a weight file (default: the embedded one)")
     parser.add_argument("--out", type=Path, default=Path("outputs/evaluate"), help="folder of results, report, sheet")
     parser.add_argument("--count", type=int, default=200, help="cases (default: 200; the plain half runs twice)")
@@ -23,6 +24,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     eyes = parser.add_argument_group("of eyes")
     eyes.add_argument("--through-nano", type=int, metavar="N", help="N cases as videos of nano, with found and given pictures")
     eyes.add_argument("--photographs", type=int, default=1, help="of every person of --through-nano (default: 1)")
+    suite = parser.add_argument_group("of suite")
+    suite.add_argument("--people", type=int, default=2, help="1 to 4, four on a wider frame (default: 2)")
+    suite.add_argument("--things", type=int, default=2, help="of each, 1 to 3 (default: 2)")
     reader = parser.add_argument_group("of reader")
     reader.add_argument(
         "--captions", type=Path, nargs="+", metavar="FILE", help="JSON Lines (default: the embedded 60 + 60 + 169)"
@@ -38,8 +42,24 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace) -> int:
     """Generate, score, report."""
     eyes = _run_eyes if options.through_nano is None else _run_through_nano
-    benchmarks = {"puppets": _run_puppets, "eyes": eyes, "reader": _run_reader, "collection": _run_collection}
+    benchmarks = {
+        "puppets": _run_puppets,
+        "eyes": eyes,
+        "reader": _run_reader,
+        "collection": _run_collection,
+        "suite": _run_suite,
+    }
     return benchmarks[options.benchmark](options)
+
+
+def _run_suite(options: argparse.Namespace) -> int:
+    from lumosx_core.evaluation.suites import read_suite, write_puppet_suite
+
+    write_puppet_suite(options.out, people=options.people, things=options.things, count=options.count, seed=options.seed)
+    suite = read_suite(options.out)
+    print(f"suite          {options.out}: {len(suite.cases)} cases of {suite.people} people with {suite.things} things each")
+    print(f"videos         {suite.width} x {suite.height}, {suite.frames} frames")
+    return 0
 
 
 def _run_collection(options: argparse.Namespace) -> int:

@@ -1,0 +1,69 @@
+"""Suites: the same cases every time, noticed when they change, and judged right on true and on exchanged renders."""
+
+from pathlib import Path
+
+import pytest
+
+from lumosx_core.errors import InputError
+from lumosx_core.evaluation.suites import WORDINGS, puppet_suite_cases, read_suite, with_exchanged_things, write_puppet_suite
+from lumosx_core.puppets.render import render_clip
+from lumosx_core.puppets.samples import read_truth
+from lumosx_core.puppets.scorer import score_clip
+from lumosx_core.puppets.spec import is_held_out
+from lumosx_core.sample_folder import read_sample
+
+
+def test_a_suite_is_written_the_same_twice_and_read_back(tmp_path: Path) -> None:
+    suite = write_puppet_suite(tmp_path / "a", people=2, things=1, count=3, seed=4)
+    assert suite == write_puppet_suite(tmp_path / "b", people=2, things=1, count=3, seed=4) == read_suite(tmp_path / "a")
+    assert [case.name for case in suite.cases] == ["told-0000", "clothes-0001", "same-0002"]
+    assert (suite.width, suite.height, suite.frames) == (96, 80, 17)
+    for case, made in zip(suite.cases, puppet_suite_cases(2, 1, 3, 4), strict=True):
+        assert read_truth(tmp_path / "a" / "cases" / case.name) == made.clip.puppets
+        assert read_sample(tmp_path / "a" / "cases" / case.name).prompt == made.sample.prompt
+    with pytest.raises(InputError, match="exists and would be overwritten"):
+        write_puppet_suite(tmp_path / "a", people=2, things=1, count=3, seed=4)
+
+
+def test_a_changed_suite_is_noticed(tmp_path: Path) -> None:
+    write_puppet_suite(tmp_path / "s", people=1, things=1, count=2, seed=0)
+    caption = tmp_path / "s" / "cases" / "told-0000" / "caption.txt"
+    before = caption.read_text("utf-8")
+    caption.write_text(before + " Slowly.", "utf-8")
+    with pytest.raises(InputError, match="has changed: told-0000 is another one"):
+        read_suite(tmp_path / "s")
+    caption.write_text(before, "utf-8")
+    read_suite(tmp_path / "s")
+    (tmp_path / "s" / "cases" / "told-00001").mkdir()
+    with pytest.raises(InputError, match="told-00001 is not in its manifest"):
+        read_suite(tmp_path / "s")
+    (tmp_path / "s" / "cases" / "told-00001").rmdir()
+    (tmp_path / "s" / "cases" / "told-0000").rename(tmp_path / "moved")
+    with pytest.raises(InputError, match="told-0000 is missing"):
+        read_suite(tmp_path / "s")
+
+
+def test_wordings_tell_as_much_as_they_say() -> None:
+    cases = list(puppet_suite_cases(3, 2, 9, 1))
+    assert [case.wording for case in cases] == list(WORDINGS) * 3
+    for case in cases:
+        assert all(is_held_out(p.identity) and all(map(is_held_out, p.attributes)) for p in case.clip.puppets)
+        phrases = [tuple(a.phrase for a in s.attributes) for s in case.sample.references.subjects]
+        names = {subject.name for subject in case.sample.references.subjects}
+        assert (len(set(phrases)) == 1) == (case.wording == "same")
+        assert case.wording == "told" or len(names) == 1
+
+
+@pytest.mark.parametrize(("people", "things"), [(2, 2), (4, 1)])
+def test_true_renders_are_bound_and_exchanged_ones_are_not(people: int, things: int) -> None:
+    for case in puppet_suite_cases(people, things, 3, 2):
+        true = score_clip(render_clip(case.clip).frames, case.clip.puppets)
+        exchanged = score_clip(render_clip(with_exchanged_things(case.clip)).frames, case.clip.puppets)
+        assert true.rate("bound") == 1.0 and all(true.identities) and exchanged.rate("bound") == 0.0
+
+
+def test_numbers_out_of_range_and_one_person_alone() -> None:
+    with pytest.raises(InputError, match="people is 5, expected a whole number"):
+        next(puppet_suite_cases(5, 1, 1, 0))
+    with pytest.raises(InputError, match="nobody to exchange things with"):
+        with_exchanged_things(next(puppet_suite_cases(1, 1, 1, 0)).clip)
