@@ -13,7 +13,7 @@ import torch
 
 from lumosx_core.errors import InputError
 from lumosx_core.files.distributed import METADATA, open_distributed
-from lumosx_core.files.file_kinds import first_bytes
+from lumosx_core.files.file_kinds import first_bytes, looks_like_safetensors
 from lumosx_core.files.pickles import is_pickle, open_pickle, read_pickle
 from lumosx_core.files.safetensors import (
     INDEX,
@@ -64,6 +64,8 @@ def open_weights(path: str | Path, entry: str = DEFAULT_ENTRY) -> tuple[dict[str
         tree = open_distributed(path) if index is None else open_sharded(index)
     elif path.name.endswith(INDEX):
         tree = open_sharded(path)
+    elif path.suffix in (".safetensors", ".sft") and looks_like_safetensors(begins := first_bytes(path, "the weights")):
+        tree, metadata = open_safetensors(path)  # the length of its header may begin with the bytes of a pickle
     elif is_pickle(begins := first_bytes(path, "the weights")) or path.suffix not in (".safetensors", ".sft"):
         if begins[8:9] == b"{" and not is_pickle(begins):  # safetensors under another name
             tree, metadata = open_safetensors(path)

@@ -8,8 +8,8 @@ from safetensors.torch import save_file
 
 from lumosx_core.cli.main import main
 from lumosx_core.errors import InputError
-from lumosx_core.files.safetensors import read_safetensors
-from lumosx_core.model.lora import check_loras, read_lora
+from lumosx_core.files.safetensors import read_safetensors, write_safetensors
+from lumosx_core.model.lora import Factors, Lora, check_loras, read_lora
 
 LAYERS = {"blocks.0.self_attn.q": "blocks.0.attn1.to_q", "blocks.1.cross_attn.o": "blocks.1.attn2.to_out.0",
           "blocks.1.ffn.0": "blocks.1.ffn.net.0.proj", "blocks.1.ffn.2": "blocks.1.ffn.net.2"}  # fmt: skip
@@ -74,3 +74,13 @@ def test_what_is_not_understood_or_not_whole_is_named(tmp_path: Path) -> None:
         check_loras("base", shapes, [(lora, 1.0)])
     with pytest.raises(InputError, match="strength of .* is nan"):
         check_loras("base", {}, [(lora, float("nan"))])
+
+
+def test_a_header_whose_length_begins_as_a_pickle_does(tmp_path: Path) -> None:
+    lora = Lora(name="x", factors={"blocks.0.ffn.0": Factors(down=torch.ones(2, 6), up=torch.ones(5, 2), alpha=2.0)})
+    path = tmp_path / "x.safetensors"
+    for length in range(700):
+        write_safetensors(path, lora.tensors(), {"padding": "x" * length})
+        if path.read_bytes()[:2] == b"\x80\x03":
+            break
+    assert length < 699 and read_lora(path).factors["blocks.0.ffn.0"].up.shape == (5, 2)
