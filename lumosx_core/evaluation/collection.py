@@ -154,8 +154,12 @@ def _compare(
     asked_moved = sum((m.start, m.end) in visible for m in moved)
     tally["accepted relations right"].append((kept_right, max(kept, 1e-9)))
     if exchange:
-        tally["planted faults kept out"].append((flagged_moved, max(asked_moved, 1e-9)))
-        if flagged_moved < asked_moved:
+        # A moved word may be taken for its true owner's, where names are matched the other way round: then what stayed is the
+        # fault, and what counts is whether anything wrong got in, and whether the clip is marked.
+        tally["moved words doubtful or contradicted"].append((flagged_moved, max(asked_moved, 1e-9)))
+        marked = len(phrases_kept & visible) < len(visible)
+        tally["exchanges marked, nothing wrong in"].append((float(marked and kept_right == kept), 1))
+        if not marked or kept_right < kept:
             faults.append("a planted fault got in")
     else:
         tally["true relations kept"].append((len(visible) - flagged_true, max(len(visible), 1e-9)))
