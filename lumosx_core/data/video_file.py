@@ -25,9 +25,6 @@ FORMATS = (
     "mov,mp4,m4a,3gp,3g2,mj2,matroska,webm,avi,mpegts,mpegtsraw,mpeg,mpegvideo,flv,live_flv,asf,asf_o,ogg,nut,gif,apng,mxf,"
     "rm,dv,h264,hevc,vvc,m4v,vc1,ivf,av1,obu,yuv4mpegpipe,wtv,dxa,nsv,gxf,swf,smjpeg,mjpeg"
 )
-MOST_THREADS = 4
-SMALL_PX = 320 * 240  # up to this threads cost more than they give
-LARGE_PX = 4096 * 2304  # above this a decoder gets one thread: every thread of it holds frames of its own
 FAR_PACKETS = 5000  # without a key frame: the file has no use for seeking
 REORDERED = 20  # packets; more than any codec takes frames out of order (16)
 
@@ -74,9 +71,7 @@ class VideoFile:
         self.trouble = ""  # the last error within the stream
         self.interlaced = False  # a decoded frame was
         codec = self.stream.codec_context
-        threaded = SMALL_PX < self.stream.width * self.stream.height <= LARGE_PX
-        codec.thread_count = min(MOST_THREADS, os.cpu_count() or 1) if threaded else 1
-        codec.thread_type = "AUTO"
+        codec.thread_count = 1  # the workers that read videos share the cores, and every thread holds frames of its own
         codec.options = {"err_detect": "explode"} if strict else {}
         # AVI has no presentation times: the decoder's frames come in order, at the times of the packets.
         self.by_order = self.container.format.name == "avi" and codec.codec.reorder
@@ -158,27 +153,26 @@ class VideoFile:
         """
         from av.error import FFmpegError
 
-        codec = self.stream.codec_context
-        # A decoder with threads tells of damage some packets later: the key frame counts that was the last before these.
-        keys: deque[float] = deque([-math.inf], maxlen=codec.thread_count + 1)
+        key_pts = -math.inf  # of the last key frame that was sent
         lost_from: float | None = None if trust else -math.inf
         mended: set[float] = set()  # times of the key frames that were sent since the damage
         for packet in packets:
             if packet.pts is None and packet.dts is not None:
                 self.by_order = True
-            key = packet.is_keyframe and packet.pts is not None and not self.by_order
-            keys.append(packet.pts if key and packet.pts is not None else keys[-1])
             if packet.is_corrupt:
-                lost_from = keys[0]
+                lost_from = key_pts
                 mended.clear()
                 continue
-            mended.update([keys[-1]] * key)
+            if packet.is_keyframe and packet.pts is not None and not self.by_order:
+                key_pts = packet.pts
+                if lost_from is not None:
+                    mended.add(key_pts)
             if packet.dts is not None and not packet.is_discard:
                 order.append(packet.dts)
             try:
                 frames = packet.decode()
             except (FFmpegError, ValueError) as error:
-                self.trouble, lost_from = error_text(error), keys[0]
+                self.trouble, lost_from = error_text(error), key_pts
                 mended.clear()
                 continue
             for frame in frames:
