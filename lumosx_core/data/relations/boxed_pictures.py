@@ -1,11 +1,11 @@
 """Frames as a language model sees them: small JPEG files with a numbered box around each person."""
 
-import io
 from collections.abc import Mapping
 
 from PIL import Image, ImageDraw, ImageFont
 
 from lumosx_core.eyes import Box
+from lumosx_core.files.images import encoded_jpeg
 
 COLOURS = ((230, 25, 75), (0, 130, 200), (60, 180, 75), (245, 130, 48), (145, 30, 180), (0, 128, 128))  # of box 1, 2, ...
 LONGEST_SIDE = 768  # pixels; more costs tokens and shows no more
@@ -28,6 +28,4 @@ def boxed_picture(frame: Image.Image, boxes: Mapping[int, Box], *, longest_side:
         wide = round(draw.textlength(str(number), font=font)) + 6
         draw.rectangle((left, top, left + wide, top + height + 4), fill=colour)
         draw.text((left + 3, top + 1), str(number), fill=(255, 255, 255), font=font)
-    file = io.BytesIO()
-    picture.save(file, "JPEG", quality=90)
-    return file.getvalue()
+    return encoded_jpeg(picture, quality=90)

@@ -74,11 +74,14 @@ def test_signals_are_ctrl_c(
 
     monkeypatch.setattr(verify, "run", run)
     before = signal.getsignal(signal.SIGTERM)
-    ctrl_c = signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell starts background work with it ignored
+    # A shell starts background work with SIGINT ignored, nohup with SIGHUP; the commands leave it so.
+    ours = {signal.SIGINT: signal.default_int_handler, signal.SIGHUP: signal.SIG_DFL}
+    theirs = {number: signal.signal(number, handler) for number, handler in ours.items()}
     try:
         assert main(["verify"]) == status
     finally:
-        signal.signal(signal.SIGINT, ctrl_c)
+        for number, handler in theirs.items():
+            signal.signal(number, handler)
     assert signal.getsignal(signal.SIGTERM) is before and (tmp_path / "tidied").exists()
     assert capsys.readouterr().err == "\nstopped; nothing was left half-written\n"
 
