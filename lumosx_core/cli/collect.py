@@ -36,7 +36,7 @@ def run(options: argparse.Namespace) -> int:
     """Collect; status 1 if no clip became a sample."""
     from lumosx_core.cli.progress import ProgressBars
     from lumosx_core.data.collect import collect
-    from lumosx_core.data.collect_config import PRESETS, CollectConfig
+    from lumosx_core.data.collect_config import COLLECT_PRESETS, CollectConfig
     from lumosx_core.data.demo_clips import write_demo_clips
     from lumosx_core.data.settings import read_config, to_toml
     from lumosx_core.errors import InputError
@@ -44,7 +44,7 @@ def run(options: argparse.Namespace) -> int:
     from lumosx_core.tokenizers import load_tokenizer
 
     preset = options.preset or ("puppets" if options.demo else "photo")
-    config = read_config(CollectConfig, PRESETS[preset], options.config, options.changes)
+    config = read_config(CollectConfig, COLLECT_PRESETS[preset], options.config, options.changes)
     if options.print_config:
         print(to_toml(config), end="")
         return 0

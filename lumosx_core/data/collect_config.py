@@ -176,4 +176,4 @@ PUPPETS = replace(
         least_box=24, least_face=12, least_thing=0.0003, sharpness=0.0, text_len=160, found=0.06, ahead=0.05, margin=0.15
     ),
 )
-PRESETS = {"photo": PHOTO, "puppets": PUPPETS}
+COLLECT_PRESETS = {"photo": PHOTO, "puppets": PUPPETS}

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from lumosx_core.data.collect_config import PHOTO, PRESETS, PUPPETS, CollectConfig, KeepSettings
+from lumosx_core.data.collect_config import COLLECT_PRESETS, PHOTO, PUPPETS, CollectConfig, KeepSettings
 from lumosx_core.data.settings import read_config, to_toml
 from lumosx_core.errors import InputError
 
@@ -40,7 +40,7 @@ def test_all_faults_are_told_at_once_with_ranges_and_the_nearest_name(tmp_path: 
 
 
 def test_what_is_written_is_read_back(tmp_path: Path) -> None:
-    for preset in PRESETS.values():
+    for preset in COLLECT_PRESETS.values():
         path = tmp_path / "c.toml"
         path.write_text(to_toml(preset), "utf-8")
         assert read_config(CollectConfig, CollectConfig(), path) == preset
