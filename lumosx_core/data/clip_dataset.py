@@ -24,6 +24,7 @@ from lumosx_core.data.clip_cache import (
     clip_path,
     read_settings,
 )
+from lumosx_core.data.dataset import GROUPED
 from lumosx_core.data.latent_dataset import Batch, LatentDataset
 from lumosx_core.data.latent_shards import NOBODY, SampleReferences
 from lumosx_core.errors import InputError
@@ -33,7 +34,6 @@ from lumosx_core.model.token_layout import TokenLayout
 from lumosx_core.numbers import real_number
 from lumosx_core.references import ReferenceKind
 
-GROUPED = 0.7  # method.md section 9
 MOST_ATTRIBUTES = 3
 
 

@@ -70,10 +70,13 @@ class Blobs:
         try:
             content = self.path(blob).read_bytes()
         except OSError as error:
-            raise InputError(f"the work store lacks {blob[:16]} ({error}); collect again with --retry missing") from error
+            raise InputError(f"the work store lacks {blob[:16]} ({error}); {self._remedy()}") from error
         if hashlib.sha256(content).hexdigest() != blob:
-            raise InputError(f"the file {self.path(blob)} of the work store was damaged; delete it and collect again")
+            raise InputError(f"the file {self.path(blob)} of the work store was damaged; {self._remedy()}")
         return content
+
+    def _remedy(self) -> str:
+        return f"delete {self.folder.parent} and collect again, which looks at every video anew"
 
 
 class WorkStore:
