@@ -40,7 +40,7 @@ NONE = Augmentation(crop=1.0, turn=0.0, shear=0.0, colour=0.0, blur=0.0, flip=0.
 def augmented(picture: Image.Image, rng: np.random.Generator, ranges: Augmentation, *, scene: bool = False) -> Image.Image:
     """One variant of a picture, RGB on white. scene: a background. The same state of rng gives the same picture."""
     drawn = rng.uniform(-1, 1, 12).tolist()  # always as many, so that one range does not shift what comes after it
-    picture = rgb_on_white(picture)
+    picture = rgb_on_white(_in_other_light(picture, ranges.colour, drawn[6:9]))
     keep = ranges.crop + (1 - ranges.crop) * (drawn[0] + 1) / 2
     width, height = (max(1, round(keep * side)) for side in picture.size)
     left, top = round((picture.width - width) * (drawn[1] + 1) / 2), round((picture.height - height) * (drawn[2] + 1) / 2)
@@ -49,9 +49,6 @@ def augmented(picture: Image.Image, rng: np.random.Generator, ranges: Augmentati
         picture = _turned(picture, ranges.turn * drawn[3], ranges.shear * drawn[4])
         if (drawn[5] + 1) / 2 < ranges.flip:
             picture = picture.transpose(Image.Transpose.FLIP_LEFT_RIGHT)
-    for enhance, amount in zip((ImageEnhance.Brightness, ImageEnhance.Contrast, ImageEnhance.Color), drawn[6:9], strict=True):
-        if ranges.colour:
-            picture = enhance(picture).enhance(1 + ranges.colour * amount)
     if ranges.blur and drawn[9] > 0:  # half of the pictures
         picture = picture.filter(ImageFilter.GaussianBlur(ranges.blur * drawn[9]))
     longest = max(picture.size)
@@ -60,6 +57,18 @@ def augmented(picture: Image.Image, rng: np.random.Generator, ranges: Augmentati
         size = tuple(max(1, round(side / longest * s)) for s in picture.size)
         picture = picture.resize(size, Image.Resampling.BICUBIC)  # type: ignore[arg-type]
     return picture
+
+
+def _in_other_light(picture: Image.Image, reach: float, amounts: list[float]) -> Image.Image:
+    """Brightness, contrast and saturation changed, the alpha kept: the paper behind a cut-out stays white."""
+    alpha = picture.convert("RGBA").getchannel("A") if picture.has_transparency_data else None
+    changed = rgb_on_white(picture) if alpha is None else picture.convert("RGBA").convert("RGB")
+    for enhance, amount in zip((ImageEnhance.Brightness, ImageEnhance.Contrast, ImageEnhance.Color), amounts, strict=True):
+        if reach:
+            changed = enhance(changed).enhance(1 + reach * amount)
+    if alpha is not None:
+        changed.putalpha(alpha)
+    return changed
 
 
 def _turned(picture: Image.Image, degrees: float, shear: float) -> Image.Image:

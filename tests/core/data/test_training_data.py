@@ -87,6 +87,10 @@ def test_variants_are_within_their_ranges_and_repeat() -> None:
         scenes += int((np.asarray(scene)[0, 0] > 245).all())
         assert scene.width >= 100 and scene.height >= 134
     assert min(sizes) >= 112 and white > 20 and scenes == 0
+    cut_out = picture.convert("RGBA")
+    cut_out.putalpha(Image.new("L", picture.size, 0))
+    for seed in range(20):  # another light falls on the thing, not on the paper
+        assert (np.asarray(augmented(cut_out, np.random.default_rng(seed), RANGES)) >= 254).all()
     with pytest.raises(InputError, match="augmentation: turn is 200"):
         Augmentation(turn=200)
 
