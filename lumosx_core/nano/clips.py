@@ -17,6 +17,7 @@ from safetensors import safe_open
 
 from lumosx_core.data.latent_shards import NOBODY
 from lumosx_core.files.weights import write_safetensors
+from lumosx_core.nano.found_pictures import with_found_pictures
 from lumosx_core.puppets.clip import HEIGHT, WIDTH, ClipSpec, sample_clip
 from lumosx_core.puppets.draw import ATTRIBUTE_LABELS, LABEL_HAIR, LABEL_HEAD
 from lumosx_core.puppets.pictures import reference_set
@@ -27,9 +28,9 @@ from lumosx_core.workers import run_in_processes
 
 # (share, people, attributes each, objects, background): one clip structure per row, so that batches have equal layouts.
 STRUCTURES: tuple[tuple[float, int, int, int, bool], ...] = (
-    (0.58, 2, 2, 0, False), (0.10, 2, 1, 0, False), (0.03, 2, 3, 0, False), (0.05, 2, 2, 0, True),
-    (0.03, 2, 1, 1, True), (0.02, 2, 2, 1, True), (0.08, 1, 2, 0, False), (0.04, 1, 3, 1, True),
-    (0.04, 3, 1, 0, False), (0.03, 3, 2, 0, False),
+    (0.38, 2, 2, 0, False), (0.07, 2, 1, 0, False), (0.13, 2, 3, 0, False), (0.04, 2, 2, 0, True),
+    (0.02, 2, 1, 1, True), (0.02, 2, 2, 1, True), (0.05, 1, 2, 0, False), (0.03, 1, 3, 0, False),
+    (0.04, 1, 3, 1, True), (0.09, 3, 1, 0, False), (0.13, 3, 2, 0, False),
 )  # fmt: skip
 TOKEN = 16  # side of a token, pixels
 SHOWN = 0.15  # share of a token that a reference must cover at least to own it
@@ -38,7 +39,8 @@ SHOWN = 0.15  # share of a token that a reference must cover at least to own it
 @dataclass(frozen=True, kw_only=True)
 class ShardPlan:
     """One shard to render. `index` and `seed` decide every clip in it; `count` clips of `frames` frames (4n + 1; 1 makes
-    single pictures), in which worn things have PATTERNS by `pattern_shares` (None: equally often)."""
+    single pictures), in which worn things have PATTERNS by `pattern_shares` (None: equally often). `found_share` (0..1) of the
+    people are given by what is found in a photograph of them."""
 
     folder: Path
     index: int
@@ -46,6 +48,7 @@ class ShardPlan:
     count: int
     frames: int
     pattern_shares: tuple[float, ...] | None = None
+    found_share: float = 0.0
 
     @property
     def path(self) -> Path:
@@ -75,7 +78,8 @@ def render_shard(plan: ShardPlan) -> Path:
             frames=plan.frames,
             pattern_shares=plan.pattern_shares,
         )
-        references = reference_set(rng, clip, background=background).references()
+        given = reference_set(rng, clip, background=background)
+        references = with_found_pictures(rng, given, clip, plan.found_share).references()
         rendered = render_clip(clip)
         frames.append(rendered.frames)
         owners.append(token_owners(rendered, clip, references))

@@ -29,7 +29,7 @@ from lumosx_core.nano.latents import EncodingPlan, balance_latents, encode_shard
 from lumosx_core.nano.text_encoder import TextRecipe, train_text_encoder
 from lumosx_core.nano.vae import VaeRecipe, train_vae
 from lumosx_core.nano.vae_refine import RefineRecipe, refine_vae
-from lumosx_core.numbers import seed_number, whole_number
+from lumosx_core.numbers import real_number, seed_number, whole_number
 from lumosx_core.puppets.clip import FPS, HEIGHT, WIDTH
 from lumosx_core.sampling.config import PipelineDefaults, save_defaults
 from lumosx_core.training.config import TrainingConfig
@@ -59,6 +59,7 @@ class NanoRecipe:
     frames: tuple[int, ...] = (9, 17)  # pixel frames (4n + 1) of the clips of one shard after the other, in turn
     # Of plain, striped, dotted and checked things worn. Dots and squares are the hardest to draw, so they come more often.
     pattern_shares: tuple[float, ...] | None = (0.14, 0.16, 0.34, 0.36)
+    found_share: float = 0.4  # of the people, given by what is found in a photograph of them
     rehearsed_shards: int = 12  # shards of pictures that the training on clips sees too
     seed: int = 1  # of the rendered pictures and clips
     vae_shards: int = 4  # the VAE learns from the first few shards of clips
@@ -123,6 +124,7 @@ class NanoRecipe:
     def __post_init__(self) -> None:
         for name, least in (("picture_shards", 0), ("pictures_per_shard", 1), ("clip_shards", 1), ("clips_per_shard", 1)):
             whole_number(getattr(self, name), name, least=least, most=MAX_SHARDS)
+        real_number(self.found_share, "found_share", least=0, most=1)
         seed_number(self.seed)
 
 
@@ -219,6 +221,7 @@ class _Run:
                 count=recipe.pictures_per_shard,
                 frames=1,
                 pattern_shares=recipe.pattern_shares,
+                found_share=recipe.found_share,
             )
             for n in range(recipe.picture_shards)
         ]
@@ -231,6 +234,7 @@ class _Run:
                 count=recipe.clips_per_shard,
                 frames=length,
                 pattern_shares=recipe.pattern_shares,
+                found_share=recipe.found_share,
             )
             for n, length in enumerate(lengths)
         ]

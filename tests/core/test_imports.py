@@ -33,7 +33,7 @@ ALLOWED: dict[str, set[str]] = {
     "data": BASE | {"detection", "puppets", "model", "drawing"},
     "sampling": BASE | {"model", "drawing"},
     "training": UNDER_TRAINING,
-    "nano": UNDER_TRAINING | {"puppets", "training"},
+    "nano": UNDER_TRAINING | {"detection", "puppets", "training"},
     "evaluation": UNDER_TRAINING | {"detection", "puppets", "metrics"},
     "metrics": BASE | {"detection", "puppets"},  # evaluation/metrics: they read finished videos
     "checks": UNDER_TRAINING,
