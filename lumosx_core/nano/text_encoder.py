@@ -21,7 +21,7 @@ from transformers import UMT5Config, UMT5EncoderModel
 from lumosx_core.puppets.clip import ClipSpec, sample_clip
 from lumosx_core.puppets.motion import ACTIONS, PANS
 from lumosx_core.puppets.scenes import SCENES
-from lumosx_core.training.finite import FiniteSteps, check_finite
+from lumosx_core.training.guards import StepGuard, check_finite
 
 PAD, END, UNKNOWN = 0, 1, 2  # as in UMT5
 NOBODY = 3  # owner label of words that belong to no person; people are 0, 1, 2
@@ -120,7 +120,7 @@ def train_text_encoder(recipe: TextRecipe, log: Callable[[str], None]) -> tuple[
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, recipe.learning_rate, total_steps=recipe.steps)
     tokenized = [_tokenize(processor, clip) for clip in clips]
     rng = np.random.default_rng(recipe.seed)
-    finite = FiniteSteps("text")
+    guard = StepGuard("text")
     for step in range(recipe.steps):
         rows = [tokenized[int(k)] for k in rng.integers(len(tokenized), size=recipe.batch)]
         ids, labels = _collate(rows)
@@ -135,7 +135,7 @@ def train_text_encoder(recipe: TextRecipe, log: Callable[[str], None]) -> tuple[
         loss = torch.stack(losses).sum()
         loss.backward()
         norm = torch.nn.utils.clip_grad_norm_(parameters, 1.0)
-        if finite.counts(step, {"loss": loss.item(), "norm": norm.item()}):
+        if guard.counts(step, {"loss": loss.item(), "norm": norm.item()}):
             optimizer.step()
         schedule.step()
         if step % 100 == 0 or step == recipe.steps - 1:

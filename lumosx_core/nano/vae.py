@@ -24,7 +24,7 @@ from lumosx_core.model.pixels import to_unit_range
 from lumosx_core.nano.clips import read_shard
 from lumosx_core.nano.stage_state import load_stage, save_stage
 from lumosx_core.puppets.clip import BLOCK
-from lumosx_core.training.finite import FiniteSteps, check_finite
+from lumosx_core.training.guards import StepGuard, check_finite
 from lumosx_core.training.resume import DIVERGED, load_optimizer
 
 SAVE_EVERY = 100  # steps
@@ -203,7 +203,7 @@ def train_vae(recipe: VaeRecipe, shards: list[Path], state: Path, log: Callable[
     vae = build_vae(recipe.base_dim, pool.pictures(512, 64)[:, :, 0])
     begun = load_stage(state, recipe, vae, pool.rng, (1, max(recipe.picture_steps, recipe.clip_steps)))
     rate = recipe.learning_rate
-    finite = FiniteSteps("vae")
+    guard = StepGuard("vae")
     with single_frame_convolutions():
         for index, (phase, steps) in enumerate((("pictures", recipe.picture_steps), ("clips", recipe.clip_steps))):
             if begun is not None and index < begun[0][0]:
@@ -236,7 +236,7 @@ def train_vae(recipe: VaeRecipe, shards: list[Path], state: Path, log: Callable[
                 optimizer.zero_grad(set_to_none=True)
                 loss.backward()
                 norm = torch.nn.utils.clip_grad_norm_(vae.parameters(), 1.0)
-                if not finite.counts(step, {"loss": loss.item(), "norm": norm.item()}):
+                if not guard.counts(step, {"loss": loss.item(), "norm": norm.item()}):
                     continue
                 optimizer.step()
                 if step % 50 == 0:

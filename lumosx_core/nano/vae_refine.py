@@ -26,7 +26,7 @@ from lumosx_core.model.vae import denormalize_latents, normalize_latents
 from lumosx_core.nano.clips import TOKEN, ClipShard, read_shard
 from lumosx_core.nano.stage_state import load_stage, save_stage
 from lumosx_core.nano.vae import SAVE_EVERY, single_frame_convolutions
-from lumosx_core.training.finite import FiniteSteps, check_finite
+from lumosx_core.training.guards import StepGuard, check_finite
 from lumosx_core.training.resume import DIVERGED, load_optimizer
 
 
@@ -66,7 +66,7 @@ def refine_vae(
     if begun is not None:
         (first,) = begun[0]
         load_optimizer(optimizer, begun[1], state)
-    finite = FiniteSteps("refine")
+    guard = StepGuard("refine")
     recent: list[tuple[float, float, float]] = []
     started = time.monotonic()
     with single_frame_convolutions():
@@ -97,7 +97,7 @@ def refine_vae(
             optimizer.zero_grad(set_to_none=True)
             (error + recipe.drift_weight * drift).backward()
             norm = torch.nn.utils.clip_grad_norm_(vae.parameters(), 1.0)
-            if not finite.counts(step, {"error": error.item(), "drift": drift.item(), "norm": norm.item()}):
+            if not guard.counts(step, {"error": error.item(), "drift": drift.item(), "norm": norm.item()}):
                 continue
             optimizer.step()
             recent.append((error.item(), difference.square().mean().item(), drift.item()))

@@ -57,7 +57,9 @@ class TrainingConfig:
     precision: str = "fp32"  # or "bf16": autocast, weights stay float32
     gradient_checkpointing: bool = False
     save_every: int = 500  # steps between checkpoints
-    skipped_in_a_row: int = 5  # so many steps one after the other with a loss or gradient that is not finite end the run
+    skipped_in_a_row: int = 5  # so many steps left out one after the other (not finite, or a spike) end the run
+    spike: float = 8.0  # a loss so many robust deviations above the last 200 is left out (training/guards.py); 0: none is
+    spikes_allowed: int = 20  # of the last 200 steps; more end the run
     seed: int = 0
     lora: LoraConfig | None = None  # train factors beside frozen weights; None: all weights
 
@@ -67,9 +69,10 @@ class TrainingConfig:
 
         for name in ("steps", "batch", "save_every", "skipped_in_a_row"):
             put(name, whole_number(getattr(self, name), f"training: {name}", least=1, most=MAX_COUNT))
+        put("spikes_allowed", whole_number(self.spikes_allowed, "training: spikes_allowed", least=0, most=MAX_COUNT))
         put("warmup_steps", whole_number(self.warmup_steps, "training: warmup_steps", least=0, most=MAX_COUNT))
         put("seed", whole_number(self.seed, "training: seed", least=0, most=2**63 - 1))
-        for name in ("learning_rate", "weight_decay"):
+        for name in ("learning_rate", "weight_decay", "spike"):
             put(name, real_number(getattr(self, name), f"training: {name}", least=0, most=MAX_WEIGHT))
         for name in ("clip_norm", "timestep_shift"):
             put(name, real_number(getattr(self, name), f"training: {name}", above=0, most=MAX_WEIGHT))

@@ -18,7 +18,7 @@ from lumosx_core.model.config import TransformerConfig
 from lumosx_core.model.transformer import LumosXTransformer
 from lumosx_core.numbers import whole_number
 from lumosx_core.training.config import MAX_COUNT, LoraConfig, TrainingConfig
-from lumosx_core.training.finite import check_finite
+from lumosx_core.training.guards import check_finite
 from lumosx_core.training.lora import add_lora, trained_weights
 
 WHAT = "the training state"
@@ -38,28 +38,30 @@ def save_state(
     optimizers: list[dict],
     model_config: str,
     base: str = "",
+    guard: Mapping[str, Any] | None = None,
 ) -> None:
     """Write everything that the next step needs; whole or not at all. Raises InputError if a value is not finite.
 
-    model, ema: what learns. base: digest of the frozen weights beside it (`weights_digest`), which are not written.
+    model, ema: what learns. base: digest of the frozen weights beside it (`weights_digest`), which are not written. guard: of
+    `StepGuard.state`.
     """
     state = {"step": step, "config": asdict(config), "model": model, "ema": ema, "optimizers": optimizers}
-    write_state(path, state | {"model_config": model_config, "base": base}, f"step {step}")
+    write_state(path, state | {"model_config": model_config, "base": base, "guard": dict(guard or {})}, f"step {step}")
 
 
 def load_state(path: Path, model_config: str | None, lora: LoraConfig | None = None) -> dict | None:
     """The saved state, or None if there is none.
 
     Its fields: step, config (with the optimizer's name), model, ema, optimizers (unchecked, for `load_optimizer`),
-    model_config, base. Raises InputError if the file is no whole state, or belongs to a model of other sizes than
-    `model_config` (JSON; None takes any) or to a run with another LoRA than `lora`.
+    model_config, base, guard (unchecked, for `StepGuard.resume`). Raises InputError if the file is no whole state, or belongs
+    to a model of other sizes than `model_config` (JSON; None takes any) or to a run with another LoRA than `lora`.
     """
     if not path.exists():
         return None
     state = read_state(
         path,
         {"step": int, "config": Mapping, "model": Mapping, "ema": Mapping, "optimizers": list, "model_config": str},
-        {"base": ""},
+        {"base": "", "guard": {}},
     )
     whole_number(state["step"], f"{path}: step", least=0, most=MAX_COUNT)
     if model_config is not None and state["model_config"] != model_config:

@@ -8,7 +8,7 @@ from pathlib import Path
 import torch
 
 from lumosx_core.data.clip_dataset import ClipDataset
-from lumosx_core.data.latent_dataset import Batch, LatentDataset
+from lumosx_core.data.latent_dataset import LatentDataset
 from lumosx_core.errors import InputError
 from lumosx_core.model.checkpoint import check_keys
 from lumosx_core.model.config import TransformerConfig
@@ -16,7 +16,7 @@ from lumosx_core.model.flow import sample_timesteps
 from lumosx_core.model.lora import weights_digest
 from lumosx_core.model.transformer import LumosXTransformer
 from lumosx_core.training.config import TrainingConfig
-from lumosx_core.training.finite import FiniteSteps, check_finite
+from lumosx_core.training.guards import StepGuard, check_finite
 from lumosx_core.training.lora import add_lora, put_weights, trained_weights
 from lumosx_core.training.losses import Draw, Loss, PublishedLoss
 from lumosx_core.training.optimizers import make_optimizers
@@ -46,19 +46,19 @@ def train(
     on_step(step, figures) is called after every step with loss, gradient norm, rate and seconds; raising from it stops the
     run, its checkpoint stays.
 
-    A step whose loss or gradient is not finite is left out: weights, average and optimizer stay, the log says which samples it
-    had, and its figures are what they are. Raises InputError after `config.skipped_in_a_row` such steps, for a state, data or
-    initial weights that do not belong to the model or are not finite, and before a state that is not finite would be written.
+    A step whose loss or gradient is not finite, or whose loss is a spike, is left out: weights, average and optimizer stay, the
+    log says which samples it had, its figures are what they are, with "skipped" 1. Raises InputError after too many such steps
+    (`StepGuard`), naming the state to go on from; for a state, data or initial weights that do not belong to the model or are
+    not finite; and before a state that is not finite would be written.
     """
     data.check_model(model_config)
     loss = loss or PublishedLoss()
     run = _start(config, model_config, device, initial)
     loss.check(run.model, gradient_checkpointing=config.gradient_checkpointing)
     first = _resume(run, folder / "state.pt")
-    finite = FiniteSteps("training", config.skipped_in_a_row)
     for step in range(first, config.steps):
         started = time.monotonic()
-        figures = _step(run, step, _draw(run, data, step), loss, finite)
+        figures = _step(run, step, _draw(run, data, step), loss)
         if (step + 1) % config.save_every == 0 or step + 1 == config.steps:
             _save(run, folder / "state.pt", step + 1)
             data.refresh()
@@ -72,7 +72,8 @@ def train(
 
 @dataclass(frozen=True, kw_only=True)
 class _Run:
-    """What changes from step to step. ema: the averages of what learns, by name. base: digest of the frozen weights, or ""."""
+    """What changes from step to step. ema: the averages of what learns, by name. base: digest of the frozen weights, or "".
+    guard: which steps count."""
 
     config: TrainingConfig
     model: LumosXTransformer
@@ -80,6 +81,7 @@ class _Run:
     optimizers: list[torch.optim.Optimizer]
     device: str
     base: str
+    guard: StepGuard
 
 
 def _start(
@@ -102,7 +104,15 @@ def _start(
     model.to(device).train()
     model.gradient_checkpointing = config.gradient_checkpointing
     ema = {name: value.detach().clone() for name, value in trained_weights(model).items()}
-    return _Run(config=config, model=model, ema=ema, optimizers=make_optimizers(model, config), device=device, base=base)
+    return _Run(
+        config=config,
+        model=model,
+        ema=ema,
+        optimizers=make_optimizers(model, config),
+        device=device,
+        base=base,
+        guard=StepGuard("training", config.skipped_in_a_row, spike=config.spike, spikes_allowed=config.spikes_allowed),
+    )
 
 
 def _resume(run: _Run, path: Path) -> int:
@@ -125,6 +135,8 @@ def _resume(run: _Run, path: Path) -> int:
     put_weights(run.model, state["model"])
     for name, value in state["ema"].items():
         run.ema[name].copy_(value)
+    run.guard.resume(state["guard"], str(path))
+    _name_state(run, path, state["step"])
     return state["step"]
 
 
@@ -145,8 +157,8 @@ def _draw(run: _Run, data: LatentDataset | ClipDataset, step: int) -> Draw:
     return Draw(batch=batch.to(run.device), noise=noise, timestep=timestep, precision=config.precision)
 
 
-def _step(run: _Run, step: int, draw: Draw, loss: Loss, finite: FiniteSteps) -> Figures:
-    """One step of the optimizers and of the average, left out if it is not finite; its figures."""
+def _step(run: _Run, step: int, draw: Draw, loss: Loss) -> Figures:
+    """One step of the optimizers and of the average, left out if the guard says so; its figures."""
     rate = run.config.rate_at(step)
     for optimizer in run.optimizers:
         optimizer.zero_grad(set_to_none=True)
@@ -157,7 +169,9 @@ def _step(run: _Run, step: int, draw: Draw, loss: Loss, finite: FiniteSteps) -> 
     norm = torch.nn.utils.clip_grad_norm_(trained_weights(run.model).values(), run.config.clip_norm)
     figures = {"loss": result.samples.mean().item(), "norm": norm.item(), "rate": rate}
     figures |= {name: value.item() for name, value in result.figures.items()}
-    if finite.counts(step, figures, _blamed(draw.batch, result.samples)):
+    samples = dict(zip(draw.batch.samples, result.samples.tolist(), strict=True))
+    counts = run.guard.counts(step, figures, samples, level=float(draw.timestep.mean()) / 1000)
+    if counts:
         for optimizer in run.optimizers:
             optimizer.step()
         # The average starts short and grows, so that it forgets the random beginning.
@@ -165,7 +179,7 @@ def _step(run: _Run, step: int, draw: Draw, loss: Loss, finite: FiniteSteps) -> 
         with torch.no_grad():
             current = trained_weights(run.model)
             torch._foreach_lerp_(list(run.ema.values()), [current[name] for name in run.ema], 1 - decay)
-    return figures
+    return figures | {"skipped": float(not counts)}
 
 
 def _save(run: _Run, path: Path, step: int) -> None:
@@ -178,10 +192,11 @@ def _save(run: _Run, path: Path, step: int) -> None:
         optimizers=[optimizer.state_dict() for optimizer in run.optimizers],
         model_config=run.model.config.to_json(),
         base=run.base,
+        guard=run.guard.state(),
     )
+    _name_state(run, path, step)
 
 
-def _blamed(batch: Batch, losses: torch.Tensor) -> list[str]:
-    """The samples whose own loss is not finite; all, if it is none of theirs (then a gradient or the model is at fault)."""
-    spoilt = [name for name, right in zip(batch.samples, losses.isfinite().tolist(), strict=True) if not right]
-    return spoilt or list(batch.samples)
+def _name_state(run: _Run, path: Path, step: int) -> None:
+    """For the message of a run that is stopped."""
+    run.guard.saved = f"{path} of step {step}"

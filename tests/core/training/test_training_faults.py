@@ -19,7 +19,7 @@ from lumosx_core.model.config import PRESETS
 from lumosx_core.model.transformer import LumosXTransformer
 from lumosx_core.nano.grounding import GroundedLoss
 from lumosx_core.training.config import DEBUG, TrainingConfig
-from lumosx_core.training.finite import FiniteSteps
+from lumosx_core.training.guards import StepGuard
 from lumosx_core.training.losses import Loss
 from lumosx_core.training.resume import load_state
 from lumosx_core.training.train import train
@@ -162,11 +162,17 @@ def test_too_many_in_a_row_stop_the_run(tmp_path: Path, change: dict, steps: int
 
 
 def test_only_steps_in_a_row_count() -> None:
-    finite = FiniteSteps("training", 3)
+    guard = StepGuard("training", 3)
     bad, good = {"loss": 0.1, "gradient norm": float("inf")}, {"loss": 0.1, "gradient norm": 1e30}
-    assert [finite.counts(n, b, ["a"]) for n, b in enumerate((bad, bad, good, bad, bad))] == [False, False, True, False, False]
+    assert [guard.counts(n, b, {"a": 0.1}) for n, b in enumerate((bad, bad, good, bad, bad))] == [
+        False,
+        False,
+        True,
+        False,
+        False,
+    ]
     with pytest.raises(InputError, match=r"3 steps in a row, up to step 6, .*gradient norm inf.*of these steps: a, b\."):
-        finite.counts(5, bad, ["b"])
+        guard.counts(5, bad, {"b": 0.1})
 
 
 def test_a_run_that_diverges_leaves_no_file_that_is_not_finite(tmp_path: Path) -> None:
@@ -311,8 +317,8 @@ def test_the_progress_bar_shows_the_loss(capsys: pytest.CaptureFixture[str]) -> 
 
 def test_logging_is_by_the_core(caplog: pytest.LogCaptureFixture) -> None:
     with caplog.at_level(logging.WARNING):
-        assert not FiniteSteps("vae").counts(0, {"loss": float("nan")})
-    assert caplog.records[0].name == "lumosx_core.training.finite"
+        assert not StepGuard("vae").counts(0, {"loss": float("nan")})
+    assert caplog.records[0].name == "lumosx_core.training.guards"
 
 
 def test_a_shard_of_spans_reads_as_its_levels_and_writes_back(tmp_path: Path) -> None:
