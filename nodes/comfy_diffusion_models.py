@@ -14,8 +14,6 @@ from lumosx_core.errors import InputError, quoted
 from lumosx_core.files.distributed import METADATA
 from lumosx_core.files.names import escape_phrase
 from lumosx_core.files.safetensors import INDEX
-from lumosx_core.files.weights import read_state_dict
-from lumosx_core.model.checkpoint import transformer_sizes
 from lumosx_core.progress import Progress
 
 KIND = "diffusion_models"
@@ -62,6 +60,9 @@ def load_host_model(path: Path, entry: str, weight_type: str) -> Any:
 
     Raises InputError for damaged files and other models.
     """
+    from lumosx_core.files.weights import read_state_dict
+    from lumosx_core.model.checkpoint import transformer_sizes
+
     state, metadata = read_state_dict(path, entry)
     transformer_sizes(str(path), state, metadata)
     model = comfy.sd.load_diffusion_model_state_dict(state, model_options=dict(WEIGHT_TYPES[weight_type]))

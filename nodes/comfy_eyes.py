@@ -2,24 +2,28 @@
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 import comfy.model_management
 import folder_paths
 
-from lumosx_core.detection.person import Eyes
-from lumosx_core.detection.real_eyes import real_eyes, thing_eyes
-from lumosx_core.detection.things import ThingEyes
 from lumosx_core.errors import InputError
+
+if TYPE_CHECKING:
+    from lumosx_core.detection.person import Eyes
+    from lumosx_core.detection.things import ThingEyes
 
 PHOTOGRAPHS, PUPPETS = "photographs", "puppets"
 EYES = (PHOTOGRAPHS, PUPPETS)  # the choices of an input
 ROOM = 4 * 2**30  # bytes that the largest finder needs besides its weights
-Finders = TypeVar("Finders", Eyes, ThingEyes)
+Finders = TypeVar("Finders", "Eyes", "ThingEyes")
 
 
-def person_eyes(kind: str) -> Eyes:
+def person_eyes(kind: str) -> "Eyes":
     """The eyes of a choice of `EYES` for people with their faces and things. Raises InputError for missing models."""
+    from lumosx_core.detection.person import Eyes
+    from lumosx_core.detection.real_eyes import real_eyes
+
     if kind == PUPPETS:
         from lumosx_core.puppets.analyser import PuppetAnalyser
 
@@ -28,9 +32,12 @@ def person_eyes(kind: str) -> Eyes:
     return _or_puppets(lambda: real_eyes(_folder(), device=_device()))
 
 
-def phrase_eyes(kind: str, sam: Path | None) -> ThingEyes:
+def phrase_eyes(kind: str, sam: Path | None) -> "ThingEyes":
     """The eyes of a choice of `EYES` for one thing. sam: a file that cuts out where models/eyes has no model for that. Raises
     InputError for missing models."""
+    from lumosx_core.detection.real_eyes import thing_eyes
+    from lumosx_core.detection.things import ThingEyes
+
     if kind == PUPPETS:
         from lumosx_core.puppets.analyser import PuppetAnalyser
 

@@ -7,8 +7,6 @@ from typing import Any
 
 from lumosx_core.errors import InputError
 
-from .words_while_typing import LONGEST_QUESTION, answer
-
 WORDS = "/lumosx/words"
 PACK = Path(__file__).parents[1]
 
@@ -47,6 +45,8 @@ async def words(request: Any) -> Any:
     No request reads a file or touches a model, and a wrong one leaves nothing in the log.
     """
     from aiohttp import web
+
+    from .words_while_typing import LONGEST_QUESTION, answer
 
     if request.content_length is None or request.content_length > LONGEST_QUESTION:
         return web.json_response({"error": f"expected at most {LONGEST_QUESTION} bytes of JSON"}, status=413)

@@ -1,7 +1,7 @@
 """Nodes that settle who owns which pictures and words, and encode the pictures."""
 
 import math
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from comfy_api.latest import io, ui
 
@@ -10,7 +10,6 @@ from lumosx_core.errors import InputError
 from lumosx_core.model.token_layout import text_levels
 from lumosx_core.model.video_size import VideoSize, checked_frames, checked_side
 from lumosx_core.references import ReferenceSet, SceneReference
-from lumosx_core.sampling.config import OnProblem
 from lumosx_core.text_spans import bind_prompt
 
 from .comfy_references import empty_latent, encode_references
@@ -19,7 +18,9 @@ from .image_tensors import image_of
 from .io_types import EncodedReferences, GraphSocket, ReferencesSocket, RelationGraph, SceneSocket, SubjectSocket
 from .node_inputs import checked_inputs
 from .search_aliases import search_aliases
-from .words_while_typing import remember
+
+if TYPE_CHECKING:
+    from lumosx_core.sampling.config import OnProblem
 
 MAX_VIDEO_TOKENS = 2**20  # a latent of 256 MiB; far beyond what any card samples
 MOST = 6  # subjects, and objects, of one graph
@@ -87,10 +88,12 @@ class RelationGraphNode(io.ComfyNode):
         subjects: dict | None = None,
         objects: dict | None = None,
         background: SceneReference | None = None,
-        on_problem: OnProblem = "error",
+        on_problem: "OnProblem" = "error",
     ) -> io.NodeOutput:
         """Graph, prompt and picture. Raises InputError for a graph without pictures of people or things, a CLIP that is not
         Wan's, prompts with weights, and (on_problem "error") phrases whose words nobody can tell."""
+        from .words_while_typing import remember
+
         references = ReferenceSet(subjects=_connected(subjects), objects=_connected(objects), background=background)
         if not (references.subjects or references.objects):
             raise InputError(

@@ -5,8 +5,6 @@ import torch
 from comfy_api.latest import io, ui
 from PIL import Image
 
-from lumosx_core.drawing.attention import draw_attention
-from lumosx_core.drawing.masks import draw_masks
 from lumosx_core.drawing.palette import PAPER
 from lumosx_core.errors import InputError
 from lumosx_core.model.attention_shares import AttentionRecord
@@ -56,6 +54,8 @@ class Inspect(io.ComfyNode):
         frames: torch.Tensor | None = None,
     ) -> io.NodeOutput:
         """An IMAGE of one picture. Raises InputError if the inputs come from different graphs or runs."""
+        from lumosx_core.drawing.attention import draw_attention
+
         pictures = [_masks(graph, references, None if attention is None else attention.layout)]
         if attention is not None:
             video = None if frames is None else np.stack([np.asarray(p.convert("RGB")) for p in pictures_of(frames)])
@@ -66,6 +66,8 @@ class Inspect(io.ComfyNode):
 
 def _masks(graph: RelationGraph, references: EncodedReferences, sampled: TokenLayout | None) -> Image.Image:
     """The masks of the run with the layout `sampled`; without one, the published ones."""
+    from lumosx_core.drawing.masks import draw_masks
+
     bound = graph.bound
     if references.kinds != tuple(reference.kind for reference in bound.references):
         raise InputError(

@@ -4,14 +4,10 @@ from typing import Any
 
 from comfy_api.latest import io, ui
 
-from lumosx_core.drawing.contact_sheet import reference_panel
 from lumosx_core.errors import InputError
 from lumosx_core.files.images import open_image
 from lumosx_core.references import Sample
-from lumosx_core.sample_folder import read_sample
-from lumosx_core.sampling.pipeline import NANO_FOLDER
 
-from .comfy_models import nano_models
 from .comfy_samples import sample_folder, sample_folders, sample_photographs
 from .comfy_tokenizer import host_prompt
 from .image_tensors import image_of
@@ -47,6 +43,10 @@ class Nano(io.ComfyNode):
     @checked_inputs
     def execute(cls) -> io.NodeOutput:
         """MODEL, CLIP and VAE."""
+        from lumosx_core.sampling.pipeline import NANO_FOLDER
+
+        from .comfy_models import nano_models
+
         return io.NodeOutput(*nano_models(NANO_FOLDER))
 
 
@@ -89,6 +89,9 @@ class SampleFolder(io.ComfyNode):
     def execute(cls, sample: str) -> io.NodeOutput:
         """Three subjects, one object, background (each may be None), prompt and picture. Raises InputError for a folder that
         is no sample, or that has more than there are outputs."""
+        from lumosx_core.drawing.contact_sheet import reference_panel
+        from lumosx_core.sample_folder import read_sample
+
         content = read_sample(sample_folder(sample))
         references = content.references
         _check_counts(sample, content)

@@ -4,7 +4,6 @@ from typing import Any
 
 from comfy_api.latest import io
 
-from lumosx_core.model.convert import convert_transformer
 from lumosx_core.references import LONGEST_PHRASE, check_length
 
 from .comfy_diffusion_models import (
@@ -118,6 +117,8 @@ class ConvertModel(io.ComfyNode):
     def execute(cls, file: str, entry: str, storage: str, name: str) -> io.NodeOutput:
         """The name of the new file, which is written whole or not at all; progress is shown and can be cancelled. Raises
         InputError as `convert_transformer` does, before anything is written, and for names that are none."""
+        from lumosx_core.model.convert import convert_transformer
+
         source = diffusion_model_path(file)
         check_length(name, "name", LONGEST_PHRASE)
         target = new_model_path(name)

@@ -1,12 +1,11 @@
 """The node that makes a person out of photographs: the face and the things that are named by words."""
 
+from typing import TYPE_CHECKING
+
 import torch
 from comfy_api.latest import io
 
 from lumosx_core.detection import faces
-from lumosx_core.detection.cut_outs import CutOutOptions
-from lumosx_core.detection.person import FoundSubject, Which, find_subject
-from lumosx_core.drawing.person_sheet import person_sheet
 from lumosx_core.errors import InputError
 from lumosx_core.files.images import rgb_on_white
 from lumosx_core.references import Subject
@@ -18,6 +17,9 @@ from .node_inputs import checked_inputs
 from .reference_inputs import attributes_input, eyes_input, margin_input, phrase_inputs, tag_of
 from .search_aliases import search_aliases
 from .shown_pictures import ShownPictures
+
+if TYPE_CHECKING:
+    from lumosx_core.detection.person import FoundSubject
 
 LARGEST_SIDE = 16384  # pixels
 
@@ -96,6 +98,10 @@ class PersonNode(io.ComfyNode):
         occurrence: int = 0,
     ) -> io.NodeOutput:
         """A `Subject`, the sheet [1, H, W, 3] and a text. Raises InputError as `find_subject` does, and for missing models."""
+        from lumosx_core.detection.cut_outs import CutOutOptions
+        from lumosx_core.detection.person import Which, find_subject
+        from lumosx_core.drawing.person_sheet import person_sheet
+
         pictures = [rgb_on_white(picture) for picture in pictures_of(image)]
         connected = tuple(item for item in (given or {}).values() if item is not None)
         there = {item.phrase for item in connected}
@@ -122,5 +128,5 @@ class PersonNode(io.ComfyNode):
         return io.NodeOutput(subject, sheet, found.text, ui=ShownPictures(sheet, image, cls))
 
 
-def _views(found: FoundSubject) -> tuple:
+def _views(found: "FoundSubject") -> tuple:
     return () if found.subject.face is None else (found.subject.face, *found.subject.more_views)

@@ -7,11 +7,7 @@ import torch
 from comfy_api.latest import io, ui
 from PIL import Image
 
-from lumosx_core.detection import segment_anything
 from lumosx_core.detection.boxes import Box, Point, cut_by_mask, parse_box, parse_points
-from lumosx_core.detection.cut_outs import CutOutOptions, on_white
-from lumosx_core.detection.cut_outs import cut_out as cut_out_by
-from lumosx_core.detection.things import find_thing
 from lumosx_core.errors import InputError
 from lumosx_core.files.images import rgb_on_white
 from lumosx_core.references import Attribute, SceneReference
@@ -176,17 +172,23 @@ def _boxes(typed: str, bboxes: object) -> list[Box]:
 
 def _segmented(picture: Image.Image, boxes: list[Box], points: list[Point], file: Path, margin: float) -> Image.Image:
     """The picture cut out by Segment Anything."""
+    from lumosx_core.detection import segment_anything
+    from lumosx_core.detection.cut_outs import CutOutOptions, cut_out, on_white
+
     segment_anything.check_prompts(picture, boxes, points)
     sam = segment_anything.load_sam(file)
     with comfy_folders.on_device(sam):
         mask = segment_anything.segment(sam, picture, boxes, points)
-    return on_white(cut_out_by(picture, mask, CutOutOptions(margin=margin)))
+    return on_white(cut_out(picture, mask, CutOutOptions(margin=margin)))
 
 
 def _found(
     picture: Image.Image, phrase: str, boxes: list[Box], points: list[Point], eyes: str, sam: str, margin: float
 ) -> Image.Image:
     """The picture cut out by its own words."""
+    from lumosx_core.detection.cut_outs import CutOutOptions, cut_out, on_white
+    from lumosx_core.detection.things import find_thing
+
     if len(boxes) > 1:
         raise InputError(f"got {len(boxes)} boxes; with cut_out 'phrase' one box at most says where the thing is looked for")
     finders = phrase_eyes(eyes, None if sam == comfy_folders.NO_FILE else comfy_folders.sam_path(sam))
@@ -194,7 +196,7 @@ def _found(
         found, mask = find_thing(picture, phrase, finders, within=boxes[0] if boxes else None, points=points)
     finally:
         finders.free()
-    return on_white(cut_out_by(picture, mask, CutOutOptions(margin=margin), frame=found.whole))
+    return on_white(cut_out(picture, mask, CutOutOptions(margin=margin), frame=found.whole))
 
 
 class SceneReferenceNode(io.ComfyNode):

@@ -6,11 +6,9 @@ from typing import Any
 
 from comfy_api.latest import io, ui
 
-from lumosx_core.drawing.contact_sheet import reference_panel
 from lumosx_core.errors import InputError, quoted
 from lumosx_core.files.images import save_png
 from lumosx_core.references import ReferenceSet, Subject
-from lumosx_core.sample_folder import read_subject, write_subject
 
 from .comfy_samples import new_subject, saved_subject, saved_subjects
 from .image_tensors import image_of
@@ -106,6 +104,9 @@ class SaveSubject(io.ComfyNode):
     @checked_inputs
     def execute(cls, subject: Subject, save_as: str, overwrite: bool) -> io.NodeOutput:
         """The person and a picture. Raises InputError for a name that is none, or that somebody else is saved under."""
+        from lumosx_core.drawing.contact_sheet import reference_panel
+        from lumosx_core.sample_folder import write_subject
+
         folder = new_subject(save_as)
         if not (folder.is_dir() and _is_saved(subject, folder)):
             if folder.exists() and not overwrite:
@@ -157,6 +158,9 @@ class LoadSubject(io.ComfyNode):
     @checked_inputs
     def execute(cls, subject: str, name: str = "", tag: str = "", occurrence: int = 0) -> io.NodeOutput:
         """The person and a picture; what is given replaces what was saved. Raises InputError as `read_subject` does."""
+        from lumosx_core.drawing.contact_sheet import reference_panel
+        from lumosx_core.sample_folder import read_subject
+
         saved = read_subject(saved_subject(subject))
         person = replace(
             saved,
@@ -175,6 +179,8 @@ class LoadSubject(io.ComfyNode):
 
 
 def _is_saved(subject: Subject, folder: Path) -> bool:
+    from lumosx_core.sample_folder import read_subject
+
     try:
         return read_subject(folder) == subject
     except InputError:  # something else lies there

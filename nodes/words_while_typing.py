@@ -19,7 +19,6 @@ from lumosx_core.files.safetensors import open_safetensors
 from lumosx_core.model.config import TransformerConfig
 from lumosx_core.owners import owners
 from lumosx_core.references import Attribute, ReferenceSet, SceneReference, Subject
-from lumosx_core.sampling.pipeline import NANO_FOLDER
 from lumosx_core.text_spans import BoundPrompt, bind_prompt
 from lumosx_core.tokenizers import SentencePieceTokenizer, Tokenizer, clean_text
 
@@ -110,6 +109,8 @@ def remember(reader: PromptTokenizer) -> None:
 @lru_cache(maxsize=1)
 def nano_reader() -> PromptTokenizer:
     """The vocabulary of the embedded model."""
+    from lumosx_core.sampling.pipeline import NANO_FOLDER
+
     _, metadata = open_safetensors(NANO_FOLDER / "transformer.safetensors")
     config = TransformerConfig.from_json(metadata["config"])
     return PromptTokenizer(SentencePieceTokenizer(NANO_FOLDER), config.text_len)

@@ -2,7 +2,6 @@
 
 import importlib
 import importlib.util
-import os
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -10,18 +9,12 @@ from types import ModuleType
 from typing import Any
 
 import pytest
+from comfyui_folder import comfyui_root
 from host_server import HostServer
 
 from lumosx_core.sampling.pipeline import NANO_FOLDER
 
 ROOT = Path(__file__).parents[2]
-
-
-def comfyui_root() -> Path | None:
-    """The folder of a ComfyUI, or None."""
-    named = os.environ.get("COMFYUI_ROOT")
-    places = [Path(named)] if named else [*ROOT.parents, Path.home() / "comfy" / "ComfyUI"]
-    return next((place for place in places if (place / "comfy" / "model_patcher.py").is_file()), None)
 
 
 @pytest.fixture(scope="session")
