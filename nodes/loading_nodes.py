@@ -10,6 +10,7 @@ from lumosx_core.references import Sample
 
 from .comfy_samples import sample_folder, sample_folders, sample_photographs
 from .comfy_tokenizer import host_prompt
+from .file_states import state_of
 from .image_tensors import image_of
 from .io_types import SceneSocket, SubjectSocket
 from .node_inputs import checked_inputs
@@ -102,8 +103,7 @@ class SampleFolder(io.ComfyNode):
     @classmethod
     def fingerprint_inputs(cls, sample: str) -> str:
         """Changes when a file of the folder does."""
-        files = sorted(path for path in sample_folder(sample).rglob("*") if path.is_file())
-        return repr([(str(path), path.stat().st_mtime_ns, path.stat().st_size) for path in files])
+        return state_of(sample_folder(sample))
 
 
 class SamplePhoto(io.ComfyNode):

@@ -15,6 +15,7 @@ from .comfy_diffusion_models import (
     relative_name,
     shown_progress,
 )
+from .file_states import state_of
 from .node_inputs import checked_inputs
 from .search_aliases import search_aliases
 
@@ -75,7 +76,7 @@ class LoadModel(io.ComfyNode):
     @classmethod
     def fingerprint_inputs(cls, file: str, **_: Any) -> str:
         """Changes when the file does."""
-        return _state_of(file)
+        return state_of(diffusion_model_path(file))
 
 
 class ConvertModel(io.ComfyNode):
@@ -129,10 +130,4 @@ class ConvertModel(io.ComfyNode):
     @classmethod
     def fingerprint_inputs(cls, file: str, name: str, **_: Any) -> str:
         """Changes when the source does, or the result is gone."""
-        return f"{_state_of(file)} {new_model_path(name).exists()}"
-
-
-def _state_of(choice: str) -> str:
-    path = diffusion_model_path(choice)
-    files = sorted(part for part in path.rglob("*") if part.is_file()) if path.is_dir() else [path]
-    return repr([(str(part), part.stat().st_mtime_ns, part.stat().st_size) for part in files])
+        return f"{state_of(diffusion_model_path(file))} {new_model_path(name).exists()}"

@@ -11,6 +11,7 @@ from lumosx_core.files.images import save_png
 from lumosx_core.references import ReferenceSet, Subject
 
 from .comfy_samples import new_subject, saved_subject, saved_subjects
+from .file_states import state_of
 from .image_tensors import image_of
 from .io_types import Face, FaceReference, SubjectSocket
 from .node_inputs import checked_inputs
@@ -174,8 +175,7 @@ class LoadSubject(io.ComfyNode):
     @classmethod
     def fingerprint_inputs(cls, subject: str, **_: Any) -> str:
         """Changes when a file of the folder does."""
-        files = sorted(path for path in saved_subject(subject).rglob("*") if path.is_file())
-        return repr([(str(path), path.stat().st_mtime_ns, path.stat().st_size) for path in files])
+        return state_of(saved_subject(subject))
 
 
 def _is_saved(subject: Subject, folder: Path) -> bool:
