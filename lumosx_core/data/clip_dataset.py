@@ -206,6 +206,7 @@ def _owners(people: torch.Tensor, drawn: list[_Drawn]) -> torch.Tensor:
     return owners
 
 
-def open_training_data(folder: Path) -> LatentDataset | ClipDataset:
-    """The prepared clips of a cache, or the latent shards of a folder. Raises InputError if it holds neither."""
-    return ClipDataset(folder) if (folder / ABOUT).is_file() else LatentDataset(folder)
+def open_training_data(folder: Path, *, grouped: float = GROUPED) -> LatentDataset | ClipDataset:
+    """The prepared clips of a cache, people grouped in that share of the draws, or the latent shards of a folder, in which that
+    is drawn already. Raises InputError if it holds neither."""
+    return ClipDataset(folder, grouped=grouped) if (folder / ABOUT).is_file() else LatentDataset(folder)

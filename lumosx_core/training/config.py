@@ -1,7 +1,10 @@
-"""Every number of a training run, in one frozen record that is stored with its checkpoints."""
+"""Every number of a training run, in one frozen record that is stored with its checkpoints; what each means, and whether it was
+published (LumosX, arXiv 2603.20192, as told in docs/method.md section 9) or is ours."""
 
+import dataclasses
 from dataclasses import dataclass
 
+from lumosx_core.data.settings import setting
 from lumosx_core.errors import InputError
 from lumosx_core.model.devices import PRECISIONS
 from lumosx_core.numbers import real_number, whole_number
@@ -17,14 +20,16 @@ LORA_LAYERS = (*(f"{attention}.{layer}" for attention in ("self_attn", "cross_at
 class LoraConfig:
     """Train small factors beside frozen weights. Raises InputError on construction for values out of range."""
 
-    rank: int = 32
-    alpha: float = 0.0  # what is learnt counts alpha / rank; 0: as the rank, so that it counts fully
-    layers: tuple[str, ...] = LORA_LAYERS  # of every block
-    train_norms: bool = False  # norms too
+    rank: int = setting(32, "width of the factors; ours", least=1, most=MAX_RANK)
+    alpha: float = setting(
+        0.0, "what is learnt counts alpha / rank; 0: as the rank, so that it counts fully; ours", least=0, most=MAX_WEIGHT
+    )
+    layers: tuple[str, ...] = setting(LORA_LAYERS, "layers of every block that get factors; ours", choices=LORA_LAYERS)
+    train_norms: bool = setting(False, "train norms too; ours")
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "rank", whole_number(self.rank, "lora: rank", least=1, most=MAX_RANK))
-        object.__setattr__(self, "alpha", real_number(self.alpha or self.rank, "lora: alpha", above=0, most=MAX_WEIGHT))
+        object.__setattr__(self, "alpha", real_number(self.alpha, "lora: alpha", least=0, most=MAX_WEIGHT))
         object.__setattr__(self, "layers", tuple(self.layers))
         strange = [layer for layer in self.layers if layer not in LORA_LAYERS]
         if strange or not self.layers or len(set(self.layers)) < len(self.layers):
@@ -33,35 +38,65 @@ class LoraConfig:
     @property
     def scale(self) -> float:
         """What the product of the factors is multiplied by."""
-        return self.alpha / self.rank
+        return self.full_alpha / self.rank
+
+    @property
+    def full_alpha(self) -> float:
+        """alpha, or what it is where none is given."""
+        return self.alpha or float(self.rank)
 
 
 @dataclass(frozen=True, kw_only=True)
 class TrainingConfig:
     """How the transformer is trained. Raises InputError on construction for values out of range."""
 
-    steps: int  # optimizer steps of the whole run
-    batch: int  # samples of one step; all have the same token layout
-    optimizer: str = "adamw"  # or "muon" for the matrices inside the blocks, AdamW for the rest
-    learning_rate: float = 1e-4  # peak, after warm-up
-    warmup_steps: int = 200
-    decay_share: float = 0.25  # the last part of the run, in which the rate falls linearly to zero
-    weight_decay: float = 0.01
-    betas: tuple[float, float] = (0.9, 0.99)
-    clip_norm: float = 1.0  # largest gradient norm
-    frames: tuple[int, ...] = ()  # latent frames to keep, drawn anew for every step, e.g. (3, 3, 5); empty: all
-    timestep_shift: float = 1.0  # 1: t uniform as published; above 1: more of the noisy end, where binding is decided
-    text_dropout: float = 0.1  # share of samples that get the empty prompt alone, for guidance
-    reference_dropout: float = 0.0  # share of samples that get the empty prompt and blank references, for guidance
-    ema_decay: float = 0.999
-    precision: str = "fp32"  # or "bf16": autocast, weights stay float32
-    gradient_checkpointing: bool = False
-    save_every: int = 500  # steps between checkpoints
-    skipped_in_a_row: int = 5  # so many steps left out one after the other (not finite, or a spike) end the run
-    spike: float = 8.0  # a loss so many robust deviations above the last 200 is left out (training/guards.py); 0: none is
-    spikes_allowed: int = 20  # of the last 200 steps; more end the run
-    seed: int = 0
-    lora: LoraConfig | None = None  # train factors beside frozen weights; None: all weights
+    steps: int = setting(
+        dataclasses.MISSING,
+        "optimizer steps of the whole run; published: 15,000 on single people, then 16,000 on the mix",
+        least=1,
+        most=MAX_COUNT,
+    )
+    batch: int = setting(
+        dataclasses.MISSING, "samples of one step, all of the same token layout; not published, ours", least=1, most=MAX_COUNT
+    )
+    optimizer: str = setting(
+        "adamw", "adamw, or muon for the matrices inside the blocks and AdamW for the rest; ours", choices=("adamw", "muon")
+    )
+    learning_rate: float = setting(1e-4, "peak, after warm-up; not published, ours", least=0, most=MAX_WEIGHT)
+    warmup_steps: int = setting(200, "steps in which the rate rises from 0; ours", least=0, most=MAX_COUNT)
+    decay_share: float = setting(0.25, "last part of the run, in which the rate falls linearly to 0; ours", least=0, most=1)
+    weight_decay: float = setting(0.01, "decay of matrices per step, times the rate; ours", least=0, most=MAX_WEIGHT)
+    betas: tuple[float, float] = setting((0.9, 0.99), "how long AdamW remembers gradients and squares; ours", least=0, most=1)
+    clip_norm: float = setting(1.0, "largest gradient norm; ours", least=0, most=MAX_WEIGHT)
+    frames: tuple[int, ...] = setting(
+        (),
+        "latent frames to keep, drawn anew for every step, such as 3, 3, 5; empty: all, as published",
+        least=1,
+        most=MAX_COUNT,
+    )
+    timestep_shift: float = setting(
+        1.0, "1: timesteps uniform, as published; above: more noise, where binding is decided", least=0, most=MAX_WEIGHT
+    )
+    text_dropout: float = setting(
+        0.1, "share of samples that get the empty prompt alone, for guidance; not published, ours", least=0, most=1
+    )
+    reference_dropout: float = setting(
+        0.0, "share of samples that get the empty prompt and blank references; not published, ours", least=0, most=1
+    )
+    ema_decay: float = setting(0.999, "of the averaged weights, which are the result; ours", least=0, most=1)
+    precision: str = setting("fp32", "fp32, or bf16: autocast, weights stay float32; ours", choices=PRECISIONS)
+    gradient_checkpointing: bool = setting(False, "compute blocks again instead of keeping what they held; ours")
+    save_every: int = setting(500, "steps between checkpoints; ours", least=1, most=MAX_COUNT)
+    skipped_in_a_row: int = setting(
+        5, "so many steps left out one after the other (not finite, or a spike) end the run; ours", least=1, most=MAX_COUNT
+    )
+    spike: float = setting(
+        8.0, "a loss so many robust deviations above the last 200 is left out (training/guards.py), 0: none; ours",
+        least=0, most=MAX_WEIGHT,
+    )  # fmt: skip
+    spikes_allowed: int = setting(20, "of the last 200 steps; more end the run; ours", least=0, most=MAX_COUNT)
+    seed: int = setting(0, "of weights, order, draws and noise; ours", least=0, most=2**63 - 1)
+    lora: LoraConfig | None = None  # train factors beside frozen weights; None: all weights, as published
 
     def __post_init__(self) -> None:
         def put(name: str, number: float) -> None:

@@ -97,7 +97,7 @@ def export_lora(
         raise InputError("this training has no LoRA to write; give a rank")
     trained = {name: value.detach().cpu() for name, value in trained_weights(model).items()}
     modules = [name.removesuffix(".lora_A") for name in trained if name.endswith(".lora_A")]
-    alpha = float(config.lora.alpha)
+    alpha = config.lora.full_alpha
     factors = {m: Factors(down=trained[f"{m}.lora_A"], up=trained[f"{m}.lora_B"], alpha=alpha) for m in modules}
     rest = {name: value for name, value in trained.items() if not name.endswith((".lora_A", ".lora_B"))}
     differences = {name: value - initial[name].cpu().float() for name, value in rest.items()}

@@ -74,7 +74,7 @@ def load_state(path: Path, model_config: str | None, lora: LoraConfig | None = N
     except InputError as error:
         raise InputError(f"{path}: {error}; {REMEDY}") from error
     before, now = state["config"].get("lora"), None if lora is None else asdict(lora)
-    if before != now:
+    if _full(before) != _full(now):
         raise InputError(
             f"{path} was trained with {_lora_words(before)}, this run has {_lora_words(now)}; choose another output folder"
         )
@@ -90,6 +90,11 @@ def load_state(path: Path, model_config: str | None, lora: LoraConfig | None = N
     for part in ("model", "ema"):
         check_state_weights(path, part, state[part], expected)
     return state
+
+
+def _full(lora: Any) -> Any:
+    """With the alpha that a LoRA without one has: states keep either."""
+    return {**lora, "alpha": lora.get("alpha") or lora.get("rank")} if isinstance(lora, Mapping) else lora
 
 
 def _lora_words(lora: Any) -> str:
