@@ -2,6 +2,7 @@
 
 import json
 import re
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -134,7 +135,8 @@ def nano_vae(path: Path) -> Any:
     loaded = load_vae(path)
     config, depth = loaded.config, loaded.config.num_res_blocks
     sizes = {"z_dim": 16, "dim_mult": [1, 2, 4, 4], "attn_scales": [], "temperal_downsample": [False, True, True]}
-    other = [f"{key} {config[key]}" for key, value in sizes.items() if json.dumps(config[key]) != json.dumps(value)]
+    has = asdict(config)
+    other = [f"{key} {has[key]}" for key, value in sizes.items() if json.dumps(has[key]) != json.dumps(value)]
     if other or depth > HOST_DEPTH:
         raise InputError(
             f"the VAE {path} has {', '.join(other) or f'{depth} residual blocks per level'}, which the host's Wan VAE cannot "

@@ -25,6 +25,7 @@ from lumosx_core.model.rope import apply_rope, rope_table
 from lumosx_core.model.text_encoder import infer_text_config, to_transformers_names
 from lumosx_core.model.token_layout import TokenLayout, text_levels
 from lumosx_core.model.transformer import LumosXTransformer, Relations
+from lumosx_core.model.umt5 import TextConfig, UMT5Encoder
 from lumosx_core.model.vae import decode_video, encode_video, load_vae
 from lumosx_core.references import ReferenceKind
 from lumosx_core.sampling.guidance import Condition, guided_velocity
@@ -250,22 +251,16 @@ def sampler_checks(folder: Path, device: str, attention: Attention | None) -> It
 @torch.no_grad()
 def text_encoder_checks(folder: Path, device: str, attention: Attention | None) -> Iterator[Check]:  # noqa: ARG001
     """UMT5 weights under their original names through the converter."""
-    from transformers import UMT5Config, UMT5EncoderModel
-
     stored, _ = read_safetensors(folder / "umt5_encoder.safetensors")
     original = {key.removeprefix("weights."): value for key, value in stored.items() if key.startswith("weights.")}
     state = to_transformers_names(original)
     config = infer_text_config(folder, state)
     state["encoder.embed_tokens.weight"] = state["shared.weight"]
-    model = UMT5EncoderModel(UMT5Config(**config, dropout_rate=0.0, feed_forward_proj="gated-gelu"))
+    model = UMT5Encoder(TextConfig(**config))
     check_keys("umt5_encoder.safetensors", state, model.state_dict())
     model.load_state_dict(state)
     mask = stored["attention_mask"]
-    out = (
-        model.to(device)
-        .train(False)(input_ids=stored["input_ids"].to(device), attention_mask=mask.to(device))
-        .last_hidden_state.cpu()
-    )
+    out = model.to(device).train(False)(stored["input_ids"].to(device), mask.to(device)).cpu()
     known = mask.bool()
     yield Check(name="UMT5 encoder", deviation=deviation(out[known], stored["hidden_states"][known]), bar=BAR)
 

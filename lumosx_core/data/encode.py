@@ -5,7 +5,6 @@ Legend: N = clips, M = references of all clips, F = frames, H, W = pixels.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
@@ -14,11 +13,9 @@ from lumosx_core.data.latent_shards import LatentShard, SampleReferences
 from lumosx_core.model.pixels import to_unit_range
 from lumosx_core.model.text_encoder import TextEncoder
 from lumosx_core.model.vae import encode_video
+from lumosx_core.model.wan_vae import WanVae
 from lumosx_core.owners import OwnedPhrase
 from lumosx_core.text_spans import bind_phrases
-
-if TYPE_CHECKING:
-    from diffusers import AutoencoderKLWan
 
 CLIPS_AT_ONCE = 5
 PICTURES_AT_ONCE = 25  # also captions
@@ -37,7 +34,7 @@ class Clips:
     phrases: Sequence[Sequence[OwnedPhrase]]
 
 
-def encode_clips(clips: Clips, vae: "AutoencoderKLWan", text: TextEncoder, text_len: int) -> LatentShard:
+def encode_clips(clips: Clips, vae: WanVae, text: TextEncoder, text_len: int) -> LatentShard:
     """Encode clips with the models that they are to be trained for. Raises InputError for a caption that does not hold its
     phrases in `text_len` tokens."""
     frames, stills = clips.frames, clips.references[:, None]

@@ -11,7 +11,6 @@ from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from functools import lru_cache
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
@@ -42,14 +41,12 @@ from lumosx_core.model.pixels import to_unit_range
 from lumosx_core.model.text_encoder import TextEncoder, load_text_encoder
 from lumosx_core.model.vae import encode_video, load_vae
 from lumosx_core.model.video_size import VideoSize
+from lumosx_core.model.wan_vae import WanVae
 from lumosx_core.progress import Progress
 from lumosx_core.references import prepare_reference_image
 from lumosx_core.text_spans import BoundPrompt, bind_phrases
 from lumosx_core.tokenizers import load_tokenizer
 from lumosx_core.workers import run_in_processes, worker_count
-
-if TYPE_CHECKING:
-    from diffusers import AutoencoderKLWan
 
 CLIP_LIMIT_S = 1800.0
 
@@ -283,7 +280,7 @@ def _people(clip: TrainingClip, bucket: VideoSize, times: np.ndarray, latent_fra
 
 
 @lru_cache(maxsize=1)
-def _models(model: Path) -> tuple["AutoencoderKLWan", TextEncoder]:
+def _models(model: Path) -> tuple[WanVae, TextEncoder]:
     """VAE and text encoder, once in every worker."""
     return load_vae(model / "vae.safetensors"), load_text_encoder(model / "text_encoder.safetensors", model)
 

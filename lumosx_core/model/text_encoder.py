@@ -1,4 +1,4 @@
-"""The UMT5 text encoder (transformers' UMT5EncoderModel) with its tokenizer: loading every file in circulation.
+"""The UMT5 text encoder (`umt5.py`) with its tokenizer: loading every file in circulation.
 
 Legend: B = batch, n = tokens of a prompt with its end token, S = text_len, D = text_dim.
 """
@@ -6,7 +6,7 @@ Legend: B = batch, n = tokens of a prompt with its end token, S = text_len, D = 
 import json
 import logging
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -26,7 +26,7 @@ from lumosx_core.files.weight_checks import (
 )
 from lumosx_core.files.weights import open_weights, write_safetensors
 from lumosx_core.model.checkpoint import check_keys, stored_as
-from lumosx_core.numbers import whole_number
+from lumosx_core.model.umt5 import TextConfig, UMT5Encoder
 from lumosx_core.progress import Progress
 from lumosx_core.tokenizers import Tokenizer, load_tokenizer, vocabulary_size
 
@@ -52,27 +52,10 @@ BLOCK_NAMES = {
 }
 
 
-@dataclass(frozen=True, kw_only=True)
-class TextConfig:
-    """Sizes of a UMT5 encoder, as transformers calls them. Raises InputError for numbers that no model has."""
-
-    vocab_size: int
-    d_model: int
-    d_kv: int
-    d_ff: int
-    num_layers: int
-    num_heads: int
-    relative_attention_num_buckets: int
-
-    def __post_init__(self) -> None:
-        for field in fields(self):
-            whole_number(getattr(self, field.name), f"text encoder config: {field.name}", least=1, most=2**24)
-
-
 class TextEncoder:
     """Prompts to text states. `tokenizer` finds spans, `encode` gives what cross-attention reads."""
 
-    def __init__(self, model: "UMT5EncoderModel", tokenizer: Tokenizer) -> None:
+    def __init__(self, model: UMT5Encoder, tokenizer: Tokenizer) -> None:
         self.model = model
         self.tokenizer = tokenizer
 
@@ -92,11 +75,11 @@ class TextEncoder:
         device = self.model.device
         ids_Bn = torch.tensor([row + [0] * (longest - len(row)) for row in rows], device=device)
         mask_Bn = torch.tensor([[1] * len(row) + [0] * (longest - len(row)) for row in rows], device=device)
-        states = self.model(input_ids=ids_Bn, attention_mask=mask_Bn).last_hidden_state * mask_Bn[..., None]
+        states = self.model(ids_Bn, mask_Bn) * mask_Bn[..., None]
         return torch.nn.functional.pad(states, (0, 0, 0, text_len - longest))
 
 
-def save_text_encoder(path: str | Path, model: "UMT5EncoderModel", *, dtype: torch.dtype = torch.float32) -> Path:
+def save_text_encoder(path: str | Path, model: "UMT5Encoder | UMT5EncoderModel", *, dtype: torch.dtype = torch.float32) -> Path:
     """Write the encoder as one safetensors file in transformers' key names, its sizes (JSON) in the metadata."""
     config = TextConfig(**{field.name: getattr(model.config, field.name) for field in fields(TextConfig)})
     state = {k: in_memory(v) for k, v in model.state_dict().items() if k != "encoder.embed_tokens.weight"}
@@ -174,13 +157,11 @@ def check_vocabulary(tokenizer: Tokenizer, where: str | Path, config: TextConfig
         )
 
 
-def _empty_encoder(config: TextConfig) -> "UMT5EncoderModel":
+def _empty_encoder(config: TextConfig) -> UMT5Encoder:
     """The model without memory for its weights."""
-    from transformers import UMT5Config, UMT5EncoderModel
-
     try:
         with torch.device("meta"):
-            return UMT5EncoderModel(UMT5Config(**asdict(config), dropout_rate=0.0, feed_forward_proj="gated-gelu"))
+            return UMT5Encoder(config)
     except (ValueError, RuntimeError, TypeError) as error:
         raise InputError(f"these sizes make no UMT5 encoder ({str(error)[:200]}): {config}") from error
 

@@ -109,6 +109,13 @@ class CrossAttention(AttentionLayer):
         return self.o(out.flatten(2))
 
 
+def _small_random(rows: int, dim: int) -> torch.Tensor:
+    """[1, rows, dim] of standard deviation dim ** -0.5. Without memory ("meta") nothing is drawn: torch would import its
+    compiler for it, seconds of every start."""
+    values = torch.empty(1, rows, dim)
+    return values if values.is_meta else torch.randn(1, rows, dim) / dim**0.5
+
+
 class Block(nn.Module):
     """Self-attention, cross-attention and feed-forward, modulated by the timestep."""
 
@@ -122,7 +129,7 @@ class Block(nn.Module):
         self.ffn = nn.Sequential(
             Linear(config.dim, config.ffn_dim), nn.GELU(approximate="tanh"), Linear(config.ffn_dim, config.dim)
         )
-        self.modulation = nn.Parameter(torch.randn(1, 6, config.dim) / config.dim**0.5)
+        self.modulation = nn.Parameter(_small_random(6, config.dim))
 
     def forward(
         self, x_BLD: torch.Tensor, time_B6D: torch.Tensor, context_BSD: torch.Tensor, relations: Relations, video_only: bool
@@ -151,7 +158,7 @@ class Head(nn.Module):
         super().__init__()
         self.norm = LayerNorm(config.dim, config.eps, elementwise_affine=False)
         self.head = Linear(config.dim, config.out_dim * math.prod(config.patch_size))
-        self.modulation = nn.Parameter(torch.randn(1, 2, config.dim) / config.dim**0.5)
+        self.modulation = nn.Parameter(_small_random(2, config.dim))
 
     def forward(self, x_BLD: torch.Tensor, time_B1D: torch.Tensor) -> torch.Tensor:
         """[B, L, D] and the time embedding [B, 1, D] -> [B, L, out_dim * 4]."""

@@ -1,12 +1,12 @@
-"""The Wan VAE (diffusers' AutoencoderKLWan): loading every file in circulation, and normalised latents in and out.
+"""The Wan VAE (`wan_vae.py`): loading every file in circulation, and normalised latents in and out.
 
 Legend: B = batch, F = frames (4n + 1), H, W = pixels (multiples of 8), T = (F + 3) / 4, h = H / 8, w = W / 8.
 """
 
-import inspect
 import json
 import logging
 from collections.abc import Mapping
+from dataclasses import asdict, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -19,6 +19,7 @@ from lumosx_core.files.weight_checks import VAE, FiniteCheck, check_kind, check_
 from lumosx_core.files.weights import open_weights, write_safetensors
 from lumosx_core.model.checkpoint import check_keys, stored_as
 from lumosx_core.model.memory import free_memory, is_out_of_memory
+from lumosx_core.model.wan_vae import VaeConfig, WanVae
 from lumosx_core.numbers import real_number, whole_number
 from lumosx_core.progress import Progress
 
@@ -31,11 +32,10 @@ FORMAT = "lumosx-vae"
 FALLBACKS = {"card": ((False, False), (True, False), (True, True)), "cpu": ((False, False), (False, True))}
 
 
-def save_vae(path: str | Path, vae: "AutoencoderKLWan", *, dtype: torch.dtype = torch.float32) -> Path:
+def save_vae(path: str | Path, vae: WanVae, *, dtype: torch.dtype = torch.float32) -> Path:
     """Write the VAE as one safetensors file in diffusers' key names, its config (JSON) in the metadata."""
-    config = {key: value for key, value in dict(vae.config).items() if not key.startswith("_")}
     state = {key: in_memory(value) for key, value in vae.state_dict().items()}
-    return write_vae(path, state, config, dtype, what=f"what should become {path}")
+    return write_vae(path, state, asdict(vae.config), dtype, what=f"what should become {path}")
 
 
 def write_vae(
@@ -55,7 +55,7 @@ def write_vae(
     return write_safetensors(path, tensors, metadata, progress=progress, finish=check.finish)
 
 
-def load_vae(path: str | Path, *, dtype: torch.dtype = torch.float32, device: str | torch.device = "cpu") -> "AutoencoderKLWan":
+def load_vae(path: str | Path, *, dtype: torch.dtype = torch.float32, device: str | torch.device = "cpu") -> WanVae:
     """A VAE in evaluation mode from our own file, from `wan_2.1_vae.safetensors`, from `vae.pth` (original Wan keys, plain
     or nested under `model_state`), or in diffusers' names. Nothing is downloaded. Raises InputError if the file is no Wan VAE.
     """
@@ -64,11 +64,9 @@ def load_vae(path: str | Path, *, dtype: torch.dtype = torch.float32, device: st
     return vae.train(False)
 
 
-def open_vae(path: str | Path) -> tuple[dict[str, StoredTensor], "AutoencoderKLWan", dict[str, Any]]:
+def open_vae(path: str | Path) -> tuple[dict[str, StoredTensor], WanVae, dict[str, Any]]:
     """(tensors with diffusers' names, a VAE without memory for them, its config) of a VAE of any kind; numbers are read when
     they are needed. Raises InputError if the file is something else, which is said."""
-    from diffusers import AutoencoderKLWan
-
     stored, metadata = open_weights(path)
     check_kind(str(path), stored, VAE, "Wan2.1 VAE")
     if metadata.get("format") == FORMAT:
@@ -77,14 +75,21 @@ def open_vae(path: str | Path) -> tuple[dict[str, StoredTensor], "AutoencoderKLW
         config, stored = _from_original(path, stored)
     else:
         config = _diffusers_config(path, stored)
-    try:
-        with torch.device("meta"):
-            vae = AutoencoderKLWan(**config)
-    except (TypeError, ValueError, RuntimeError, IndexError, ZeroDivisionError) as error:
-        raise InputError(f"the sizes of {path} make no VAE ({str(error)[:200]}); get the file again") from error
+    vae = empty_vae(config, str(path))
     check_keys(str(path), stored, vae.state_dict())
     check_types(str(path), stored)
-    return stored, vae, {key: value for key, value in dict(vae.config).items() if not key.startswith("_")}
+    return stored, vae, asdict(vae.config)
+
+
+def empty_vae(config: Mapping[str, Any], source: str) -> WanVae:
+    """A VAE of that config without memory for its weights. Raises InputError, naming the source, if it makes none."""
+    try:
+        with torch.device("meta"):
+            return WanVae(VaeConfig(**config))
+    except InputError as error:
+        raise InputError(f"the sizes of {source} make no VAE: {error}") from error
+    except (TypeError, ValueError, RuntimeError, IndexError, ZeroDivisionError) as error:
+        raise InputError(f"the sizes of {source} make no VAE ({str(error)[:200]}); get the file again") from error
 
 
 def _from_original(path: str | Path, stored: dict[str, StoredTensor]) -> tuple[dict[str, Any], dict[str, StoredTensor]]:
@@ -112,9 +117,7 @@ def _diffusers_config(path: str | Path, stored: Mapping[str, StoredTensor]) -> d
 
 def _checked_config(config: Any, source: str) -> dict[str, Any]:
     """The config of a VAE of ours, if no number of it is absurd: before such a model is built."""
-    from diffusers import AutoencoderKLWan
-
-    known = set(inspect.signature(AutoencoderKLWan.__init__).parameters)
+    known = {field.name for field in fields(VaeConfig)}
     if not isinstance(config, dict) or not set(config) <= known:
         raise InputError(f"{source} holds no config of a VAE; get the file again")
 
@@ -138,13 +141,13 @@ def _checked_config(config: Any, source: str) -> dict[str, Any]:
     return config
 
 
-def _statistics(vae: "AutoencoderKLWan", like: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+def _statistics(vae: "WanVae | AutoencoderKLWan", like: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
     mean, std = (torch.tensor(values).view(1, -1, 1, 1, 1) for values in (vae.config.latents_mean, vae.config.latents_std))
     return mean.to(like.device, like.dtype), std.to(like.device, like.dtype)
 
 
 @torch.no_grad()
-def encode_video(vae: "AutoencoderKLWan", video: torch.Tensor) -> torch.Tensor:
+def encode_video(vae: WanVae, video: torch.Tensor) -> torch.Tensor:
     """[B, 3, F, H, W] in [-1, 1] -> normalised latent [B, 16, T, h, w] (the mode of the posterior).
 
     Raises InputError for frames other than 4n + 1 or sides that 8 does not divide.
@@ -156,24 +159,24 @@ def encode_video(vae: "AutoencoderKLWan", video: torch.Tensor) -> torch.Tensor:
 
 
 @torch.no_grad()
-def decode_video(vae: "AutoencoderKLWan", latent: torch.Tensor) -> torch.Tensor:
-    """Normalised latent [B, 16, T, h, w] -> [B, 3, F, H, W], clamped to [-1, 1] (diffusers does that)."""
+def decode_video(vae: "WanVae | AutoencoderKLWan", latent: torch.Tensor) -> torch.Tensor:
+    """Normalised latent [B, 16, T, h, w] -> [B, 3, F, H, W], clamped to [-1, 1]."""
     return vae.decode(denormalize_latents(vae, latent.to(vae.device, vae.dtype))).sample
 
 
-def normalize_latents(vae: "AutoencoderKLWan", latent: torch.Tensor) -> torch.Tensor:
+def normalize_latents(vae: WanVae, latent: torch.Tensor) -> torch.Tensor:
     """Latents of the VAE's own encoder, [B, 16, T, h, w], as the transformer takes them, same shape."""
     mean, std = _statistics(vae, latent)
     return (latent - mean) / std
 
 
-def denormalize_latents(vae: "AutoencoderKLWan", latent: torch.Tensor) -> torch.Tensor:
+def denormalize_latents(vae: "WanVae | AutoencoderKLWan", latent: torch.Tensor) -> torch.Tensor:
     """Normalised latents as the VAE's own decoder takes them, same shape."""
     mean, std = _statistics(vae, latent)
     return latent * std + mean
 
 
-def decode_within_memory(vae: "AutoencoderKLWan", latent: torch.Tensor) -> torch.Tensor:
+def decode_within_memory(vae: WanVae, latent: torch.Tensor) -> torch.Tensor:
     """As `decode_video`; where memory runs out it is tried again: on a card in bf16, then in bf16 and overlapping tiles of 256
     pixels; on a CPU, where bf16 takes many times as long, in tiles at once.
 
@@ -185,16 +188,22 @@ def decode_within_memory(vae: "AutoencoderKLWan", latent: torch.Tensor) -> torch
         if how:
             log.warning("memory ran out while decoding; it is tried again %s, which changes the pixels a little", how)
         if half:
-            torch.nn.Module.to(vae, torch.bfloat16)  # diffusers' own warns of nothing here
-        if tiles:
-            vae.enable_tiling()
+            vae.to(torch.bfloat16)
         try:
-            return decode_video(vae, latent)
+            return decode_video(_in_tiles(vae) if tiles else vae, latent)
         except (RuntimeError, MemoryError) as error:
             if tiles or not is_out_of_memory(error):
                 raise
-        finally:
-            vae.disable_tiling()
-            vae.clear_cache()
         free_memory()
     raise AssertionError("the last of FALLBACKS returns or raises")
+
+
+def _in_tiles(vae: WanVae) -> "AutoencoderKLWan":
+    """diffusers' VAE, which decodes in overlapping tiles and blends them, on the very same weights."""
+    from diffusers import AutoencoderKLWan
+
+    with torch.device("meta"):
+        tiled = AutoencoderKLWan(**asdict(vae.config))
+    tiled.load_state_dict(vae.state_dict(), assign=True)
+    tiled.enable_tiling()
+    return tiled.train(False)

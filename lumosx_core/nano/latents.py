@@ -7,20 +7,20 @@ from pathlib import Path
 import numpy as np
 import torch
 import torch.nn.functional as F
-from diffusers import AutoencoderKLWan
 
 from lumosx_core.data.encode import Clips, encode_clips
 from lumosx_core.data.latent_shards import write_latents
 from lumosx_core.model.pixels import to_unit_range
 from lumosx_core.model.text_encoder import load_text_encoder
 from lumosx_core.model.vae import load_vae
+from lumosx_core.model.wan_vae import WanVae
 from lumosx_core.nano.clips import read_shard
 from lumosx_core.nano.vae import single_frame_convolutions
 from lumosx_core.owners import OwnedPhrase
 from lumosx_core.workers import run_in_processes
 
 
-def balance_latents(vae: AutoencoderKLWan, shard: Path, *, clips: int = 48, exponent: float = 0.5) -> None:
+def balance_latents(vae: WanVae, shard: Path, *, clips: int = 48, exponent: float = 0.5) -> None:
     """Turn and scale the latents of a trained VAE by what they do to the picture; videos come out as before.
 
     A VAE is free to give a faint texture the same weight as the colour of a coat, and the transformer would then spend
@@ -55,17 +55,18 @@ def balance_latents(vae: AutoencoderKLWan, shard: Path, *, clips: int = 48, expo
             (vae.quant_conv, forward, wan_mean - forward @ mean),
             (vae.post_quant_conv, backward, mean - backward @ wan_mean),
         ):
-            weight, bias = (x.double() for x in (conv.weight[..., 0, 0, 0], conv.bias))
+            kept_bias = conv.get_parameter("bias")
+            weight, bias = (x.double() for x in (conv.weight[..., 0, 0, 0], kept_bias))
             if conv is vae.quant_conv:  # the means come first, then the logarithms of the variances
                 weight[:16], bias[:16] = matrix @ weight[:16], matrix @ bias[:16] + shift
                 weight[16:], bias[16:] = 0.0, -6.0
             else:  # it sees the new latents
                 weight, bias = weight @ matrix, weight @ shift + bias
             conv.weight.copy_(weight[..., None, None, None])
-            conv.bias.copy_(bias)
+            kept_bias.copy_(bias)
 
 
-def _encode(vae: AutoencoderKLWan, frames_BFHW3: np.ndarray) -> torch.Tensor:
+def _encode(vae: WanVae, frames_BFHW3: np.ndarray) -> torch.Tensor:
     return vae.encode(to_unit_range(frames_BFHW3)).latent_dist.mode()
 
 

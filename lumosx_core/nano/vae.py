@@ -1,6 +1,6 @@
 """Second step of the nano recipe: train a small Wan VAE (8x8x4, 16 channels) on puppet pictures and clips.
 
-The module is diffusers' AutoencoderKLWan; only the recipe is ours. Pictures come first: with a single frame a causal
+The module is `model/wan_vae.py`; here is its recipe. Pictures come first: with a single frame a causal
 convolution sees zeros before it, so only its last time slice matters and the network is a cheap 2D one
 (`single_frame_convolutions`). The time convolutions then start as "repeat the picture" and learn motion from clips.
 
@@ -17,10 +17,9 @@ from pathlib import Path
 import numpy as np
 import torch
 import torch.nn.functional as F
-from diffusers import AutoencoderKLWan
-from diffusers.models.autoencoders.autoencoder_kl_wan import WanCausalConv3d
 
 from lumosx_core.model.pixels import to_unit_range
+from lumosx_core.model.wan_vae import CausalConv3d, Resample, VaeConfig, WanVae
 from lumosx_core.nano.clips import read_shard
 from lumosx_core.nano.stage_state import load_stage, save_stage
 from lumosx_core.puppets.clip import BLOCK
@@ -47,7 +46,7 @@ class VaeRecipe:
     seed: int = 0
 
 
-def build_vae(base_dim: int, pictures_N3HW: torch.Tensor) -> AutoencoderKLWan:
+def build_vae(base_dim: int, pictures_N3HW: torch.Tensor) -> WanVae:
     """A Wan VAE of that width whose encoder starts as the 16 principal components of 8x8 patches of the pictures.
 
     From a random start a network this small needs ten times the steps to find latents that carry anything. The trunk is
@@ -56,12 +55,10 @@ def build_vae(base_dim: int, pictures_N3HW: torch.Tensor) -> AutoencoderKLWan:
     large constant channel. Time convolutions start as averages (encoder) and repetitions (decoder).
     pictures_N3HW: float in [-1, 1], sides multiples of 8.
     """
-    vae = AutoencoderKLWan(
-        base_dim=base_dim, z_dim=16, dim_mult=[1, 2, 4, 4], num_res_blocks=1, temperal_downsample=[False, True, True]
-    )
+    vae = WanVae(VaeConfig(base_dim=base_dim, num_res_blocks=1))
     with torch.no_grad():
         for name, module in vae.named_modules():
-            if not isinstance(module, (torch.nn.Conv2d, WanCausalConv3d)):
+            if not isinstance(module, (torch.nn.Conv2d, CausalConv3d)):
                 continue
             # Unit gain over the taps that a picture reaches; torch's default is five times weaker and trains slowly.
             fan_in = module.in_channels * module.kernel_size[-1] * module.kernel_size[-2]
@@ -69,7 +66,7 @@ def build_vae(base_dim: int, pictures_N3HW: torch.Tensor) -> AutoencoderKLWan:
             torch.nn.init.zeros_(module.get_parameter("bias"))
             if name.endswith(("conv2", "proj")):  # residual branches start silent
                 torch.nn.init.zeros_(module.weight)
-            if isinstance(module, WanCausalConv3d) and module.kernel_size[0] == 3:
+            if isinstance(module, CausalConv3d) and module.kernel_size[0] == 3:
                 module.weight[:, :, :-1] = 0
                 if name.endswith("time_conv"):
                     _start_as_average_or_repeat(module)
@@ -77,11 +74,11 @@ def build_vae(base_dim: int, pictures_N3HW: torch.Tensor) -> AutoencoderKLWan:
         # Little noise in the latents at first (standard deviation 0.14).
         vae.quant_conv.weight.zero_()
         vae.quant_conv.weight[:16, :16, 0, 0, 0] = torch.eye(16)
-        vae.quant_conv.bias[16:] = -4.0
+        vae.quant_conv.get_parameter("bias")[16:] = -4.0
     return vae
 
 
-def _start_as_average_or_repeat(conv: WanCausalConv3d) -> None:
+def _start_as_average_or_repeat(conv: CausalConv3d) -> None:
     """Halving time (stride 2): the mean of the two newest frames. Doubling it: each output is the newest frame."""
     channels = conv.in_channels
     conv.weight.zero_()
@@ -91,7 +88,7 @@ def _start_as_average_or_repeat(conv: WanCausalConv3d) -> None:
         conv.weight[:, :, -1, 0, 0] = torch.eye(channels).repeat(conv.out_channels // channels, 1)
 
 
-def _start_as_principal_components(vae: AutoencoderKLWan, pictures_N3HW: torch.Tensor) -> None:
+def _start_as_principal_components(vae: WanVae, pictures_N3HW: torch.Tensor) -> None:
     """Write the linear path described in `build_vae` into the encoder."""
     constant = 30.0
     encoder = vae.encoder
@@ -99,13 +96,15 @@ def _start_as_principal_components(vae: AutoencoderKLWan, pictures_N3HW: torch.T
     encoder.conv_in.weight[:3, :, -1, 1, 1] = torch.eye(3)
     features, width = pictures_N3HW, 3
     blocks = list(encoder.down_blocks)
-    resamples = [k for k, block in enumerate(blocks) if hasattr(block, "resample")]
-    for stage, index in enumerate(resamples):
+    resamples = [(k, block) for k, block in enumerate(blocks) if isinstance(block, Resample)]
+    for stage, (index, resample) in enumerate(resamples):
         shortcut = getattr(blocks[index - 1], "conv_shortcut", None)
-        if isinstance(shortcut, WanCausalConv3d):
+        if isinstance(shortcut, CausalConv3d):
             shortcut.weight[:width] = 0
             shortcut.weight[:width, :width, 0, 0, 0] = torch.eye(width)
-        conv = blocks[index].resample[1]
+        conv = resample.resample[1]
+        assert isinstance(conv, torch.nn.Conv2d)
+        conv_bias = conv.get_parameter("bias")
         patches = F.unfold(features, 2, stride=2)  # [N, width*4, positions], channel-major as conv weights are
         rows = patches.transpose(1, 2).reshape(-1, width * 4)
         mean = rows.mean(0)
@@ -126,11 +125,11 @@ def _start_as_principal_components(vae: AutoencoderKLWan, pictures_N3HW: torch.T
         for k, sign in enumerate(signs):
             conv.weight[k * kept : (k + 1) * kept] = 0
             conv.weight[k * kept : (k + 1) * kept, :width, :2, :2] = sign * taps
-            conv.bias[k * kept : (k + 1) * kept] = sign * bias
+            conv_bias[k * kept : (k + 1) * kept] = sign * bias
         if last:
-            conv.bias[2 * kept] = constant
+            conv_bias[2 * kept] = constant
         width = kept
-    gain = constant / conv.out_channels**0.5
+    gain = constant / encoder.conv_out.in_channels**0.5
     encoder.conv_out.weight[:16] = 0
     encoder.conv_out.weight[:16, :16, -1, 1, 1] = gain * torch.eye(16)
     encoder.conv_out.weight[:16, 16:32, -1, 1, 1] = -gain * torch.eye(16)
@@ -139,19 +138,19 @@ def _start_as_principal_components(vae: AutoencoderKLWan, pictures_N3HW: torch.T
 @contextmanager
 def single_frame_convolutions() -> Iterator[None]:
     """Within this context causal 3D convolutions over a single frame run as 2D ones. Same values, a third of the work."""
-    original = WanCausalConv3d.forward
+    original = CausalConv3d.forward
 
-    def forward(self: WanCausalConv3d, x: torch.Tensor, cache_x: torch.Tensor | None = None) -> torch.Tensor:
-        if x.shape[2] != 1 or cache_x is not None or self.kernel_size[0] != 3:
-            return original(self, x, cache_x)
-        padding = (self._padding[2], self._padding[0])
+    def forward(self: CausalConv3d, x: torch.Tensor, previous: torch.Tensor | None = None) -> torch.Tensor:
+        if x.shape[2] != 1 or previous is not None or self.kernel_size[0] != 3:
+            return original(self, x, previous)
+        padding = (self.around[2], self.around[0])
         return F.conv2d(x[:, :, 0], self.weight[:, :, -1], self.bias, padding=padding).unsqueeze(2)
 
-    WanCausalConv3d.forward = forward  # type: ignore[method-assign]
+    CausalConv3d.forward = forward  # type: ignore[method-assign]
     try:
         yield
     finally:
-        WanCausalConv3d.forward = original  # type: ignore[method-assign]
+        CausalConv3d.forward = original  # type: ignore[method-assign]
 
 
 class ClipPool:
@@ -192,7 +191,7 @@ class ClipPool:
         return to_unit_range(np.stack(crops))
 
 
-def train_vae(recipe: VaeRecipe, shards: list[Path], state: Path, log: Callable[[str], None]) -> AutoencoderKLWan:
+def train_vae(recipe: VaeRecipe, shards: list[Path], state: Path, log: Callable[[str], None]) -> WanVae:
     """Train both phases.
 
     shards: of clips (`clips.py`). state: file that is written every `SAVE_EVERY` steps and taken up if it is there. log:

@@ -17,12 +17,12 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from diffusers import AutoencoderKLWan
 
 from lumosx_core.data.latent_shards import NOBODY
 from lumosx_core.model.devices import arithmetic
 from lumosx_core.model.pixels import to_unit_range
 from lumosx_core.model.vae import denormalize_latents, normalize_latents
+from lumosx_core.model.wan_vae import WanVae
 from lumosx_core.nano.clips import TOKEN, ClipShard, read_shard
 from lumosx_core.nano.stage_state import load_stage, save_stage
 from lumosx_core.nano.vae import SAVE_EVERY, single_frame_convolutions
@@ -46,9 +46,7 @@ class RefineRecipe:
     precision: str = "bf16"  # autocast; "fp32" is many times faster on CPUs that have no bf16 of their own
 
 
-def refine_vae(
-    recipe: RefineRecipe, vae: AutoencoderKLWan, shards: list[Path], state: Path, log: Callable[[str], None]
-) -> None:
+def refine_vae(recipe: RefineRecipe, vae: WanVae, shards: list[Path], state: Path, log: Callable[[str], None]) -> None:
     """Train the whole of `vae` in place.
 
     shards: of clips (`clips.py`). state: file that is written every `SAVE_EVERY` steps and taken up if it is there. log:

@@ -18,6 +18,7 @@ from lumosx_core.model.memory import StoredWeights, stored_sizes, stored_weights
 from lumosx_core.model.text_encoder import open_text_encoder, to_transformers_names
 from lumosx_core.model.transformer import LumosXTransformer
 from lumosx_core.model.vae import FORMAT as VAE_FORMAT
+from lumosx_core.model.vae import empty_vae
 from lumosx_core.sampling.config import read_defaults
 from lumosx_core.sampling.pipeline import FILES, STAGES, TOKENIZERS, Part
 from lumosx_core.tokenizers import load_tokenizer
@@ -99,16 +100,10 @@ def _transformer(path: Path, stored: StoredWeights) -> str:
 
 
 def _vae(path: Path, stored: StoredWeights) -> str:
-    from diffusers import AutoencoderKLWan
-
     if stored.metadata.get("format") != VAE_FORMAT:
         raise InputError(f"{path} is no VAE of `lumosx convert vae`; convert it")
     config = _stored_config(path, stored)
-    try:
-        with torch.device("meta"):
-            vae = AutoencoderKLWan(**config)
-    except (TypeError, ValueError, IndexError, KeyError) as error:
-        raise InputError(f"the config in {path} is none of a Wan VAE ({error}); convert it again") from error
+    vae = empty_vae(config, str(path))
     check_keys(str(path), _empty(stored), vae.state_dict())
     return f"width {vae.config.base_dim}"
 

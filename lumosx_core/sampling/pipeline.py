@@ -8,7 +8,7 @@
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
 
 import torch
 
@@ -22,11 +22,9 @@ from lumosx_core.model.memory import free_memory, stored_sizes, stored_weights, 
 from lumosx_core.model.text_encoder import TextEncoder, load_text_encoder
 from lumosx_core.model.transformer import LumosXTransformer
 from lumosx_core.model.vae import load_vae
+from lumosx_core.model.wan_vae import WanVae
 from lumosx_core.sampling.config import read_defaults
 from lumosx_core.tokenizers import Tokenizer, load_tokenizer
-
-if TYPE_CHECKING:
-    from diffusers import AutoencoderKLWan
 
 NANO_FOLDER = Path(__file__).parent.parent / "assets" / "nano"
 
@@ -80,7 +78,7 @@ class LumosXPipeline:
         return self._model("transformer")
 
     @property
-    def vae(self) -> "AutoencoderKLWan":
+    def vae(self) -> WanVae:
         """The VAE, loaded when it is first asked for."""
         return self._model("vae")
 

@@ -117,3 +117,15 @@ def test_help_of_the_command_line_loads_no_torch() -> None:
     )
     out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT, check=True)
     assert out.stdout.strip() == "[]"
+
+
+def test_a_nano_video_loads_no_library_of_models(tmp_path: Path) -> None:
+    """One class of diffusers or transformers, or torch's compiler, costs more than the video."""
+    code = (
+        "import sys\nfrom lumosx_core.cli.main import main\n"
+        "assert main(['generate', 'lumosx_core/assets/samples/two_people', '--out', sys.argv[1], '--steps', '1', '--frames', "
+        "'1']) == 0\nprint(sorted({'diffusers', 'transformers', 'torch._dynamo', 'scipy', 'sympy'} & set(sys.modules)))"
+    )
+    command = [sys.executable, "-c", code, str(tmp_path)]
+    out = subprocess.run(command, capture_output=True, text=True, cwd=ROOT, check=True)
+    assert out.stdout.splitlines()[-1] == "[]"

@@ -10,6 +10,7 @@ import torch
 from lumosx_core.errors import InputError
 from lumosx_core.model.token_layout import TokenLayout
 from lumosx_core.model.vae import load_vae, save_vae
+from lumosx_core.model.wan_vae import VaeConfig, WanVae
 from lumosx_core.sampling.pipeline import NANO_FOLDER, LumosXPipeline, load_pipeline
 
 Nano = tuple[Any, Any, Any]  # MODEL, CLIP, VAE
@@ -63,10 +64,8 @@ def test_vae_gives_the_same_raw_latents_and_frames(nano: Nano, core: LumosXPipel
 
 
 def test_vae_of_the_host_s_own_depth_is_loaded_too(models: ModuleType, tmp_path: Path) -> None:
-    from diffusers import AutoencoderKLWan
-
     torch.manual_seed(0)
-    deep = AutoencoderKLWan(base_dim=4, num_res_blocks=2).train(False)
+    deep = WanVae(VaeConfig(base_dim=4, num_res_blocks=2)).train(False)
     host = models.nano_vae(save_vae(tmp_path / "vae.safetensors", deep))
     picture = torch.rand(1, 16, 16, 3)
     with torch.no_grad():
@@ -75,9 +74,7 @@ def test_vae_of_the_host_s_own_depth_is_loaded_too(models: ModuleType, tmp_path:
 
 
 def test_vae_of_other_sizes_is_refused(models: ModuleType, tmp_path: Path) -> None:
-    from diffusers import AutoencoderKLWan
-
-    path = save_vae(tmp_path / "vae.safetensors", AutoencoderKLWan(base_dim=4, num_res_blocks=1, z_dim=8))
+    path = save_vae(tmp_path / "vae.safetensors", WanVae(VaeConfig(base_dim=4, num_res_blocks=1, z_dim=8)))
     with pytest.raises(InputError, match="z_dim 8"):
         models.nano_vae(path)
 

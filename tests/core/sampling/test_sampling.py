@@ -173,3 +173,32 @@ def test_an_incomplete_model_folder_is_an_error(tmp_path: Path) -> None:
         load_pipeline(tmp_path)
     with pytest.raises(InputError, match="device 'tpu9' cannot be used"):
         load_pipeline(device="tpu9")
+
+
+@pytest.mark.parametrize("steps", [1, 2, 3, 14, 16, 50])
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_the_published_solver_is_that_of_diffusers_to_the_bit(steps: int, dtype: torch.dtype) -> None:
+    from diffusers import DPMSolverMultistepScheduler
+
+    def velocity(x: torch.Tensor, sigma: float, timestep: int) -> torch.Tensor:
+        return (torch.sin(3 * x) + x * sigma + timestep / 1000).to(x.dtype)
+
+    def theirs(x: torch.Tensor, sigmas: torch.Tensor) -> torch.Tensor:
+        scheduler = DPMSolverMultistepScheduler(
+            prediction_type="flow_prediction", use_flow_sigmas=True, algorithm_type="dpmsolver++", solver_order=2,
+            solver_type="midpoint", lower_order_final=True, final_sigmas_type="zero",
+        )  # fmt: skip
+        timesteps = timesteps_from_sigmas(sigmas)
+        scheduler.set_timesteps(steps)
+        scheduler.sigmas, scheduler.timesteps, scheduler.num_inference_steps = sigmas.float(), timesteps, steps
+        for step, timestep in enumerate(timesteps.tolist()):
+            scheduler._step_index = step
+            v = velocity(x, float(sigmas[step]), timestep)
+            x = scheduler.step(v, timesteps[step], x, return_dict=False)[0]
+        return x
+
+    noise = torch.randn(1, 16, 2, 6, 8, generator=torch.Generator().manual_seed(0)).to(dtype)
+    for shift in (1.0, 3.0, 8.0):
+        sigmas = flow_sigmas(steps, shift)
+        got = solver_named("dpmpp_2m")(velocity, noise, sigmas)
+        assert got.dtype == dtype and torch.equal(got, theirs(noise, sigmas))

@@ -8,7 +8,6 @@ from typing import Any
 
 import pytest
 import torch
-from diffusers import AutoencoderKLWan
 from safetensors.torch import save_file
 
 from lumosx_core.data.latent_dataset import Batch, LatentDataset
@@ -20,6 +19,7 @@ from lumosx_core.model.pixels import to_unit_range
 from lumosx_core.model.token_layout import TokenLayout
 from lumosx_core.model.transformer import LumosXTransformer
 from lumosx_core.model.vae import decode_video, encode_video
+from lumosx_core.model.wan_vae import WanVae
 from lumosx_core.nano import stage_state, vae, vae_refine
 from lumosx_core.nano.clips import ShardPlan, read_shard, render_shard
 from lumosx_core.nano.grounding import GroundedLoss, subject_weights
@@ -277,7 +277,7 @@ def test_an_interrupted_refinement_ends_with_the_same_weights(tmp_path: Path, mo
     shard = render_shard(ShardPlan(folder=tmp_path, index=0, seed=3, count=2, frames=5))
     recipe = RefineRecipe(steps=5, batch=1, frames=5, precision="fp32")
 
-    def given() -> AutoencoderKLWan:
+    def given() -> WanVae:
         torch.manual_seed(0)
         return build_vae(12, torch.rand(8, 3, 32, 32) * 2 - 1).train(False)
 
