@@ -202,8 +202,9 @@ def _in_tiles(vae: WanVae) -> "AutoencoderKLWan":
     """diffusers' VAE, which decodes in overlapping tiles and blends them, on the very same weights."""
     from diffusers import AutoencoderKLWan
 
+    config = {name: list(value) if isinstance(value, tuple) else value for name, value in asdict(vae.config).items()}
     with torch.device("meta"):
-        tiled = AutoencoderKLWan(**asdict(vae.config))
+        tiled = AutoencoderKLWan(**config)
     tiled.load_state_dict(vae.state_dict(), assign=True)
     tiled.enable_tiling()
     return tiled.train(False)
