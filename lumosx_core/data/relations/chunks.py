@@ -83,6 +83,7 @@ class _Chunker(NounPhrases):
         following = self.word(at + 1)
         if word == "'s":
             is_verb = self.before in ("pronoun", "rel", "that", "picker", "other", "")
+            is_verb = is_verb or self.word(at - 1) in ("there", "here")
             return Chunk("be" if is_verb else "possessive", at, at, word)
         if word in BE:
             return Chunk("be", at, at, word)
@@ -207,7 +208,7 @@ class _Chunker(NounPhrases):
         if found.form == "ing":
             return chunk if following in ARTICLES | POSSESSIVES else None
         if before in ("and", "comma", "dash"):
-            if as_noun.kind == "abstract" or (as_noun.kind == "object" and following in known.PREPOSITIONS):
+            if as_noun.kind == "abstract" or (as_noun.kind == "object" and self.read_preposition(at + 1)):
                 return chunk
             takes_object = following in ARTICLES | POSSESSIVES | PRONOUNS | {"at", "to"}
             return chunk if takes_object and found.form == "s" else None

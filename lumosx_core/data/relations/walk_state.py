@@ -28,6 +28,7 @@ class Clause:
     nearest: list[int] = field(default_factory=list)
     acting: list[int] = field(default_factory=list)  # whose verb came last
     finite: bool = False
+    told_apart: bool = False  # the subject by a participle before its verb: "A man, wearing a suit, stands"
     negated: bool = False
     role: str = ""
     owners: list[int] = field(default_factory=list)

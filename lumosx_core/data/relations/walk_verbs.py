@@ -31,6 +31,11 @@ _PLAYS_A_PART = {
 _ADDS = {"as well as", "along with", "together with", "in addition to"}
 _LISTS = {"wear", "with", "have", "in", "hold", "hold?", "layer"}
 _LAYERS = {"over", "under", "underneath", "beneath", "atop", "on top of"}
+_BEFORE_SUBJECTS = {"there", "here", "then", "first", "next", "finally", "lastly"}  # "then comes a woman"
+_INVERTED = {
+    "be", "come", "crouch", "dance", "follow", "hang", "jump", "kneel", "lean", "lie", "perch", "pose", "run", "sit", "squat", "stand",
+    "wait", "walk",
+}  # fmt: skip
 
 
 class Actions(Subjects):
@@ -57,12 +62,33 @@ class Actions(Subjects):
             return []
         return list(clause.subject)
 
+    def begin_inverted(self, at: int, verb: str) -> None:
+        """Begin a new clause where somebody new stands behind their verb: "and there is a man", "on the right sits a woman".
+
+        Else what follows would be said of the subject of the clause before.
+        """
+        if verb not in _INVERTED or self.kind(at + 1) != "person" or not self.clause.finite or not self.clause.subject:
+            return
+        first = at  # of the words that stand before the verb in its clause
+        while self.kind(first - 1) not in ("", "and", "comma", "semicolon", "stop", "sub", "but"):
+            first -= 1
+        if first == at:
+            inverted = self.words[self.chunks[at].first - 1] in _BEFORE_SUBJECTS
+        else:
+            inverted = self.kind(first) in ("prep", "side") and not any(
+                self.kind(place) in ("person", "pronoun", "picker") and self.kind(place - 1) not in ("prep", "possessive")
+                for place in range(first, at)
+            )
+        if inverted:
+            self.new_clause()
+
     def act(self, owners: list[int]) -> None:
         self.clause.acting = owners
         if owners and owners != [PENDING]:
             self.clause.nearest = list(owners)
 
     def on_be(self, at: int, _chunk: Chunk) -> None:
+        self.begin_inverted(at, "be")
         if self.kind(at - 1) not in ("be", "aux", "have"):
             self.act(self.finite(at))
         self.set_role("object", [])
@@ -87,6 +113,8 @@ class Actions(Subjects):
         self.clause.dressed = False
 
     def on_verb(self, at: int, chunk: Chunk) -> None:
+        if chunk.form != "ing":
+            self.begin_inverted(at, chunk.word)
         clause, before = self.clause, self.before_verb(at)
         if chunk.form == "ed":
             if self.on_participle(at, chunk, before):
@@ -136,7 +164,9 @@ class Actions(Subjects):
         if before == "and" and clause.acting:
             return clause.acting
         if before == "comma" and clause.finite and clause.subject:
-            return list(clause.subject)
+            # "A man, wearing a suit, stands beside a boy, wearing ...": who was told so already is not meant again.
+            return list(clause.nearest if clause.told_apart and self.kind(at - 2) == "person" else clause.subject)
+        clause.told_apart = clause.told_apart or before == "comma"
         return clause.nearest or clause.subject or ([] if clause.thing is not None else [PENDING])
 
     def on_participle(self, at: int, chunk: Chunk, before: str) -> bool:

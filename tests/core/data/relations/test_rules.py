@@ -42,6 +42,35 @@ def test_every_puppet_caption_is_read_without_a_fault() -> None:
         ("A girl with long hair and a pair of red boots.", [("girl", ("red boots",))]),
         ("The boy\u2019s T-shirt is green.", [("boy", ("T-shirt",))]),
         ("A woman isn't wearing a coat but carries a bag.", [("woman", ("bag",))]),
+        (
+            "There is a boy, wearing a red hat, and there's a man, wearing a scarf and holding a cup.",
+            [("boy", ("red hat",)), ("man", ("scarf", "cup"))],
+        ),
+        (
+            "On the left stands a man, wearing a hat, and on the right sits a woman, wearing a scarf.",
+            [("man", ("hat",)), ("woman", ("scarf",))],
+        ),
+        (
+            "In front stands a man, holding a sign, and behind him there is a woman, holding a flag.",
+            [("man", ("sign",)), ("woman", ("flag",))],
+        ),
+        (
+            "First comes a man, wearing a cap, then comes a woman, wearing a veil.",
+            [("man", ("cap",)), ("woman", ("veil",))],
+        ),
+        (
+            "A man in a coat is in the room, and there is a dog on the sofa, and he holds a leash.",
+            [("man", ("coat", "leash"))],
+        ),
+        (
+            "A woman, wearing a hat and glasses, stands next to a man in a suit, waving.",
+            [("woman", ("hat", "glasses")), ("man", ("suit",))],
+        ),
+        (
+            "A man, wearing a suit, stands next to a boy, holding a ball.",
+            [("man", ("suit",)), ("boy", ("ball",))],
+        ),
+        ("A man in a suit stands next to a boy, holding a ball.", [("man", ("suit", "ball")), ("boy", ())]),
         ("A xylographer who wears a green kufi.", [("xylographer", ("green kufi",))]),
     ],
 )
