@@ -62,7 +62,7 @@ def collect_clip(job: ClipJob) -> JobResult:
 
 
 def is_finished(job: SourceJob) -> bool:
-    """Whether the store knows all that the job would find out."""
+    """Whether the store knows all that the job would find out, and has the files."""
     lost = job.known.get(LOST)
     if lost is not None and lost.key == _lost_key(job):
         return True
@@ -73,7 +73,7 @@ def is_finished(job: SourceJob) -> bool:
     results: dict[str, StageResult] = {}
     for stage in CLIP_STAGES:
         result = job.known.get(stage.name)
-        if result is None or result.key != stage.key(work, results):
+        if result is None or result.key != stage.key(work, results) or not work.blobs.holds(result):
             return False
         if result.status != "done":
             return True

@@ -6,12 +6,13 @@ seconds from the first frame of the source, boxes (left, top, right, bottom) in 
 
 import hashlib
 import json
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import Annotated, Any
 
 from lumosx_core.eyes import Box
 
-Blob = str  # sha256 of a file's content, in hex
+Blob = Annotated[str, "blob"]  # sha256 of a file's content, in hex; empty where there is no file
 ID_DIGITS = 16
 
 
@@ -170,6 +171,23 @@ class VideoRecord:
     height: int
     frames: int
     fps: float
+
+
+BLOB_FIELDS = ("mask", "picture", "video")  # fields of records that are `Blob`s; a test holds this
+
+
+def blobs_in(content: Any) -> Iterator[Blob]:
+    """The files of the work store that the plain values of a record name."""
+    if isinstance(content, dict):
+        for name, value in content.items():
+            if name in BLOB_FIELDS:
+                if value:
+                    yield value
+            else:
+                yield from blobs_in(value)
+    elif isinstance(content, list):
+        for item in content:
+            yield from blobs_in(item)
 
 
 def canonical(content: Any) -> bytes:

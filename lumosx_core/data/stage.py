@@ -114,12 +114,13 @@ class Stage:
 
 
 def run_stages(stages: tuple[Stage, ...], work: ClipWork, known: Mapping[str, StageResult]) -> list[StageResult]:
-    """Run what is not known yet, in order; all results, known and new. Ends at the first stage that drops the clip or fails."""
+    """Run what is not known yet or lacks its files, in order; all results, known and new. Ends at the first stage that drops
+    the clip or fails."""
     results: dict[str, StageResult] = {}
     for stage in stages:
         key = stage.key(work, results)
         result = known.get(stage.name)
-        if result is None or result.key != key:
+        if result is None or result.key != key or not work.blobs.holds(result):
             result = _run(stage, work, key)
         results[stage.name] = result
         if result.status != "done":

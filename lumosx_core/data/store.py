@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from lumosx_core.data.records import Blob
+from lumosx_core.data.records import Blob, blobs_in
 from lumosx_core.errors import InputError
 from lumosx_core.files.atomic import remove_file, write_bytes
 
@@ -57,6 +57,10 @@ class Blobs:
         """Where the file of that digest lies."""
         return self.folder / blob[:2] / blob
 
+    def holds(self, result: StageResult) -> bool:
+        """Whether all files that the record of a stage names are there."""
+        return result.status != "done" or all(os.path.exists(self.path(blob)) for blob in blobs_in(result.content))
+
     def put(self, content: bytes) -> Blob:
         """Keep this content; returns its digest. Raises InputError when the disk refuses."""
         blob = hashlib.sha256(content).hexdigest()
@@ -76,7 +80,7 @@ class Blobs:
         return content
 
     def _remedy(self) -> str:
-        return f"delete {self.folder.parent} and collect again, which looks at every video anew"
+        return "delete that file, if it is there, and collect again, which makes it anew"
 
 
 class WorkStore:

@@ -33,8 +33,8 @@ _LISTS = {"wear", "with", "have", "in", "hold", "hold?", "layer"}
 _LAYERS = {"over", "under", "underneath", "beneath", "atop", "on top of"}
 _BEFORE_SUBJECTS = {"there", "here", "then", "first", "next", "finally", "lastly"}  # "then comes a woman"
 _INVERTED = {
-    "be", "come", "crouch", "dance", "follow", "hang", "jump", "kneel", "lean", "lie", "perch", "pose", "run", "sit", "squat", "stand",
-    "wait", "walk",
+    "be", "come", "crouch", "dance", "follow", "hang", "jump", "kneel", "lean", "lie", "perch", "pose", "run", "sit", "squat",
+    "stand", "wait", "walk",
 }  # fmt: skip
 
 

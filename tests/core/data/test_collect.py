@@ -130,6 +130,20 @@ def _here(ran: list[str]) -> object:
     return run_here
 
 
+def test_files_that_the_work_store_lost_are_made_again(collected: Collected, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    shutil.copytree(collected.out, out)
+    before = digests(out)
+    blobs = [path for path in sorted((out / ".work" / "blobs").rglob("*")) if path.is_file()]
+    for path in blobs[::3]:
+        path.unlink()
+    assert run_collect(collected.videos, out).samples == COUNT
+    assert all(path.is_file() for path in blobs) and digests(out) == before
+    shutil.rmtree(out / ".work" / "blobs")
+    (out / "samples-00000.tar").unlink()  # so that everything is needed
+    assert run_collect(collected.videos, out).samples == COUNT and digests(out) == before
+
+
 def test_new_videos_come_behind_old_shards(collected: Collected, tmp_path: Path) -> None:
     out = tmp_path / "out"
     shutil.copytree(collected.out, out)

@@ -2,10 +2,13 @@
 
 import subprocess
 import sys
+from dataclasses import asdict, is_dataclass
 from pathlib import Path
+from typing import get_type_hints
 
 import pytest
 
+from lumosx_core.data import records
 from lumosx_core.data.store import StageResult, WorkStore
 from lumosx_core.errors import InputError
 
@@ -40,11 +43,26 @@ def test_blobs_are_named_by_content_and_damage_is_seen(tmp_path: Path) -> None:
         assert store.blobs.put(b"hello") == blob and store.blobs.get(blob) == b"hello"
         assert blob == "2cf24dba5fb0a30e26e83b2ac5b9e29e1b161e5c1fa7425e73043362938b9824"
         store.blobs.path(blob).write_bytes(b"hellp")
-        with pytest.raises(InputError, match="was damaged; delete .*w and collect again"):
+        with pytest.raises(InputError, match="was damaged; delete that file.*collect again"):
             store.blobs.get(blob)
         store.blobs.path(blob).unlink()
-        with pytest.raises(InputError, match="the work store lacks 2cf24dba.*delete .*w and collect again"):
+        with pytest.raises(InputError, match="the work store lacks 2cf24dba.*collect again"):
             store.blobs.get(blob)
+
+
+def test_every_file_that_a_record_names_is_known_by_its_field() -> None:
+    named = {
+        name
+        for kind in vars(records).values()
+        if isinstance(kind, type) and is_dataclass(kind)
+        for name, hint in get_type_hints(kind, include_extras=True).items()
+        if hint == records.Blob
+    }
+    assert named == set(records.BLOB_FIELDS)
+    frame = records.FrameRecord(time_s=0.0, picture="ab", looks="", sharpness=1.0)
+    content = [asdict(records.FramesRecord(width=1, height=1, frames=(frame, frame))), asdict(records.BackgroundRecord())]
+    content[0]["frames"] = list(content[0]["frames"])
+    assert list(records.blobs_in(content)) == ["ab", "ab"]
 
 
 def test_two_writers_are_one_too_many_and_a_dead_one_holds_nothing(tmp_path: Path) -> None:
