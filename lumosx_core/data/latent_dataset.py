@@ -31,6 +31,11 @@ class Batch:
         tensors = {name: getattr(self, name).to(device) for name in ("video", "references", "context", "levels", "owners")}
         return replace(self, **tensors)
 
+    def part(self, first: int, end: int) -> "Batch":
+        """The samples from number `first` to before `end`."""
+        names = ("video", "references", "context", "levels", "owners")
+        return replace(self, **{name: getattr(self, name)[first:end] for name in names}, samples=self.samples[first:end])
+
 
 class LatentDataset:
     """All shards `latents-*.safetensors` of a folder in memory, sorted into buckets of equal structure.

@@ -5,7 +5,7 @@ noise - clean.
 """
 
 from collections.abc import Callable
-from typing import Any, TypeVar
+from typing import Any, Literal, TypeVar
 
 import torch
 import torch.nn.functional as F
@@ -13,6 +13,7 @@ import torch.nn.functional as F
 from lumosx_core.numbers import real_number, whole_number
 
 Velocity = Callable[[torch.Tensor, torch.Tensor], torch.Tensor]  # (x_t, integer timestep [B]) -> velocity
+Density = Literal["uniform", "logit_normal"]
 U = TypeVar("U", float, torch.Tensor)
 MAX_STEPS = 10_000
 MAX_SHIFT = 1000.0  # far beyond every use
@@ -52,9 +53,18 @@ def timesteps_from_sigmas(sigmas: torch.Tensor) -> torch.Tensor:
     return (sigmas[:-1].double() * 1000 + 1e-4).long()
 
 
-def sample_timesteps(count: int, generator: torch.Generator, shift: float = 1.0) -> torch.Tensor:
-    """float32 [count] in [0, 1000): what a training step looks at; uniform for shift 1, noisier above."""
-    return shifted(torch.rand(count, generator=generator), shift) * 1000.0
+def sample_timesteps(count: int, generator: torch.Generator, shift: float = 1.0, density: Density = "uniform") -> torch.Tensor:
+    """float32 [count] in [0, 1000): what a training step looks at; uniform for shift 1, noisier above.
+
+    density: "uniform" as published, or "logit_normal" (Esser et al. 2024, arXiv 2403.03206, location 0, scale 1): more of the
+    middle, less of both ends. The shift comes after it.
+    """
+    if density == "logit_normal":
+        # The largest float32 below 1: sigmoid gives 1 from about 17 standard deviations on.
+        u = torch.randn(count, generator=generator).sigmoid().clamp(max=1 - 2**-24)
+    else:
+        u = torch.rand(count, generator=generator)
+    return shifted(u, shift) * 1000.0
 
 
 def flow_matching_loss(

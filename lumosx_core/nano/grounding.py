@@ -10,6 +10,7 @@ T, H, W = token grid of the video.
 """
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 import torch
 
@@ -78,6 +79,7 @@ class GroundedLoss:
     grounding: float = 0.0
     blocks: tuple[int, ...] = (1, 2, 3)
     heads: int = 2
+    in_parts: ClassVar[bool] = False  # both losses are weighed by who is seen in the whole batch
 
     def __post_init__(self) -> None:
         real_number(self.subject_weight, "training: subject_weight", above=0, most=MAX_WEIGHT)

@@ -3,12 +3,15 @@ published (LumosX, arXiv 2603.20192, as told in docs/method.md section 9) or is 
 
 import dataclasses
 from dataclasses import dataclass
+from typing import get_args
 
 from lumosx_core.data.settings import setting
 from lumosx_core.errors import InputError
 from lumosx_core.model.devices import PRECISIONS
+from lumosx_core.model.flow import Density
 from lumosx_core.numbers import real_number, whole_number
 
+DENSITIES: tuple[Density, ...] = get_args(Density)
 MAX_COUNT = 10**9  # steps, samples of a step, and the like
 MAX_RANK = 4096  # above every width of a layer a LoRA only wastes memory
 MAX_WEIGHT = 1e6  # learning rates, weights of losses, norms
@@ -77,6 +80,12 @@ class TrainingConfig:
     timestep_shift: float = setting(
         1.0, "1: timesteps uniform, as published; above: more noise, where binding is decided", least=0, most=MAX_WEIGHT
     )
+    timesteps: Density = setting(
+        "uniform", "uniform, as published, or logit_normal: more of the middle (shifted afterwards)", choices=DENSITIES
+    )
+    micro_batch: int = setting(
+        0, "so many samples of a step are computed at once, and gradients added up; 0: all; ours", least=0, most=MAX_COUNT
+    )
     text_dropout: float = setting(
         0.1, "share of samples that get the empty prompt alone, for guidance; not published, ours", least=0, most=1
     )
@@ -105,6 +114,9 @@ class TrainingConfig:
         for name in ("steps", "batch", "save_every", "skipped_in_a_row"):
             put(name, whole_number(getattr(self, name), f"training: {name}", least=1, most=MAX_COUNT))
         put("spikes_allowed", whole_number(self.spikes_allowed, "training: spikes_allowed", least=0, most=MAX_COUNT))
+        put("micro_batch", whole_number(self.micro_batch, "training: micro_batch", least=0, most=MAX_COUNT))
+        if self.timesteps not in DENSITIES:
+            raise InputError(f"training: timesteps is {self.timesteps!r}, expected {' or '.join(map(repr, DENSITIES))}")
         put("warmup_steps", whole_number(self.warmup_steps, "training: warmup_steps", least=0, most=MAX_COUNT))
         put("seed", whole_number(self.seed, "training: seed", least=0, most=2**63 - 1))
         for name in ("learning_rate", "weight_decay", "spike"):

@@ -1,8 +1,8 @@
 """What a step is trained on: the loss is handed to the loop, which knows its total, its share per sample and its figures."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
-from typing import Protocol
+from dataclasses import dataclass, field, replace
+from typing import ClassVar, Protocol
 
 import torch
 
@@ -23,6 +23,23 @@ class Draw:
     timestep: torch.Tensor
     precision: str = "fp32"
 
+    def parts(self, size: int) -> "list[Draw]":
+        """The same in parts of at most `size` samples; whole for size 0."""
+        count = len(self.timestep)
+        return (
+            [
+                replace(
+                    self,
+                    batch=self.batch.part(first, first + size),
+                    noise=self.noise[first : first + size],
+                    timestep=self.timestep[first : first + size],
+                )
+                for first in range(0, count, size)
+            ]
+            if 0 < size < count
+            else [self]
+        )
+
 
 @dataclass(frozen=True, kw_only=True)
 class StepLoss:
@@ -34,7 +51,9 @@ class StepLoss:
 
 
 class Loss(Protocol):
-    """The loss of a run."""
+    """The loss of a run. in_parts: whether that of a batch is the mean of its samples', and so can be computed in parts."""
+
+    in_parts: ClassVar[bool]
 
     def check(self, model: LumosXTransformer, *, gradient_checkpointing: bool) -> None:
         """Raises InputError if this model cannot be trained on it."""
@@ -45,6 +64,8 @@ class Loss(Protocol):
 
 class PublishedLoss:
     """The flow-matching loss of every place of the video alike (LumosX, arXiv 2603.20192)."""
+
+    in_parts: ClassVar[bool] = True
 
     def check(self, model: LumosXTransformer, *, gradient_checkpointing: bool) -> None:
         """Every model can be trained on it."""

@@ -16,9 +16,10 @@ from lumosx_core.model.flow import sample_timesteps
 from lumosx_core.model.lora import weights_digest
 from lumosx_core.model.transformer import LumosXTransformer
 from lumosx_core.training.config import TrainingConfig
+from lumosx_core.training.ema import begin_average, move_average
 from lumosx_core.training.guards import StepGuard, check_finite
 from lumosx_core.training.lora import add_lora, put_weights, trained_weights
-from lumosx_core.training.losses import Draw, Loss, PublishedLoss
+from lumosx_core.training.losses import Draw, Loss, PublishedLoss, StepLoss
 from lumosx_core.training.optimizers import make_optimizers
 from lumosx_core.training.resume import load_optimizer, load_state, save_state
 from lumosx_core.training.validate import Validation
@@ -54,6 +55,10 @@ def train(
     data.check_model(model_config)
     loss = loss or PublishedLoss()
     run = _start(config, model_config, device, initial)
+    if config.micro_batch and not loss.in_parts:
+        raise InputError(
+            "training: micro_batch is asked for, but this loss weighs the samples of a batch against each other; set it to 0"
+        )
     loss.check(run.model, gradient_checkpointing=config.gradient_checkpointing)
     first = _resume(run, folder / "state.pt")
     for step in range(first, config.steps):
@@ -103,7 +108,7 @@ def _start(
         add_lora(model, config.lora, config.seed)
     model.to(device).train()
     model.gradient_checkpointing = config.gradient_checkpointing
-    ema = {name: value.detach().clone() for name, value in trained_weights(model).items()}
+    ema = begin_average(trained_weights(model))
     return _Run(
         config=config,
         model=model,
@@ -152,7 +157,7 @@ def _draw(run: _Run, data: LatentDataset | ClipDataset, step: int) -> Draw:
         frames=config.frames,
     )
     generator = torch.Generator().manual_seed(hash((config.seed, step)) % 2**63)
-    timestep = sample_timesteps(len(batch.video), generator, config.timestep_shift).to(run.device)
+    timestep = sample_timesteps(len(batch.video), generator, config.timestep_shift, config.timesteps).to(run.device)
     noise = torch.randn(batch.video.shape, generator=generator).to(run.device)
     return Draw(batch=batch.to(run.device), noise=noise, timestep=timestep, precision=config.precision)
 
@@ -164,8 +169,7 @@ def _step(run: _Run, step: int, draw: Draw, loss: Loss) -> Figures:
         optimizer.zero_grad(set_to_none=True)
         for group in optimizer.param_groups:
             group["lr"] = rate
-    result = loss(run.model, draw)
-    result.total.backward()
+    result = _gradients(run, draw, loss)
     norm = torch.nn.utils.clip_grad_norm_(trained_weights(run.model).values(), run.config.clip_norm)
     figures = {"loss": result.samples.mean().item(), "norm": norm.item(), "rate": rate}
     figures |= {name: value.item() for name, value in result.figures.items()}
@@ -174,12 +178,33 @@ def _step(run: _Run, step: int, draw: Draw, loss: Loss) -> Figures:
     if counts:
         for optimizer in run.optimizers:
             optimizer.step()
-        # The average starts short and grows, so that it forgets the random beginning.
-        decay = min(run.config.ema_decay, (step + 1) / (step + 10))
-        with torch.no_grad():
-            current = trained_weights(run.model)
-            torch._foreach_lerp_(list(run.ema.values()), [current[name] for name in run.ema], 1 - decay)
+        move_average(run.ema, trained_weights(run.model), run.config.ema_decay, step)
     return figures | {"skipped": float(not counts)}
+
+
+def _gradients(run: _Run, draw: Draw, loss: Loss) -> StepLoss:
+    """Gradients of the whole draw, computed in parts where the config asks for it; its loss."""
+    parts = draw.parts(run.config.micro_batch)
+    if len(parts) == 1:
+        result = loss(run.model, draw)
+        result.total.backward()
+        return result
+    done: list[StepLoss] = []
+    for part in parts:
+        result = loss(run.model, part)
+        total = result.total * (len(part.timestep) / len(draw.timestep))
+        total.backward()
+        figures = {name: value.detach() for name, value in result.figures.items()}
+        done.append(StepLoss(total=total.detach(), samples=result.samples.detach(), figures=figures))
+    shares = [len(part.timestep) / len(draw.timestep) for part in parts]
+    return StepLoss(
+        total=torch.stack([part.total for part in done]).sum(),
+        samples=torch.cat([part.samples for part in done]),
+        figures={
+            name: sum((s * part.figures[name] for s, part in zip(shares, done, strict=True)), torch.zeros(()))
+            for name in done[0].figures
+        },
+    )
 
 
 def _save(run: _Run, path: Path, step: int) -> None:

@@ -1,0 +1,21 @@
+"""The average of the weights over a run, which is its result: exponential, in float32 whatever the weights are."""
+
+from collections.abc import Mapping
+
+import torch
+
+
+def begin_average(weights: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+    """float32 copies of the weights, by name."""
+    return {name: value.detach().to(torch.float32, copy=True) for name, value in weights.items()}
+
+
+def move_average(average: dict[str, torch.Tensor], weights: Mapping[str, torch.Tensor], decay: float, step: int) -> None:
+    """Move the average towards the weights after step `step`, counted from 0.
+
+    The part that stays is `decay`, but at most (step + 1) / (step + 10): the average starts short and grows, so that it forgets
+    the random beginning.
+    """
+    share = min(decay, (step + 1) / (step + 10))
+    with torch.no_grad():
+        torch._foreach_lerp_(list(average.values()), [weights[name].float() for name in average], 1 - share)
