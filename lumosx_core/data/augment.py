@@ -72,14 +72,16 @@ def _in_other_light(picture: Image.Image, reach: float, amounts: list[float]) ->
 
 
 def _turned(picture: Image.Image, degrees: float, shear: float) -> Image.Image:
-    """Turned and sheared about the middle, the corners white; the size stays."""
+    """Turned and sheared about the middle, on white paper that is large enough for all of it."""
     if not degrees and not shear:
         return picture
     angle = np.deg2rad(degrees)
     matrix = np.array([[np.cos(angle), np.sin(angle)], [-np.sin(angle), np.cos(angle)]]) @ np.array([[1.0, shear], [0.0, 1.0]])
     middle = np.array([picture.width / 2, picture.height / 2])
-    shift = middle - matrix @ middle
+    corners = np.linalg.inv(matrix) @ (np.array([[-1, 1, -1, 1], [-1, -1, 1, 1]]) * middle[:, None])
+    width, height = (int(np.ceil(2 * reach - 1e-6)) for reach in np.abs(corners).max(1))
+    shift = middle - matrix @ np.array([width / 2, height / 2])
     values = (matrix[0, 0], matrix[0, 1], shift[0], matrix[1, 0], matrix[1, 1], shift[1])
     return picture.transform(
-        picture.size, Image.Transform.AFFINE, values, resample=Image.Resampling.BICUBIC, fillcolor=(255, 255, 255)
+        (width, height), Image.Transform.AFFINE, values, resample=Image.Resampling.BICUBIC, fillcolor=(255, 255, 255)
     )

@@ -91,6 +91,13 @@ def test_variants_are_within_their_ranges_and_repeat() -> None:
     cut_out.putalpha(Image.new("L", picture.size, 0))
     for seed in range(20):  # another light falls on the thing, not on the paper
         assert (np.asarray(augmented(cut_out, np.random.default_rng(seed), RANGES)) >= 254).all()
+    # What fills its picture loses nothing when it is turned and sheared: as many dark pixels as before, within the soft edge.
+    turning = replace(NONE, turn=20.0, shear=0.08)
+    for size in ((60, 90), (91, 40)):
+        for seed in range(10):
+            turned = np.asarray(augmented(Image.new("RGB", size, (0, 0, 0)), np.random.default_rng(seed), turning), float)
+            assert abs((255 - turned).sum() / (255 * 3) / (size[0] * size[1]) - 1) < 0.02
+            assert turned.shape[0] >= size[1] and turned.shape[1] >= size[0] - 1
     with pytest.raises(InputError, match="augmentation: turn is 200"):
         Augmentation(turn=200)
 
