@@ -26,13 +26,16 @@ def run(options: argparse.Namespace) -> int:
     """Print the relations and write two pictures."""
     from dataclasses import replace
 
+    from lumosx_core.sample_folder import read_sample
+
+    sample = read_sample(options.sample)  # before torch is imported: a folder that is none is told at once
+
     from lumosx_core.drawing.masks import draw_masks
     from lumosx_core.drawing.relation_graph import draw_relation_graph
     from lumosx_core.files.atomic import writable_folder
     from lumosx_core.files.images import save_image
     from lumosx_core.model.token_layout import TokenLayout, text_levels
     from lumosx_core.numbers import whole_number
-    from lumosx_core.sample_folder import read_sample
     from lumosx_core.sampling.pipeline import NANO_FOLDER, LumosXPipeline
     from lumosx_core.text_spans import bind_prompt
     from lumosx_core.tokenizers import load_tokenizer
@@ -43,7 +46,6 @@ def run(options: argparse.Namespace) -> int:
     text_len = model.sizes.text_len
     if options.text_len is not None:
         text_len = whole_number(options.text_len, "--text-len", least=2, most=MAX_TEXT_LEN)
-    sample = read_sample(options.sample)
     tokenizer = load_tokenizer(options.tokenizer) if options.tokenizer else model.tokenizer
     bound = bind_prompt(sample.prompt, sample.references, tokenizer, text_len=text_len, on_problem="ignore")
     source = f"the model {options.model}" if options.model else "the embedded nano model (--model FOLDER for another)"

@@ -5,6 +5,7 @@ D = dim, n = heads, d = D / n, S = text_len.
 """
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
@@ -37,6 +38,10 @@ class RMSNorm(nn.Module):
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """[..., dim] -> [..., dim]."""
         return F.rms_norm(x.float(), x.shape[-1:], eps=self.eps).to(x.dtype) * self.weight.to(x.dtype)
+
+
+# Keys and values of the text for one block's cross-attention, [B, S, n, d] each.
+TextKeys = tuple[torch.Tensor, torch.Tensor]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -90,11 +95,15 @@ class CrossAttention(AttentionLayer):
         super().__init__(config)
         self.pool = config.multilevel_pool
 
-    def forward(self, x_BLD: torch.Tensor, context_BSD: torch.Tensor, relations: Relations) -> torch.Tensor:
-        """[B, L, D] and text [B, S, D] -> [B, L, D]; x may hold the video rows only (then there is nothing to bias)."""
+    def text_keys(self, context_BSD: torch.Tensor) -> TextKeys:
+        """Keys and values [B, S, n, d] of embedded text [B, S, D]: the same in every step of a sampling."""
+        return self.heads(self.norm_k(self.k(context_BSD))), self.heads(self.v(context_BSD))
+
+    def forward(self, x_BLD: torch.Tensor, text: torch.Tensor | TextKeys, relations: Relations) -> torch.Tensor:
+        """[B, L, D] and text (embedded [B, S, D], or its keys and values) -> [B, L, D]; x may hold the video rows only (then
+        there is nothing to bias)."""
         q = self.heads(self.norm_q(self.q(x_BLD)))
-        k = self.heads(self.norm_k(self.k(context_BSD)))
-        v = self.heads(self.v(context_BSD))
+        k, v = self.text_keys(text) if isinstance(text, torch.Tensor) else text
         out = relational_cross_attention(
             q,
             k,
@@ -132,15 +141,21 @@ class Block(nn.Module):
         self.modulation = nn.Parameter(_small_random(6, config.dim))
 
     def forward(
-        self, x_BLD: torch.Tensor, time_B6D: torch.Tensor, context_BSD: torch.Tensor, relations: Relations, video_only: bool
+        self,
+        x_BLD: torch.Tensor,
+        time_B6D: torch.Tensor,
+        text: torch.Tensor | TextKeys,
+        relations: Relations,
+        video_only: bool,
     ) -> torch.Tensor:
-        """[B, L, D] -> [B, L, D]; video_only: the reference rows feed nothing afterwards and are dropped."""
+        """[B, L, D] -> [B, L, D]; text: as `CrossAttention` takes it. video_only: the reference rows feed nothing
+        afterwards and are dropped."""
         dtype = self.self_attn.q.weight.dtype
         shift1, scale1, gate1, shift2, scale2, gate2 = (self.modulation.float() + time_B6D).chunk(6, 1)
         mixed = (_norm(self.norm1, x_BLD) * (1 + scale1) + shift1).to(dtype)
         update = self.self_attn(mixed, relations, video_only)
         x_BLD = x_BLD[:, : update.shape[1]] + update * gate1
-        x_BLD = x_BLD + self.cross_attn(_norm(self.norm3, x_BLD).to(dtype), context_BSD, relations)
+        x_BLD = x_BLD + self.cross_attn(_norm(self.norm3, x_BLD).to(dtype), text, relations)
         return x_BLD + self.ffn((_norm(self.norm2, x_BLD) * (1 + scale2) + shift2).to(dtype)) * gate2
 
 
@@ -207,7 +222,7 @@ class LumosXTransformer(nn.Module):
         self,
         latent: torch.Tensor,
         timestep: torch.Tensor,
-        context: torch.Tensor,
+        context: torch.Tensor | Sequence[TextKeys],
         reference_latents: torch.Tensor | None,
         layout: TokenLayout,
         levels: torch.Tensor | None,
@@ -219,7 +234,8 @@ class LumosXTransformer(nn.Module):
         """The velocity [B, out_dim, T, h, w] of a noisy latent.
 
         latent: [B, in_dim, T, h, w]. timestep: [B], 0..1000. context: [B, up to text_len, text_dim], padded with zeros
-        here. reference_latents: [B or 1, R, in_dim, h, w], clean, in the layout's order; None without references.
+        here; or what `text_keys` made of it. reference_latents: [B or 1, R, in_dim, h, w], clean, in the layout's order; None
+        without references.
         layout: of the padded token grid. levels: [B or 1, R, text_len] from `text_levels`, or None for no bias.
         attention: plain attention callable, torch's by default. ratio: strength of the bias, the config's by default.
         Odd latent sides are padded with zeros at the bottom and right, and the output cropped.
@@ -236,8 +252,7 @@ class LumosXTransformer(nn.Module):
         x = self.patch_embedding(latent.to(dtype)).flatten(2).transpose(1, 2).float()
         time = self.time_embedding(sinusoidal_embedding(timestep, config.freq_dim).to(dtype))
         time_B6D = self.time_projection(time).float().unflatten(1, (6, -1))
-        context = F.pad(context.to(dtype), (0, 0, 0, config.text_len - context.shape[1]))
-        context_BSD = self.text_embedding(context)
+        embedded = self._embedded(context) if isinstance(context, torch.Tensor) else None
         relations = Relations(
             layout=layout,
             rope=rope_table(layout, config.head_dim, x.device),
@@ -248,7 +263,8 @@ class LumosXTransformer(nn.Module):
         )
         recompute = self.gradient_checkpointing and torch.is_grad_enabled()
         for index, block in enumerate(self.blocks):
-            arguments = (x, time_B6D, context_BSD, relations, index == len(self.blocks) - 1)
+            text = context[index] if embedded is None else embedded
+            arguments = (x, time_B6D, text, relations, index == len(self.blocks) - 1)
             x = checkpoint(block, *arguments, use_reentrant=False) if recompute else block(*arguments)
         patches = self.head(x, time.float()[:, None])
         video = rearrange(
@@ -256,8 +272,25 @@ class LumosXTransformer(nn.Module):
         )
         return video[..., :height, :width]
 
+    def text_keys(self, context: torch.Tensor) -> list[TextKeys]:
+        """Every block's keys and values of the text [B, up to text_len, text_dim], for the forwards of one sampling: equal to
+        the bit to handing in the text each time. They take 2 B * text_len * dim numbers a block (94 MiB for one prompt of the
+        1.3B model in bf16). Raises InputError for text of other sizes."""
+        self._check_context(context)
+        embedded = self._embedded(context)
+        return [block.cross_attn.text_keys(embedded) for block in self.blocks if isinstance(block, Block)]
+
+    def _embedded(self, context: torch.Tensor) -> torch.Tensor:
+        """[B, text_len, D] of text that may be shorter."""
+        padded = F.pad(context.to(self.patch_embedding.weight.dtype), (0, 0, 0, self.config.text_len - context.shape[1]))
+        return self.text_embedding(padded)
+
     def _check(
-        self, latent: torch.Tensor, context: torch.Tensor, reference_latents: torch.Tensor | None, layout: TokenLayout
+        self,
+        latent: torch.Tensor,
+        context: torch.Tensor | Sequence[TextKeys],
+        reference_latents: torch.Tensor | None,
+        layout: TokenLayout,
     ) -> None:
         expected = (layout.frames, layout.height, layout.width)
         got = (latent.shape[2], math.ceil(latent.shape[3] / 2), math.ceil(latent.shape[4] / 2))
@@ -273,6 +306,10 @@ class LumosXTransformer(nn.Module):
                 f"reference latents are {tuple(reference_latents.shape[-2:])}, the video {tuple(latent.shape[-2:])}; "
                 "encode the references at the size of the video"
             )
+        if isinstance(context, torch.Tensor):
+            self._check_context(context)
+
+    def _check_context(self, context: torch.Tensor) -> None:
         if context.shape[1] > self.config.text_len or context.shape[2] != self.config.text_dim:
             raise InputError(
                 f"context {tuple(context.shape)}, expected [B, up to {self.config.text_len}, {self.config.text_dim}]"

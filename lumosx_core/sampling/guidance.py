@@ -47,16 +47,18 @@ def guided_velocity(
     guided = negative is not None and scale != 1.0
     pairs = [condition, negative] if guided and negative is not None else [condition]
     passes = [_side_by_side(pairs)] if batched else [_side_by_side([each]) for each in pairs]
+    with torch.no_grad():
+        texts = [model.text_keys(inputs.context) for inputs in passes]  # once, not in every step
 
     @torch.no_grad()
     def velocity(x: torch.Tensor, sigma: float, timestep: int) -> torch.Tensor:  # noqa: ARG001 - the solvers' signature
         results = []
-        for inputs in passes:
+        for inputs, text in zip(passes, texts, strict=True):
             count = len(inputs.context)
             v = model(
                 x.expand(count, *x.shape[1:]),
                 torch.full((count,), timestep, device=x.device),
-                inputs.context,
+                text,
                 inputs.reference_latents,
                 inputs.layout,
                 inputs.levels,

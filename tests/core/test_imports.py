@@ -119,6 +119,15 @@ def test_help_of_the_command_line_loads_no_torch() -> None:
     assert out.stdout.strip() == "[]"
 
 
+def test_inspect_reads_the_sample_before_it_imports_torch(tmp_path: Path) -> None:
+    code = (
+        "import sys\nfrom lumosx_core.cli.main import main\nassert main(['inspect', sys.argv[1]]) == 2\n"
+        "print(sorted({'torch', 'diffusers', 'transformers', 'av'} & set(sys.modules)))"
+    )
+    out = subprocess.run([sys.executable, "-c", code, str(tmp_path)], capture_output=True, text=True, cwd=ROOT, check=True)
+    assert out.stdout.strip() == "[]", out.stderr
+
+
 def test_a_nano_video_loads_no_library_of_models(tmp_path: Path) -> None:
     """One class of diffusers or transformers, or torch's compiler, costs more than the video."""
     code = (

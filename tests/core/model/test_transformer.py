@@ -105,3 +105,23 @@ def test_config_survives_json_and_wrong_json_is_an_error() -> None:
     assert TransformerConfig.from_json(PRESETS["nano"].to_json()) == PRESETS["nano"]
     with pytest.raises(InputError, match="transformer config has the unknown field .width.; expected any of dim, num_heads"):
         TransformerConfig.from_json('{"dim": 32, "width": 3}')
+
+
+@torch.no_grad()
+def test_keys_of_the_text_made_once_give_the_same_velocity() -> None:
+    torch.manual_seed(0)
+    config = PRESETS["debug"]
+    model = LumosXTransformer(config).train(False)
+    layout = TokenLayout(2, 2, 3, kinds=("background", "face"), subjects=(None, 0))
+    latent, stills = torch.randn(2, config.in_dim, 2, 4, 6), torch.randn(1, 2, config.in_dim, 4, 6)
+    text, levels = torch.randn(2, 5, config.text_dim), torch.rand(1, 2, config.text_len)
+    keys = model.text_keys(text)
+    assert len(keys) == config.num_layers and keys[0][0].shape[:2] == (2, config.text_len)
+    for timestep in (0, 500):
+        times = torch.full((2,), timestep)
+        expected = model(latent, times, text, stills, layout, levels)
+        assert torch.equal(model(latent, times, keys, stills, layout, levels), expected)
+    other = model.text_keys(torch.randn(2, 5, config.text_dim))
+    assert not torch.equal(model(latent, times, other, stills, layout, levels), expected)
+    with pytest.raises(InputError, match="context"):
+        model.text_keys(torch.zeros(1, 5, config.text_dim + 1))
