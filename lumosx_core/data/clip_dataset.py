@@ -24,7 +24,7 @@ from lumosx_core.data.clip_cache import (
     clip_path,
     read_settings,
 )
-from lumosx_core.data.dataset import GROUPED
+from lumosx_core.data.draws import GROUPED, MOST_ATTRIBUTES, comes_whole
 from lumosx_core.data.latent_dataset import Batch, LatentDataset
 from lumosx_core.data.latent_shards import NOBODY, SampleReferences
 from lumosx_core.errors import InputError
@@ -33,8 +33,6 @@ from lumosx_core.model.config import TransformerConfig
 from lumosx_core.model.token_layout import TokenLayout
 from lumosx_core.numbers import real_number
 from lumosx_core.references import ReferenceKind
-
-MOST_ATTRIBUTES = 3
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -153,7 +151,9 @@ class ClipDataset:
             take("background", None, clip.background)
         for thing in clip.objects:
             take("object", None, thing)
-        whole = [(n, person) for n, person in enumerate(clip.people) if not grouped and person.bodies]
+        whole = [
+            (n, person) for n, person in enumerate(clip.people) if comes_whole(grouped=grouped, bodies=bool(person.bodies))
+        ]
         for n, person in whole:
             take("object", None, CachedEntity(text=person.face.text, spans=_all_spans(person), pictures=person.bodies), n)
         subject = 0
@@ -171,7 +171,7 @@ class ClipDataset:
 
 def _structure(clip: ListedClip, grouped: bool) -> tuple:
     """What must be equal for clips to share a batch: the bucket and the layout of the references."""
-    whole = tuple(not grouped and body for body in clip.bodies)
+    whole = tuple(comes_whole(grouped=grouped, bodies=body) for body in clip.bodies)
     subjects = tuple(min(MOST_ATTRIBUTES, n) for n, body in zip(clip.attributes, whole, strict=True) if not body)
     return clip.bucket, clip.background, clip.objects + sum(whole), subjects
 

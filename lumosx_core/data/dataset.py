@@ -17,13 +17,13 @@ from typing import Any, Literal
 import numpy as np
 from PIL import Image
 
+from lumosx_core.data.draws import GROUPED, comes_whole
 from lumosx_core.data.pack import MANIFEST, read_file, read_manifest
 from lumosx_core.errors import InputError
 from lumosx_core.files.images import decoded
 from lumosx_core.numbers import real_number, seed_number
 from lumosx_core.references import Attribute, ReferenceSet, Sample, SceneReference, Subject
 
-GROUPED = 0.7  # method.md section 9
 Split = Literal["train", "val", "test", "all"]
 
 
@@ -113,7 +113,7 @@ def draw_sample(
     subjects: list[Subject] = []
     objects = [_scene(thing, draw(thing["views"])) for thing in record["objects"]]
     for person in record["people"]:
-        if grouped or not person["bodies"]:
+        if not comes_whole(grouped=grouped, bodies=bool(person["bodies"])):
             attributes = tuple(
                 Attribute(phrase=thing["text"], image=draw(thing["views"]), occurrence=thing["occurrence"])
                 for thing in person["attributes"]

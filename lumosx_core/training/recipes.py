@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from lumosx_core.data.dataset import GROUPED
+from lumosx_core.data.draws import GROUPED
 from lumosx_core.data.settings import check_section, read_config, setting
 from lumosx_core.model.config import PRESETS
 from lumosx_core.training.config import LoraConfig, TrainingConfig
