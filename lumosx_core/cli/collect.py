@@ -29,11 +29,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--workers", type=int, help="processes (default: one per core)")
     parser.add_argument("--retry", choices=("failed",), help="do again what failed")
+    parser.add_argument(
+        "--dry-run", action="store_true", help="say videos, stages, models found and missing and bytes needed; write nothing"
+    )
     parser.add_argument("--print-config", action="store_true", help="print every setting with its meaning, and do nothing")
 
 
 def run(options: argparse.Namespace) -> int:
-    """Collect; status 1 if no clip became a sample."""
+    """Collect; status 1 if no clip became a sample, with --dry-run if it could not be done."""
     from lumosx_core.cli.progress import ProgressBars
     from lumosx_core.data.collect import collect
     from lumosx_core.data.collect_config import COLLECT_PRESETS, CollectConfig
@@ -53,6 +56,14 @@ def run(options: argparse.Namespace) -> int:
     out = options.out or (Path("outputs/collect_demo") if options.demo else None)
     if out is None:
         raise InputError("give the folder of the dataset with --out")
+    if options.dry_run:
+        from lumosx_core.data.plan import plan_collection
+
+        if options.demo:
+            raise InputError("--demo makes its videos first; give videos with --dry-run, or leave it out")
+        plan = plan_collection(options.inputs, out, config)
+        print(plan.text())
+        return 1 if plan.missing or not plan.paths or plan.bytes_needed > plan.bytes_free else 0
     tokenizer = load_tokenizer(config.models.tokenizer or NANO_FOLDER / "spiece.model")
     inputs = options.inputs
     with ProgressBars() as progress:

@@ -173,7 +173,7 @@ PUPPETS = replace(
     shots=ShotSettings(fps=8.0, most_frames=17, least_s=1.0, least_side=64),
     caption=CaptionSettings(origin="written"),
     keep=KeepSettings(
-        least_box=24, least_face=12, least_thing=0.0003, sharpness=0.0, text_len=160, found=0.06, ahead=0.05, margin=0.15
+        least_box=24, least_face=12, least_thing=0.0003, sharpness=0.0, text_len=160, found=0.06, ahead=0.05, margin=0.2
     ),
 )
 COLLECT_PRESETS = {"photo": PHOTO, "puppets": PUPPETS}

@@ -143,7 +143,8 @@ class Relation:
 @dataclass(frozen=True, kw_only=True)
 class RelationsRecord:
     """people: the track of every mention, None where nobody fits. margin: how much worse the next best assignment of mentions
-    to tracks is, in mean score (0 to 1; 1 where there is no other). relations: of every phrase that was found."""
+    to tracks is, in mean share of what was found (0 to 1; 1 where there is no other). relations: of every phrase that was
+    found."""
 
     people: tuple[int | None, ...]
     margin: float

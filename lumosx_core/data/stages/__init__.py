@@ -35,7 +35,7 @@ CLIP_STAGES = (
         run=ground_phrases, looks=True,
     ),
     Stage(
-        name="relations", version=1, section="relations", needs=("people", "reading", "grounding"), record=RelationsRecord,
+        name="relations", version=2, section="relations", needs=("people", "reading", "grounding"), record=RelationsRecord,
         run=match_relations,
     ),
     Stage(

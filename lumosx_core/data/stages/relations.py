@@ -15,6 +15,7 @@ from lumosx_core.data.relations.reading import Reading
 from lumosx_core.data.stage import ClipWork
 
 COLOUR_REACH = 40.0  # CIELAB: so far from its word a thing counts as of another colour; ours
+FAINT = 0.05  # scores far below this, summed over all people, hardly say anything; ours
 
 
 def match_relations(work: ClipWork) -> RelationsRecord:
@@ -70,13 +71,18 @@ def mention_fit(
     candidates: tuple[Candidate, ...],
     side_weight: float,
 ) -> np.ndarray:
-    """float [mentions, tracks]: the mean of a mention's things on each person, each weighed by its colour, and its side."""
+    """float [mentions, tracks]: the mean of a mention's things on each person, each weighed by its colour, and its side.
+
+    A thing counts with the person's share of what was found on all: a detailed phrase is found less surely than a bare one, on
+    everybody, and how surely says nothing about whose it is.
+    """
+    shares = scores / (scores.sum(1, keepdims=True) + FAINT)
     fit = np.zeros((len(reading.mentions), len(tracks)))
     for index, mention in enumerate(reading.mentions):
         own = [number for number, phrase in enumerate(reading.phrases) if phrase.owner == index]
         for track in range(len(tracks)):
             seen = [
-                scores[number, track]
+                shares[number, track]
                 * _colour_factor(reading.phrases[number].span.of(reading.caption), number, track, candidates)
                 for number in own
             ]

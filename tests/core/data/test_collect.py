@@ -213,6 +213,28 @@ def test_commands(collected: Collected, tmp_path: Path, capsys: pytest.CaptureFi
     assert main(["collect", "--print-config", "--preset", "puppets"]) == 0 and "[keep]" in capsys.readouterr().out
 
 
+def test_a_dry_run_says_what_there_is_and_writes_nothing(
+    collected: Collected, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    before = sorted(tmp_path.rglob("*"))
+    given = ["collect", str(collected.videos), "--out", str(tmp_path / "o"), "--dry-run"]
+    assert main([*given, "--preset", "puppets"]) == 0
+    told = capsys.readouterr().out
+    lines = {line.split()[0]: line for line in told.splitlines()}
+    assert lines["videos"].split()[1:4] == [f"{COUNT + 1}", "4", "s,"] and "about 4 clips" in lines["videos"]  # 9 frames each
+    assert "broken.mp4" in lines["undecodable:"] and lines["models"].endswith("all there")
+    stages = [line.split()[1] for line in told.splitlines() if line.startswith("stage")]
+    assert stages == [
+        "shots", "frames", "people", "caption", "reading", "grounding", "relations", "background", "video",
+    ]  # fmt: skip
+    assert "4.1 MiB needed" in lines["room"]  # 4 clips of 384 x 320: 6 + 0.3 x 9 bytes a pixel
+    stored = sum(path.stat().st_size for path in (collected.out / ".work" / "blobs").rglob("*") if path.is_file())
+    stored += sum(path.stat().st_size for path in collected.out.glob("*.tar"))
+    assert stored < COUNT * 384 * 320 * (6 + 0.3 * 9)
+    assert main(given) == 1 and "people" in (told := capsys.readouterr().out) and "models/eyes" in told  # photo: no models
+    assert sorted(tmp_path.rglob("*")) == before
+
+
 def test_what_is_refused_at_once(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="there is no file or folder"):
         run_collect(tmp_path / "none", tmp_path / "out")
