@@ -2,8 +2,8 @@
 
 A wording says how a person's things are told ("dressed in", "whose", ": ") and how people are put together ("on the left",
 "behind", in sentences of their own). People are named in any order. The wordings were written without looking at any reader's
-rules. The rule reader was mended on two constructions that they showed it to misread ("and there is a man, wearing ...", "A man,
-wearing ..., stands next to a boy, wearing ..."), so its figures on them are no first look any more.
+rules. The rule reader was mended on two constructions that they showed it to misread ("and there is a man, wearing ...",
+"A man, wearing ..., stands next to a boy, wearing ..."), so its figures on them are no first look any more.
 """
 
 from collections.abc import Callable, Sequence
