@@ -124,10 +124,11 @@ def executed_nodes(workflow: dict, infos: dict[str, NodeInfo]) -> set[int]:
 
 
 def rectangles(workflow: dict) -> dict[int, tuple[float, float, float, float]]:
-    """Node id -> left, top (of the title bar), right, bottom."""
+    """Node id -> left, top (of the title bar), right, bottom. A folded node is its title bar alone."""
     title_bar = 30
     result = {}
     for node in workflow["nodes"]:
         (x, y), (width, height) = node["pos"], node["size"]
+        height = 0 if node["flags"].get("collapsed") else height
         result[node["id"]] = (x, y - title_bar, x + width, y + height)
     return result
