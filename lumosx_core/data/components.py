@@ -1,8 +1,13 @@
 """Who looks at the pictures: the finders of a collection, made once in every worker, with a digest of what they are.
 
+Finders of others plug in as `models.eyes = "package.module:function"`: an installed package's function (ModelSettings) ->
+`Components`, whose parts keep to the protocols of `lumosx_core/eyes.py`. It is called in every worker, so models should be
+loaded when they are needed first.
+
 Legend: H, W = pixels.
 """
 
+import importlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,6 +17,7 @@ from PIL import Image
 
 from lumosx_core.data.collect_config import ModelSettings
 from lumosx_core.data.records import digest_of
+from lumosx_core.errors import InputError
 from lumosx_core.eyes import FaceFinder, PeopleFinder, PhraseFinder, Segmenter
 
 READ_AT_ONCE = 2**20
@@ -38,7 +44,8 @@ class Components:
 
 
 def make_components(settings: ModelSettings) -> Components:
-    """The finders of these settings: the puppet analyser, or the models of a folder. Raises InputError for what is missing."""
+    """The finders of these settings: the puppet analyser, the models of a folder, or those that a function of another package
+    gives. Raises InputError for what is missing."""
     if settings.eyes == "puppets":
         from lumosx_core.puppets.analyser import PuppetAnalyser
         from lumosx_core.puppets.analyser_network import WEIGHTS
@@ -49,6 +56,8 @@ def make_components(settings: ModelSettings) -> Components:
             people=analyser, faces=analyser, phrases=analyser, masks=analyser, captioner=PuppetCaptioner(analyser),
             digest=digest_of(WEIGHTS.read_bytes()),
         )  # fmt: skip
+    if is_function(settings.eyes):
+        return _plugged(settings)
     from lumosx_core.detection.real_eyes import real_eyes
 
     eyes = real_eyes(Path(settings.eyes), device=settings.device)
@@ -64,7 +73,32 @@ def components_digest(settings: ModelSettings) -> str:
         from lumosx_core.puppets.analyser_network import WEIGHTS
 
         return digest_of(WEIGHTS.read_bytes())
+    if is_function(settings.eyes):
+        return _plugged(settings).digest
     return folder_digest(Path(settings.eyes))
+
+
+def is_function(eyes: str) -> bool:
+    """Whether a name is "package.module:function" and no folder (nor a Windows drive)."""
+    module, colon, function = eyes.partition(":")
+    return bool(colon) and len(module) > 1 and all(part.isidentifier() for part in [*module.split("."), function])
+
+
+def _plugged(settings: ModelSettings) -> Components:
+    module, _, name = settings.eyes.partition(":")
+    try:
+        function = getattr(importlib.import_module(module), name)
+    except (ImportError, AttributeError) as error:
+        raise InputError(
+            f"models.eyes is {settings.eyes!r}, but there is no such function ({error}); install its package, or give "
+            "a folder of models, or puppets"
+        ) from error
+    made = function(settings)
+    if not isinstance(made, Components):
+        raise InputError(
+            f"{settings.eyes} gave {type(made).__name__}, expected lumosx_core.data.components.Components; ask whoever wrote it"
+        )
+    return made
 
 
 def folder_digest(folder: Path) -> str:

@@ -22,7 +22,7 @@ from lumosx_core.data.stages.video import write_clip
 
 CLIP_STAGES = (
     Stage(name="frames", version=1, section="frames", needs=(), record=FramesRecord, run=select_frames),
-    Stage(name="people", version=1, section="people", needs=("frames",), record=PeopleRecord, run=follow_people, looks=True),
+    Stage(name="people", version=2, section="people", needs=("frames",), record=PeopleRecord, run=follow_people, looks=True),
     Stage(
         name="caption", version=1, section="caption", needs=("frames",), record=CaptionRecord, run=write_caption, looks=True,
         given=True,

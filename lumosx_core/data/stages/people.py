@@ -22,8 +22,9 @@ def follow_people(work: ClipWork) -> PeopleRecord:
     frames = [_people_of(work, number, picture) for number, picture in enumerate(work.pictures)]
     tracks: list[list[PersonView]] = []
     likeness: list[float] = []
+    strangers = likest_strangers(frames)
     for views in frames:
-        alike = np.array([[_alike(track, view, work.config.people.likeness) for view in views] for track in tracks])
+        alike = np.array([[_alike(track, view, work.config.people.likeness, strangers) for view in views] for track in tracks])
         taken: set[int] = set()
         if tracks and views:
             for row, column in zip(*linear_sum_assignment(-alike), strict=True):
@@ -94,7 +95,23 @@ def _fits(person: Found, face: FoundFace) -> float:
     return inside * (1.01 - min(aside, 0.5) - min(below, 0.5))
 
 
-def _alike(track: Sequence[PersonView], view: PersonView, weight: float) -> float:
+def likest_strangers(frames: Sequence[Sequence[PersonView]]) -> float:
+    """The largest product of the embeddings of two faces in one frame, who are surely two people; 0 where there are none.
+
+    Embeddings of some networks are narrow: faces of different people have products of 0.8 to 0.96 with dlib's. What two faces
+    of one frame have is no sign of being the same person.
+    """
+    products = [
+        float(np.dot(first.embedding, second.embedding))
+        for views in frames
+        for number, first in enumerate(views)
+        for second in views[:number]
+        if first.embedding and second.embedding
+    ]
+    return float(np.clip(max(products, default=0.0), 0.0, 0.999))
+
+
+def _alike(track: Sequence[PersonView], view: PersonView, weight: float, strangers: float = 0.0) -> float:
     """How surely a view shows the person of a track, 0 to 1: by the face where both have one, and by where the person is."""
     last = track[-1]
     place = near(last.box, view.box)
@@ -102,7 +119,7 @@ def _alike(track: Sequence[PersonView], view: PersonView, weight: float) -> floa
     if not known or not view.embedding:
         return place
     face = max(float(np.dot(embedding, view.embedding)) for embedding in known)
-    return weight * max(0.0, face) + (1 - weight) * place
+    return weight * max(0.0, (face - strangers) / (1 - strangers)) + (1 - weight) * place
 
 
 def near(first: Box, second: Box) -> float:
