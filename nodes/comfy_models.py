@@ -2,6 +2,7 @@
 
 import json
 import re
+from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -9,6 +10,7 @@ from typing import Any
 import comfy.ldm.wan.vae
 import comfy.model_management
 import comfy.model_patcher
+import comfy.patcher_extension
 import comfy.sd
 import comfy.sd1_clip
 import comfy.supported_models
@@ -170,3 +172,39 @@ def _host_block(block: str, depth: int) -> str:
         return f"downsamples.{level * (HOST_DEPTH + 1) + (HOST_DEPTH if place == depth else place)}"
     level, place = numbers
     return f"upsamples.{level * (HOST_DEPTH + 2) + (HOST_DEPTH + 1 if 'upsamplers' in block else place)}"
+
+
+class WholeModelPatcher(comfy.model_patcher.ModelPatcher):
+    """A network that is none of the host's, in the host's memory manager: on the device whole, or not at all, since its layers
+    cannot compute with a part of the weights elsewhere."""
+
+    def partially_unload(self, *_: Any, **__: Any) -> int:
+        """Frees no byte, so that the host unloads the whole network."""
+        return 0
+
+
+class NetworkLender:
+    """Puts a network on the host's device before each use, and lets go of it as soon as the host unloads models.
+
+    let_go: drops what else holds the network. room: bytes that it needs on the device besides its weights.
+    """
+
+    def __init__(self, let_go: Callable[[], None], room: int) -> None:
+        self.let_go, self.room = let_go, room
+        self.patcher: Any = None
+
+    def __call__(self, network: torch.nn.Module) -> None:
+        """The network, and room for it, on the device."""
+        management = comfy.model_management
+        if self.patcher is None or network not in self.patcher.model.children():
+            # In a module of its own: the host writes attributes to it that a network may have as properties.
+            self.patcher = WholeModelPatcher(
+                torch.nn.Sequential(network), load_device=management.get_torch_device(), offload_device=torch.device("cpu")
+            )
+            self.patcher.add_callback(comfy.patcher_extension.CallbacksMP.ON_DETACH, self._unloaded)
+        management.load_models_gpu([self.patcher], memory_required=self.room, force_full_load=True)
+
+    def _unloaded(self, patcher: Any, unpatch_all: bool) -> None:
+        if unpatch_all:  # not where the host only takes a loaded one out of its list, to put it back in front
+            del patcher.model[0]  # the host still looks at the patcher itself
+            self.let_go()

@@ -10,7 +10,7 @@ from lumosx_core.errors import InputError
 from lumosx_core.files.images import rgb_on_white
 from lumosx_core.references import Subject
 
-from .comfy_eyes import person_eyes
+from .comfy_eyes import person_eyes, release
 from .image_tensors import image_of, pictures_of
 from .io_types import Face, FaceReference, SubjectSocket
 from .node_inputs import checked_inputs
@@ -113,7 +113,7 @@ class PersonNode(io.ComfyNode):
         try:
             found = find_subject(pictures, name, phrases, finders, which=which, options=CutOutOptions(), face_margin=margin)
         finally:
-            finders.free()
+            release(finders)
         views = face.views if face else _views(found)
         subject = Subject(
             name=name,

@@ -13,7 +13,7 @@ from lumosx_core.files.images import rgb_on_white
 from lumosx_core.references import Attribute, SceneReference
 
 from . import comfy_folders
-from .comfy_eyes import phrase_eyes
+from .comfy_eyes import phrase_eyes, release
 from .image_tensors import (
     boxes_of,
     check_way_round,
@@ -195,7 +195,7 @@ def _found(
     try:
         found, mask = find_thing(picture, phrase, finders, within=boxes[0] if boxes else None, points=points)
     finally:
-        finders.free()
+        release(finders)
     return on_white(cut_out(picture, mask, CutOutOptions(margin=margin), frame=found.whole))
 
 

@@ -1,6 +1,6 @@
 """Masks from boxes or points by Segment Anything (package segment-anything, weights sam_vit_*.pth)."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -53,10 +53,12 @@ def load_sam(path: Path) -> Any:
 
 
 class SamSegmenter:
-    """A `Segmenter` by a checkpoint of the first version; loaded when it is needed first, kept until `free`."""
+    """A `Segmenter` by a checkpoint of the first version; loaded when it is needed first, kept until `free`. lend: as of
+    `transformers_models.OnDemand`."""
 
     def __init__(self, path: Path, *, device: str = "cpu") -> None:
         self.path, self.device = path, device
+        self.lend: Callable[[Any], None] | None = None
         self._sam: Any = None
 
     def segment(self, picture: Image.Image, found: Found) -> np.ndarray:
@@ -65,8 +67,11 @@ class SamSegmenter:
         if found.mask is not None:
             return found.mask
         if self._sam is None:
-            self._sam = load_sam(self.path).to(self.device)
-        return segment(self._sam, rgb_on_white(picture), [found.box], [])
+            self._sam = load_sam(self.path).to("cpu" if self.lend else self.device)
+        sam = self._sam
+        if self.lend is not None:
+            self.lend(sam)
+        return segment(sam, rgb_on_white(picture), [found.box], [])
 
     def free(self) -> None:
         """Let go of the model; the next use loads it again."""

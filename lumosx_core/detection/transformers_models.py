@@ -1,5 +1,6 @@
 """Models in folders of the transformers library: loaded from disk alone, with messages that say what is wrong."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -53,19 +54,26 @@ def load_folder(folder: Path, kinds: dict[str, tuple[str, str]], device: str = "
 
 
 class OnDemand:
-    """Base of the finders that keep one model: loaded when it is needed first, gone after `free`."""
+    """Base of the finders that keep one model: loaded when it is needed first, gone after `free`.
+
+    lend: where a host has a memory manager, what puts the model on the device before every use; else it stays there.
+    """
 
     kinds: dict[str, tuple[str, str]] = {}
 
     def __init__(self, folder: Path, *, device: str = "cpu") -> None:
         self.folder, self.device = folder, device
+        self.lend: Callable[[Any], None] | None = None
         self._loaded: FolderModel | None = None
 
     def loaded(self) -> FolderModel:
         """The model. Raises InputError as `load_folder` does."""
         if self._loaded is None:
-            self._loaded = load_folder(self.folder, self.kinds, self.device)
-        return self._loaded
+            self._loaded = load_folder(self.folder, self.kinds, "cpu" if self.lend else self.device)
+        loaded = self._loaded
+        if self.lend is not None:
+            self.lend(loaded.model)
+        return loaded
 
     def free(self) -> None:
         """Let go of the model; the next use loads it again."""
