@@ -23,6 +23,8 @@ from lumosx_core.numbers import seed_number, whole_number
 from lumosx_core.puppets.clip import BLOCK, HEIGHT, ClipSpec, sample_clip
 from lumosx_core.puppets.pictures import puppet_sample
 from lumosx_core.puppets.samples import write_truth
+from lumosx_core.puppets.scorer import told_apart
+from lumosx_core.puppets.spec import AttributeSpec, PuppetSpec, sample_attribute
 from lumosx_core.references import Sample
 from lumosx_core.sample_folder import write_sample
 
@@ -31,6 +33,7 @@ WORDINGS: tuple[Wording, ...] = get_args(Wording)
 MANIFEST, CASES = "suite.json", "cases"
 FRAMES = 17
 MOST_CASES = 100_000
+MOST_LOOKS = 200  # that are drawn to find one that is told apart; where hardly anything shows there is none
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -149,10 +152,24 @@ def folder_digest(folder: Path) -> str:
 
 
 def with_exchanged_things(clip: ClipSpec) -> ClipSpec:
-    """The clip with everybody in the things of the next person: what must not count as bound. Raises InputError for one person
-    alone, who has nobody to exchange with."""
-    if len(clip.puppets) < 2:
-        raise InputError("one person alone has nobody to exchange things with; take a suite of two or more people")
+    """The clip with everybody in the things of the next person: what must not count as bound.
+
+    One person alone has nobody to exchange with and wears things of the same kinds in other looks instead, which one tells
+    apart at a glance. Pure function of the clip.
+    """
+    if len(clip.puppets) == 1:
+        alone = clip.puppets[0]
+        rng = np.random.default_rng(clip.scene_seed)
+        return replace(clip, puppets=(replace(alone, attributes=tuple(_other_look(rng, alone, a) for a in alone.attributes)),))
     worn = [puppet.attributes for puppet in clip.puppets]
     moved = worn[1:] + worn[:1]
     return replace(clip, puppets=tuple(replace(p, attributes=own) for p, own in zip(clip.puppets, moved, strict=True)))
+
+
+def _other_look(rng: np.random.Generator, alone: PuppetSpec, own: AttributeSpec) -> AttributeSpec:
+    """A held-out look of that kind in another colour that is told apart from the own one."""
+    for _ in range(MOST_LOOKS):
+        other = sample_attribute(rng, own.kind, held_out=True)
+        if other.colour != own.colour and told_apart(alone, other):
+            break
+    return other

@@ -8,8 +8,9 @@ specifications only, never where the clip's author meant to put anybody.
   right if the own head fits better there than the other people's and than `DISTRACTORS` random, clearly different
   ones.
 - An attribute is *bound* if, at its owner's place, its own look fits better than what the others wear there, than clearly
-  different random looks of the same kind and than nothing; *swapped* if another person's thing fits best, or if
-  somebody who wears nothing of that kind shows it; else *wrong*. It is also wrong if the person is not recognised.
+  different random looks of the same kind (of one person alone also in every colour), than nothing, and than all that
+  another one wears; *swapped* if another person's thing fits best, or if somebody who wears nothing of that kind shows it;
+  else *wrong*. It is also wrong if the person is not recognised.
 - It is *hidden*, and then nobody's merit or fault, if too little of it can be seen to be judged: worn under other things it
   shows less than `SMALLEST` pixels, or so few that hardly any other look differs clearly there; or its owner is recognised, but
   somebody else or the edge of the frame covers it in every scored frame.
@@ -25,18 +26,15 @@ import numpy as np
 
 from lumosx_core.errors import InputError
 from lumosx_core.puppets.clip import BLOCK, HEIGHT, WIDE_COLUMNS, WIDTH
-from lumosx_core.puppets.draw import ATTRIBUTE_LABELS, LABEL_HAIR, LABEL_HEAD
-from lumosx_core.puppets.matching import LEFT, SMALLEST, TOP, Matcher, drawing, drawing_pixels
-from lumosx_core.puppets.spec import BODY_KINDS, AttributeSpec, PuppetSpec, sample_attribute, sample_identity
+from lumosx_core.puppets.draw import ATTRIBUTE_LABELS
+from lumosx_core.puppets.matching import SMALLEST, Matcher, drawing, drawing_pixels
+from lumosx_core.puppets.places import POSES, SCALES, SEEN_HEAD, Found, find_people, head_part
+from lumosx_core.puppets.spec import BODY_KINDS, PALETTE, PATTERNS, AttributeSpec, PuppetSpec, sample_attribute, sample_identity
 
 DISTRACTORS = 8
-SCALES = (0.86, 1.0)  # puppets come in these sizes
-TURNS = (-0.7, 0.0, 0.7)
 CLOSE = 3  # pixels that an attribute may be off from where the head says it is
-APART = 9  # two people are at least this many pixels apart
-NOWHERE = 9.0  # the cost of a place where a head cannot be, above every mean squared difference of colours
-# Largest mean squared colour difference (colours in 0..1) at which something still counts as seen.
-SEEN_HEAD, SEEN_ATTRIBUTE = 0.1, 0.16
+# Largest mean squared colour difference (colours in 0..1) at which a thing still counts as seen.
+SEEN_ATTRIBUTE = 0.16
 CLEARLY_DIFFERENT = 0.05  # mean squared colour difference of two looks, for random rivals
 Part = Callable[[np.ndarray, np.ndarray], np.ndarray]  # (label, |u|) of a drawing -> bool mask of the part
 MOST_TRIES = 400  # random looks that are drawn to find `DISTRACTORS` clearly different ones; ten are usual, 35 rare
@@ -96,10 +94,7 @@ def score_clip(frames: np.ndarray, puppets: tuple[PuppetSpec, ...], *, seed: int
     rng = np.random.default_rng(seed)
     chosen = np.unique(np.linspace(0, len(frames) - 1, min(scored_frames, len(frames))).round().astype(int))
     matcher = Matcher(drawing_pixels(frames[chosen]))
-    heads = [_head_costs(matcher, puppet) for puppet in puppets]
-    places = _joint_places(heads)
-    found = [_found(head, places[:, n]) for n, head in enumerate(heads)]
-    found = [replace(own, hidden=_hidden(matcher, puppets, found, n)) for n, own in enumerate(found)]
+    found = find_people(matcher, puppets)
     identities = tuple(_identity_is_right(matcher, puppets, n, found[n], rng) for n in range(len(puppets)))
     wearers = _leaks(matcher, puppets, found)
     attributes = tuple(
@@ -112,7 +107,7 @@ def score_clip(frames: np.ndarray, puppets: tuple[PuppetSpec, ...], *, seed: int
     return ClipScore(
         identities=identities,
         attributes=attributes,
-        places=places,
+        places=np.stack([own.places for own in found], 1),
         frames=tuple(chosen.tolist()),
         head_errors=errors,
     )
@@ -129,88 +124,8 @@ def settle_outcome(score: AttributeScore, *, recognised: bool, worn_by: int | No
     return replace(score, outcome="hidden") if np.isinf(score.error) else score
 
 
-POSES = tuple(itertools.product(SCALES, TURNS))
-
-
-def _head_costs(matcher: Matcher, puppet: PuppetSpec) -> np.ndarray:
-    """[poses, F, H, W]: how badly the puppet's visible head fits at each place."""
-    costs = []
-    for scale, turn in POSES:
-        rgb, label, _ = drawing(puppet, scale, turn)
-        costs.append(matcher.everywhere(rgb, (label == LABEL_HEAD) | (label == LABEL_HAIR)))
-    return np.stack(costs)
-
-
-def _joint_places(heads: list[np.ndarray]) -> np.ndarray:
-    """[F, N, 2] (x, y): the places of all heads, at least APART pixels from each other, with the smallest total cost.
-
-    For every order of the people from left to right the cheapest columns by dynamic programming; then the cheapest order.
-    """
-    best = np.stack([head.min(0) for head in heads])  # [N, F, H, W]
-    columns = np.minimum(best.min(2), NOWHERE).astype(np.float64)  # [N, F, W]
-    frames = np.arange(columns.shape[1])
-    cheapest = np.full(len(frames), np.inf)
-    xs = np.zeros((len(frames), len(heads)), int)
-    for order in itertools.permutations(range(len(heads))):
-        total, steps = columns[order[0]], []
-        for n in order[1:]:
-            # The best place of those further left, among the columns up to each one.
-            reached = np.minimum.accumulate(total, 1)
-            first = np.maximum.accumulate(np.where(total <= reached, np.arange(total.shape[1]), 0), 1)
-            steps.append(first)
-            total = columns[n] + np.pad(reached, ((0, 0), (APART, 0)), constant_values=np.inf)[:, : total.shape[1]]
-        cost, x = total.min(1), total.argmin(1)
-        better = cost < cheapest
-        cheapest[better] = cost[better]
-        for place in reversed(range(len(order))):
-            xs[better, order[place]] = x[better]
-            if place:
-                x = steps[place - 1][frames, np.maximum(x - APART, 0)]
-    places = np.stack([xs, np.zeros_like(xs)], 2)
-    for n, f in itertools.product(range(len(heads)), frames):
-        places[f, n, 1] = best[n, f, :, xs[f, n]].argmin()
-    return places
-
-
-@dataclass(frozen=True, kw_only=True)
-class _Found:
-    """Where one person is: place (x, y) and pose (index into POSES) per frame, and how badly the own head fits there."""
-
-    places: np.ndarray  # int [F, 2]
-    poses: np.ndarray  # int [F]
-    frame_errors: np.ndarray  # float [F]
-    error: float  # their mean
-    hidden: np.ndarray  # bool [F, H, W]: where somebody else stands, perhaps in front
-
-
-def _found(heads: np.ndarray, places: np.ndarray) -> _Found:
-    at_place = np.stack([heads[:, f, y, x] for f, (x, y) in enumerate(places)], 1)  # [poses, F]
-    # The size stays the same through a clip, so one is chosen for all frames; the turn of the head changes.
-    by_scale = at_place.reshape(len(SCALES), len(TURNS), -1)
-    scale = int(by_scale.min(1).mean(1).argmin())
-    poses = scale * len(TURNS) + by_scale[scale].argmin(0)
-    hidden = np.zeros((len(places), *heads.shape[2:]), bool)
-    errors = by_scale[scale].min(0)
-    return _Found(places=places, poses=poses, frame_errors=errors, error=float(errors.mean()), hidden=hidden)
-
-
-def _hidden(matcher: Matcher, puppets: tuple[PuppetSpec, ...], found: list[_Found], n: int) -> np.ndarray:
-    """Bool [F, H, W]: the pixels where the other people's heads and bodies are, as far as they were found."""
-    hidden = np.zeros_like(found[n].hidden)
-    for k, other in enumerate(found):
-        if k == n or other.error > SEEN_HEAD:
-            continue
-        for f, (x, y) in enumerate(other.places):
-            _, label, _ = drawing(puppets[k], *POSES[other.poses[f]])
-            rows, columns = np.nonzero(label)
-            rows, columns = rows + y - TOP, columns + x - LEFT
-            inside = (rows >= 0) & (rows < matcher.height) & (columns >= 0) & (columns < matcher.width)
-            hidden[f, rows[inside], columns[inside]] = True
-    return hidden
-
-
 def _error(
-    matcher: Matcher, found: _Found, puppet: PuppetSpec, part: Part, reach: int, outline: PuppetSpec | None = None
+    matcher: Matcher, found: Found, puppet: PuppetSpec, part: Part, reach: int, outline: PuppetSpec | None = None
 ) -> float:
     """Mean of `_errors` over the frames in which enough can be seen, infinite without any."""
     return _mean_seen(_errors(matcher, found, puppet, part, reach, outline))
@@ -222,7 +137,7 @@ def _mean_seen(errors: np.ndarray) -> float:
 
 
 def _errors(
-    matcher: Matcher, found: _Found, puppet: PuppetSpec, part: Part, reach: int, outline: PuppetSpec | None = None
+    matcher: Matcher, found: Found, puppet: PuppetSpec, part: Part, reach: int, outline: PuppetSpec | None = None
 ) -> np.ndarray:
     """[F]: how badly a part of the drawn puppet fits where the person is; part(label, |u|) -> mask.
 
@@ -241,10 +156,6 @@ def _errors(
     return errors
 
 
-def _head(label: np.ndarray, u: np.ndarray) -> np.ndarray:  # noqa: ARG001 - a part
-    return (label == LABEL_HEAD) | (label == LABEL_HAIR)
-
-
 def _worn_part(kind: str) -> Part:
     """The pixels of an attribute; of a garment without its sleeves, since arms move."""
 
@@ -256,14 +167,14 @@ def _worn_part(kind: str) -> Part:
 
 
 def _identity_is_right(
-    matcher: Matcher, puppets: tuple[PuppetSpec, ...], n: int, found: _Found, rng: np.random.Generator
+    matcher: Matcher, puppets: tuple[PuppetSpec, ...], n: int, found: Found, rng: np.random.Generator
 ) -> bool:
     if found.error > SEEN_HEAD:
         return False
-    own = puppets[n]
+    own = found.look
     rivals = [replace(own, identity=p.identity) for k, p in enumerate(puppets) if k != n]
-    rivals += _clearly_different(own, _head, lambda held: replace(own, identity=sample_identity(rng, held_out=held)))
-    return all(found.error <= _error(matcher, found, rival, _head, 2) for rival in rivals)
+    rivals += _clearly_different(own, head_part, lambda held: replace(own, identity=sample_identity(rng, held_out=held)))
+    return all(found.error <= _error(matcher, found, rival, head_part, 2) for rival in rivals)
 
 
 def _worn(puppet: PuppetSpec, attribute: AttributeSpec) -> PuppetSpec:
@@ -285,27 +196,51 @@ def _clearly_different(puppet: PuppetSpec, part: Part, sample: Callable[[bool], 
 
     sample(held_out) draws a variant, alternately from the training part and the held-out part.
     """
-    pose = (SCALES[-1], 0.0)
-    rgb, label, u = drawing(puppet, *pose)
-    mask = part(label, u)
     chosen: list[PuppetSpec] = []
-    if mask.sum() < SMALLEST:
+    if np.isnan(_apart(puppet, puppet, part)):
         return chosen
     for tried in range(1, MOST_TRIES + 1):
         other = sample(bool(len(chosen) % 2))
-        other_rgb, _, _ = drawing(other, *pose)
-        if float(((rgb - other_rgb)[mask] ** 2).mean()) >= CLEARLY_DIFFERENT:
+        if _apart(puppet, other, part) >= CLEARLY_DIFFERENT:
             chosen.append(other)
         if len(chosen) == DISTRACTORS or (not chosen and tried >= HOPELESS):
             break
     return chosen
 
 
+def _apart(puppet: PuppetSpec, other: PuppetSpec, part: Part) -> float:
+    """Mean squared colour difference of two drawings over a part of the first; NaN where under `SMALLEST` pixels of it show."""
+    pose = (SCALES[-1], 0.0)
+    rgb, label, u = drawing(puppet, *pose)
+    mask = part(label, u)
+    return float(((rgb - drawing(other, *pose)[0])[mask] ** 2).mean()) if mask.sum() >= SMALLEST else float("nan")
+
+
+def told_apart(puppet: PuppetSpec, worn: AttributeSpec) -> bool:
+    """Would a person tell `worn` at a glance from the puppet's own thing of that kind, as the scorer wants of its rivals? True
+    where too little of the own one shows."""
+    return not _apart(puppet, _worn(puppet, worn), _worn_part(worn.kind)) < CLEARLY_DIFFERENT
+
+
+def _every_colour(puppet: PuppetSpec, own: AttributeSpec, part: Part) -> list[PuppetSpec]:
+    """The puppet with its thing in every colour and pattern that is clearly different: the rivals of one person alone, whose
+    things nobody else's compete with."""
+    patterns = ("plain",) if own.kind == "glasses" else PATTERNS
+    colours = list(PALETTE)
+    looks = [
+        replace(own, colour=colour, second=colours[(n + 5) % len(colours)], pattern=pattern)
+        for n, colour in enumerate(colours)
+        for pattern in patterns
+    ]
+    dressed = [_worn(puppet, look) for look in looks]
+    return [other for other in dressed if _apart(puppet, other, part) >= CLEARLY_DIFFERENT]
+
+
 def _attribute_score(
     matcher: Matcher,
     puppets: tuple[PuppetSpec, ...],
     n: int,
-    found: _Found,
+    found: Found,
     own: AttributeSpec,
     rng: np.random.Generator,
 ) -> AttributeScore:
@@ -330,12 +265,20 @@ def _attribute_score(
     rivals = _clearly_different(puppets[n], part, random_look)
     if len(rivals) < DISTRACTORS:
         return replace(score, outcome="hidden", shown=None)
+    if len(puppets) == 1:
+        rivals += _every_colour(puppets[n], own, part)
     errors: list[tuple[float, int | None]] = [
         (_error(matcher, found, _worn(puppets[n], a), _worn_part(a.kind), CLOSE), k) for k, a in others
     ]
     errors += [(_error(matcher, found, rival, part, CLOSE), None) for rival in rivals]
     # Without it there is nothing to slide, so what is below counts where the thing itself would be.
-    errors.append((_error(matcher, found, _bare(puppets[n], own.kind), part, 2, outline=puppets[n]), None))
+    nothing: list[tuple[PuppetSpec, int | None]] = [(_bare(puppets[n], own.kind), None)]
+    # The same in all that another one wears: without a bag there may be the other's shirt, not the own one.
+    wearers = {k for k, _ in others}
+    for k, p in enumerate(puppets):
+        if k != n:
+            nothing.append((replace(puppets[n], attributes=p.attributes), k if k in wearers else None))
+    errors += [(_error(matcher, found, p, part, 2, outline=puppets[n]), owner) for p, owner in nothing]
     score = replace(score, rival=min(error for error, _ in errors))
     for error, owner in errors:
         if error < best:
@@ -344,7 +287,7 @@ def _attribute_score(
     return score
 
 
-def _leaks(matcher: Matcher, puppets: tuple[PuppetSpec, ...], found: list[_Found]) -> dict[tuple[int, str], int]:
+def _leaks(matcher: Matcher, puppets: tuple[PuppetSpec, ...], found: list[Found]) -> dict[tuple[int, str], int]:
     """By (owner, kind): who shows that attribute without wearing anything of that kind."""
     leaks: dict[tuple[int, str], int] = {}
     for (n, puppet), (k, other) in itertools.permutations(enumerate(puppets), 2):

@@ -54,7 +54,7 @@ def test_wordings_tell_as_much_as_they_say() -> None:
         assert case.wording == "told" or len(names) == 1
 
 
-@pytest.mark.parametrize(("people", "things"), [(2, 2), (4, 1)])
+@pytest.mark.parametrize(("people", "things"), [(1, 2), (2, 2), (2, 3), (4, 1)])
 def test_true_renders_are_bound_and_exchanged_ones_are_not(people: int, things: int) -> None:
     for case in puppet_suite_cases(people, things, 3, 2):
         true = score_clip(render_clip(case.clip).frames, case.clip.puppets)
@@ -62,8 +62,19 @@ def test_true_renders_are_bound_and_exchanged_ones_are_not(people: int, things: 
         assert true.rate("bound") == 1.0 and all(true.identities) and exchanged.rate("bound") == 0.0
 
 
-def test_numbers_out_of_range_and_one_person_alone() -> None:
+def test_things_exchanged_with_others_of_another_head_are_found_where_they_hang() -> None:
+    """Heads under another's hat, and the other's shirt where the own bag would be: both were called bound once."""
+    for index in (0, 3):
+        case = list(puppet_suite_cases(2, 3, index + 1, 1))[index]
+        exchanged = score_clip(render_clip(with_exchanged_things(case.clip)).frames, case.clip.puppets)
+        assert exchanged.rate("bound") == 0.0, case.name
+
+
+def test_numbers_out_of_range_and_what_one_person_alone_exchanges() -> None:
     with pytest.raises(InputError, match="people is 5, expected a whole number"):
         next(puppet_suite_cases(5, 1, 1, 0))
-    with pytest.raises(InputError, match="nobody to exchange things with"):
-        with_exchanged_things(next(puppet_suite_cases(1, 1, 1, 0)).clip)
+    alone = next(puppet_suite_cases(1, 3, 1, 0)).clip
+    before, after = alone.puppets[0], with_exchanged_things(alone).puppets[0]
+    assert with_exchanged_things(alone).puppets == (after,) and after.identity == before.identity
+    assert [a.kind for a in after.attributes] == [a.kind for a in before.attributes]
+    assert all(a.colour != b.colour for a, b in zip(after.attributes, before.attributes, strict=True))
