@@ -9,7 +9,7 @@ import pytest
 
 from lumosx_core.errors import InputError
 from lumosx_core.files.images import open_image
-from lumosx_core.puppets import scorer
+from lumosx_core.puppets import places as placing
 from lumosx_core.puppets.clip import HEIGHT, WIDTH, ClipSpec, sample_clip
 from lumosx_core.puppets.painter import pattern_fill
 from lumosx_core.puppets.pictures import reference_set
@@ -115,7 +115,7 @@ def test_four_people_on_a_wider_frame() -> None:
     assert [a.outcome for a in true] == ["bound"] * 12 and [a.shown for a in true] == [0, 1, 2, 3] * 3
     assert [a.outcome for a in exchanged_] == ["swapped"] * 12 and [a.shown for a in exchanged_] == [1, 2, 3, 0] * 3
     assert all(all(score.identities) and score.frames == (0, 2, 4, 6, 8) for pair in scores for score in pair)
-    assert all(score.head_errors.shape == (5, 4) and score.head_errors.max() < scorer.SEEN_HEAD for score, _ in scores)
+    assert all(score.head_errors.shape == (5, 4) and score.head_errors.max() < placing.SEEN_HEAD for score, _ in scores)
     assert all(len(a.frame_errors) == 5 and a.error < a.rival for a in true)
 
 
@@ -123,11 +123,11 @@ def test_four_people_on_a_wider_frame() -> None:
 def test_heads_get_the_cheapest_places_that_are_apart(people: int) -> None:
     rng = np.random.default_rng(people)
     heads = [rng.random((2, 3, 4, 30)).astype(np.float32) for _ in range(people)]
-    places = scorer._joint_places(heads)
+    places = placing._joint_places(heads)
     for f in range(3):
         costs = [head.min(0)[f].min(0) for head in heads]
         apart = [
-            xs for xs in itertools.product(range(30), repeat=people) if np.diff(sorted(xs)).min(initial=99) >= scorer.APART
+            xs for xs in itertools.product(range(30), repeat=people) if np.diff(sorted(xs)).min(initial=99) >= placing.APART
         ]
         best = min(apart, key=lambda xs: sum(float(cost[x]) for cost, x in zip(costs, xs, strict=True)))
         assert tuple(places[f, :, 0]) == best
