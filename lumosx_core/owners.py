@@ -57,7 +57,7 @@ class OwnedPhrase:
     """A phrase and who owns it, in model order; `kind` "face" is a subject's name, also of a subject without a face.
 
     owner: "background", "object 1", "subject 1", ...: whoever the words count for. pictures: how many share the phrase: the
-    views of a face; 0 for the name of a subject without a face, which owns no tokens.
+    views of a face; 0 for the name of a subject without a face, which owns no tokens. strength: as in `Reference`.
     """
 
     kind: ReferenceKind
@@ -67,6 +67,7 @@ class OwnedPhrase:
     tag: str | None = None
     occurrence: int | None = None
     pictures: int = 1
+    strength: float = 1.0
 
     @property
     def has_picture(self) -> bool:
@@ -86,17 +87,28 @@ def owned_phrases(references: ReferenceSet) -> tuple[OwnedPhrase, ...]:
         if owner.kind == "subject":
             subject = references.subjects[owner.number]
             views = 0 if subject.face is None else 1 + len(subject.more_views)
-            phrases.append(_phrase(owner, "face", subject.name, subject, views))
-            phrases += [_phrase(owner, "attribute", item.phrase, item) for item in subject.attributes]
+            phrases.append(
+                _phrase(owner, "face", subject.name, subject, views, strength=subject.face_strength * subject.strength)
+            )
+            phrases += [
+                _phrase(owner, "attribute", item.phrase, item, strength=item.strength * subject.strength)
+                for item in subject.attributes
+            ]
         else:
             item = references.background if owner.kind == "background" else references.objects[owner.number]
             assert item is not None
-            phrases.append(_phrase(owner, owner.kind, item.phrase, item))
+            phrases.append(_phrase(owner, owner.kind, item.phrase, item, strength=item.strength))
     return tuple(phrases)
 
 
 def _phrase(
-    owner: Owner, kind: ReferenceKind, words: str, item: Subject | Attribute | SceneReference, pictures: int = 1
+    owner: Owner,
+    kind: ReferenceKind,
+    words: str,
+    item: Subject | Attribute | SceneReference,
+    pictures: int = 1,
+    *,
+    strength: float,
 ) -> OwnedPhrase:
     return OwnedPhrase(
         kind=kind,
@@ -106,4 +118,5 @@ def _phrase(
         tag=item.tag,
         occurrence=item.occurrence,
         pictures=pictures,
+        strength=strength,
     )

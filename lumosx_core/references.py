@@ -12,11 +12,13 @@ from PIL import Image
 
 from lumosx_core.errors import InputError
 from lumosx_core.files.images import rgb_on_white
+from lumosx_core.numbers import real_number
 from lumosx_core.word_borders import is_letter
 
 LONGEST_PHRASE = 400  # characters; also of names
 LONGEST_TAG = 100
 LONGEST_PROMPT = 20_000
+MAX_STRENGTH = 2.0
 
 ReferenceKind = Literal["background", "object", "face", "attribute"]
 
@@ -27,13 +29,15 @@ class Attribute:
 
     phrase: its words in the prompt, at most `LONGEST_PHRASE` characters; white space around them is dropped, and any inside
     is one space. image: any PIL mode, any size >= 1x1. tag: short name for `@subject.tag` in a prompt. occurrence: which
-    match of the phrase is meant, from 1.
+    match of the phrase is meant, from 1. strength: how much the picture counts, 0..`MAX_STRENGTH` (method.md section 15);
+    1 is as published, 0 as if the video did not see it.
     """
 
     phrase: str
     image: Image.Image
     tag: str | None = None
     occurrence: int | None = None
+    strength: float = 1.0
 
     def __post_init__(self) -> None:
         _check_reference(self, "an attribute")
@@ -47,6 +51,7 @@ class SceneReference:
     image: Image.Image
     tag: str | None = None
     occurrence: int | None = None
+    strength: float = 1.0
 
     def __post_init__(self) -> None:
         _check_reference(self, "an object or a background")
@@ -58,8 +63,9 @@ class Subject:
 
     The name may be empty only without a face; a name without a face settles who is who in the prompt but owns no
     tokens, since the model sees no picture of it. more_views: further pictures of the same face, which share its words.
-    Raises InputError if there is neither a face nor an attribute, for further views without a face, and for two
-    attributes with the same phrase or tag.
+    strength: of all pictures of the subject, with which the strength of each one is multiplied; face_strength: of the face
+    and its views; both as in `Attribute`. Raises InputError if there is neither a face nor an attribute, for further views
+    without a face, for two attributes with the same phrase or tag, and for strengths out of range.
     """
 
     name: str
@@ -68,6 +74,8 @@ class Subject:
     tag: str | None = None
     occurrence: int | None = None
     more_views: tuple[Image.Image, ...] = ()
+    strength: float = 1.0
+    face_strength: float = 1.0
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "name", one_line(self.name, "a subject's name", LONGEST_PHRASE))
@@ -84,13 +92,16 @@ class Subject:
             raise InputError(f"{what} has {len(self.more_views)} further views but no face; give the first one as the face")
         _check_tag(self.tag, what)
         _check_occurrence(self.occurrence, what)
+        object.__setattr__(self, "strength", checked_strength(self.strength, what))
+        object.__setattr__(self, "face_strength", checked_strength(self.face_strength, f"the face of {what}"))
         _check_unique([item.phrase for item in self.attributes], f"the attribute phrases of {what}")
         _check_unique([item.tag.casefold() for item in self.attributes if item.tag], f"the attribute tags of {what}")
 
 
 @dataclass(frozen=True, kw_only=True)
 class Reference:
-    """One picture of the token sequence, flattened out of a `ReferenceSet`. `subject` counts from 0."""
+    """One picture of the token sequence, flattened out of a `ReferenceSet`. `subject` counts from 0. strength: its own times
+    that of its subject."""
 
     kind: ReferenceKind
     subject: int | None
@@ -98,6 +109,7 @@ class Reference:
     image: Image.Image
     tag: str | None = None
     occurrence: int | None = None
+    strength: float = 1.0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -125,11 +137,17 @@ class ReferenceSet:
             views = () if subject.face is None else (subject.face, *subject.more_views)
             flat += [
                 Reference(
-                    kind="face", subject=number, phrase=subject.name, image=view, tag=subject.tag, occurrence=subject.occurrence
+                    kind="face",
+                    subject=number,
+                    phrase=subject.name,
+                    image=view,
+                    tag=subject.tag,
+                    occurrence=subject.occurrence,
+                    strength=subject.strength * subject.face_strength,
                 )
                 for view in views
             ]
-            flat += [_flatten("attribute", number, item) for item in subject.attributes]
+            flat += [_flatten("attribute", number, item, subject.strength) for item in subject.attributes]
         return tuple(flat)
 
 
@@ -165,8 +183,16 @@ def prepare_reference_image(image: Image.Image, width: int, height: int) -> Imag
     return canvas
 
 
-def _flatten(kind: ReferenceKind, subject: int | None, item: Attribute | SceneReference) -> Reference:
-    return Reference(kind=kind, subject=subject, phrase=item.phrase, image=item.image, tag=item.tag, occurrence=item.occurrence)
+def _flatten(kind: ReferenceKind, subject: int | None, item: Attribute | SceneReference, strength: float = 1.0) -> Reference:
+    return Reference(
+        kind=kind,
+        subject=subject,
+        phrase=item.phrase,
+        image=item.image,
+        tag=item.tag,
+        occurrence=item.occurrence,
+        strength=strength * item.strength,
+    )
 
 
 def _check_reference(item: Attribute | SceneReference, what: str) -> None:
@@ -175,6 +201,7 @@ def _check_reference(item: Attribute | SceneReference, what: str) -> None:
     _check_image(item.image, f"the picture of {item.phrase!r}")
     _check_tag(item.tag, repr(item.phrase))
     _check_occurrence(item.occurrence, repr(item.phrase))
+    object.__setattr__(item, "strength", checked_strength(item.strength, repr(item.phrase)))
 
 
 def one_line(text: str, what: str, longest: int) -> str:
@@ -220,6 +247,11 @@ def _check_tag(tag: str | None, what: str) -> None:
 def _check_occurrence(occurrence: int | None, what: str) -> None:
     if occurrence is not None and (isinstance(occurrence, bool) or not isinstance(occurrence, int) or occurrence < 1):
         raise InputError(f"occurrence {occurrence!r} of {what} must be a whole number from 1 on")
+
+
+def checked_strength(strength: float, what: str) -> float:
+    """The strength of `what` as a float. Raises InputError unless it is a number from 0 to `MAX_STRENGTH`."""
+    return real_number(strength, f"the strength of {what}", least=0, most=MAX_STRENGTH)
 
 
 def _check_unique(names: Sequence[str], what: str) -> None:

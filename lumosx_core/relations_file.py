@@ -6,7 +6,8 @@ The file maps a path inside the folder, with `/`, to an object:
      "subjects/1/red hat.png": {"tag": "hat", "occurrence": 2}}
 
 Keys: `tag` (text), `occurrence` (number from 1), `phrase` (a picture's phrase, where the file name is not it), `name` (of
-a subject without a face, or with a shortened file name), `order` (file names of `objects` or of a subject's attributes).
+a subject without a face, or with a shortened file name), `order` (file names of `objects` or of a subject's attributes),
+`strength` (0 to 2, how much a picture counts, or all pictures of a subject; for a face it stands at its first view).
 """
 
 import os
@@ -30,6 +31,7 @@ class Note:
     tag: str | None = None
     occurrence: int | None = None
     order: tuple[str, ...] = ()
+    strength: float | None = None
 
 
 def read_notes(folder: Path) -> dict[str, Note]:
@@ -61,7 +63,8 @@ def write_notes(folder: Path, notes: dict[str, Note]) -> None:
     """Writes the notes that say something; no file if none does."""
     content: dict[str, dict[str, Any]] = {}
     for place, note in notes.items():
-        said = {field.name: getattr(note, field.name) for field in fields(note) if getattr(note, field.name)}
+        values = {field.name: getattr(note, field.name) for field in fields(note)}
+        said = {name: value for name, value in values.items() if value or (name == "strength" and value is not None)}
         if said:
             content[place] = said
     if content:

@@ -11,8 +11,8 @@
 An id is the text before the first `;` when it is ASCII letters, digits and `_ - .` alone; letters alone are a word of the
 prompt if a space follows the `;` ("Cinematic; a man"). A caption that starts with `;` has no id.
 Phrases are escaped as `files/names.py` says. `relations.json` maps a path inside the folder to an object: for a subject's
-folder `name`, `tag`, `occurrence`, `order`; for a picture `phrase`, `tag`, `occurrence`; for `objects` the `order` (file
-names in the wanted order). It is written only when there is something to say, and published folders have none.
+folder `name`, `tag`, `occurrence`, `order`, `strength`; for a picture `phrase`, `tag`, `occurrence`, `strength`; for `objects`
+the `order` (file names in the wanted order). It is written only when there is something to say; published folders have none.
 """
 
 import logging
@@ -151,6 +151,8 @@ def _read_subject(root: Path, folder: Path, notes: dict[str, Note]) -> Subject:
         attributes=_read_items(Attribute, root, folder, [path for path in pictures if path not in faces], notes),
         tag=note.tag,
         occurrence=note.occurrence,
+        strength=_strength(note),
+        face_strength=_strength(note_for(notes, root, views[0])) if views else 1.0,
     )
 
 
@@ -168,8 +170,13 @@ def _read_items(kind: type[Item], root: Path, folder: Path, paths: list[Path], n
             twin = by_phrase.setdefault(_composed(phrase.strip()), path)
             if twin is not path:
                 raise InputError(f"{twin} and {path.name} have the same phrase {phrase!r}; keep one or rename one")
-        items.append(kind(phrase=phrase, image=open_image(path), tag=note.tag, occurrence=note.occurrence))
+        picture = open_image(path)
+        items.append(kind(phrase=phrase, image=picture, tag=note.tag, occurrence=note.occurrence, strength=_strength(note)))
     return tuple(items)
+
+
+def _strength(note: Note) -> float:
+    return 1.0 if note.strength is None else note.strength
 
 
 def _composed(name: str) -> str:
@@ -287,7 +294,15 @@ def _write_subject(folder: Path, place: str, subject: Subject, notes: dict[str, 
         for stem, view in zip(stems, (subject.face, *subject.more_views), strict=True):
             save_png(view, folder / place / f"{FACE_PREFIX}{stem}.png")
         name = None if unescape_phrase(stems[0]) == subject.name else subject.name
-    notes[place] = Note(name=name, tag=subject.tag, occurrence=subject.occurrence, order=order)
+        face = (PurePosixPath(place) / f"{FACE_PREFIX}{stems[0]}.png").as_posix()
+        notes[face] = Note(strength=_told(subject.face_strength))
+    notes[place] = Note(
+        name=name, tag=subject.tag, occurrence=subject.occurrence, order=order, strength=_told(subject.strength)
+    )
+
+
+def _told(strength: float) -> float | None:
+    return None if strength == 1 else strength
 
 
 def _write_items(
@@ -301,7 +316,9 @@ def _write_items(
         names.append(f"{stem}.png")
         save_png(item.image, folder / place / names[-1])
         phrase = None if unescape_phrase(stem) == item.phrase else item.phrase
-        notes[(PurePosixPath(place) / names[-1]).as_posix()] = Note(phrase=phrase, tag=item.tag, occurrence=item.occurrence)
+        notes[(PurePosixPath(place) / names[-1]).as_posix()] = Note(
+            phrase=phrase, tag=item.tag, occurrence=item.occurrence, strength=_told(item.strength)
+        )
     order = tuple(names) if names != [path.name for path in _visible(folder / place)] else ()
     notes[place] = Note(order=order)
     return order

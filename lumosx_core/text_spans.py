@@ -60,12 +60,14 @@ _SPELLED = {
 
 @dataclass(frozen=True, kw_only=True)
 class BoundReference:
-    """One reference picture and the prompt tokens its phrase owns: spans in prompt order, end exclusive."""
+    """One reference picture and the prompt tokens its phrase owns: spans in prompt order, end exclusive. strength: how much
+    the picture counts (method.md section 15), its own times that of its subject."""
 
     kind: ReferenceKind
     subject: int | None
     phrase: str
     token_spans: tuple[Span, ...] = ()
+    strength: float = 1.0
 
     def __post_init__(self) -> None:
         spans = tuple((int(start), int(end)) for start, end in self.token_spans)
@@ -151,7 +153,13 @@ def bind_phrases(
         prompt=tagged.text,
         token_ids=tuple(binding.prompt.token_ids),
         references=tuple(
-            BoundReference(kind=phrase.kind, subject=phrase.subject, phrase=phrase.phrase, token_spans=tuple(own))
+            BoundReference(
+                kind=phrase.kind,
+                subject=phrase.subject,
+                phrase=phrase.phrase,
+                token_spans=tuple(own),
+                strength=phrase.strength,
+            )
             for phrase, own in shown
         ),
         problems=tuple(binding.problems),

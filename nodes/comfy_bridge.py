@@ -199,6 +199,7 @@ class _Hooks:
             subjects=self.references.subjects,
             relational_positions=self.options.relational_positions,
             causal_self_attention_mask=self.options.causal_self_attention_mask,
+            strengths=self.references.strengths,
         )
 
     def _levels(self, transformer_options: dict, batch: int, text_len: int) -> torch.Tensor:

@@ -177,6 +177,7 @@ class EncodeReferences(io.ComfyNode):
             frames=empty.shape[2],
             token_ids=bound.token_ids,
             tokenizer=graph.tokenizer,
+            strengths=tuple(reference.strength for reference in bound.references),
         )
         return io.NodeOutput(encoded, {"samples": empty})
 

@@ -13,7 +13,7 @@ from . import comfy_folders
 from .image_tensors import boxes_of, image_of, masks_of, pictures_of
 from .io_types import Face, FaceReference
 from .node_inputs import checked_inputs
-from .reference_inputs import boxes_input, margin_input
+from .reference_inputs import boxes_input, margin_input, strength_input
 from .search_aliases import search_aliases
 from .shown_pictures import ShownPictures
 
@@ -66,6 +66,7 @@ class FaceReferenceNode(io.ComfyNode):
                 ),
                 boxes_input("Boxes of the face from another detector, instead of detecting."),
                 io.Mask.Input("mask", optional=True, tooltip="A mask of the face: its box is taken, instead of detecting."),
+                strength_input("this face"),
             ],
             outputs=[
                 Face.Output(display_name="face", tooltip="For LumosX Subject."),
@@ -90,6 +91,7 @@ class FaceReferenceNode(io.ComfyNode):
         pack: str,
         bboxes: object = None,
         mask: torch.Tensor | None = None,
+        strength: float = 1.0,
     ) -> io.NodeOutput:
         """A `FaceReference` with one view for each image, the crops [B, H, W, 3], and a line of text for each.
 
@@ -114,7 +116,8 @@ class FaceReferenceNode(io.ComfyNode):
                 crops.append(picture.crop(square))
                 lines.append(f"view {number}: {faces.tell(boxes, chosen, choice)}; cropped to {show(square)}")
         shown = image_of(crops)
-        return io.NodeOutput(FaceReference(views=tuple(crops)), shown, "\n".join(lines), ui=ShownPictures(shown, image, cls))
+        face = FaceReference(views=tuple(crops), strength=strength)
+        return io.NodeOutput(face, shown, "\n".join(lines), ui=ShownPictures(shown, image, cls))
 
 
 def _face_boxes(

@@ -14,9 +14,10 @@ from lumosx_core.tokenizers import Tokenizer
 @dataclass(frozen=True, kw_only=True)
 class FaceReference:
     """One person's face. `views`: the cropped face, one picture or several of the same person (the first one counts as the
-    face; the others join the same subject as further pictures of it)."""
+    face; the others join the same subject as further pictures of it). strength: as in `lumosx_core.references.Attribute`."""
 
     views: tuple[Image.Image, ...]
+    strength: float = 1.0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -36,7 +37,7 @@ class EncodedReferences:
     latents: raw VAE latents [R, 16, h, w], in model order (background, objects, then subject by subject, face first).
     kinds, subjects: of each, as in `TokenLayout`. levels: [R, S] from `text_levels`. frames: latent frames of the video
     that they were encoded for. token_ids: of the prompt that the levels are for, by `tokenizer`, without the end token; None
-    if not known.
+    if not known. strengths: of each, as in `TokenLayout`; empty where all are 1.
     """
 
     latents: torch.Tensor
@@ -46,6 +47,7 @@ class EncodedReferences:
     frames: int
     token_ids: tuple[int, ...] | None = None
     tokenizer: Tokenizer | None = None
+    strengths: tuple[float, ...] = ()
 
 
 Face = io.Custom("LUMOSX_FACE")

@@ -14,7 +14,7 @@ from .comfy_eyes import person_eyes, release
 from .image_tensors import image_of, pictures_of
 from .io_types import Face, FaceReference, SubjectSocket
 from .node_inputs import checked_inputs
-from .reference_inputs import attributes_input, eyes_input, margin_input, phrase_inputs, tag_of
+from .reference_inputs import attributes_input, eyes_input, margin_input, phrase_inputs, strength_input, tag_of
 from .search_aliases import search_aliases
 from .shown_pictures import ShownPictures
 
@@ -67,6 +67,7 @@ class PersonNode(io.ComfyNode):
                     "given", "Further things of this person; one with the words of a line above replaces what would be found."
                 ),
                 *phrase_inputs(),
+                strength_input("all pictures of this person, beside what each has of its own"),
             ],
             outputs=[
                 SubjectSocket.Output(display_name="subject", tooltip="For LumosX Relation Graph."),
@@ -96,6 +97,7 @@ class PersonNode(io.ComfyNode):
         given: io.Autogrow.Type | None = None,
         tag: str = "",
         occurrence: int = 0,
+        strength: float = 1.0,
     ) -> io.NodeOutput:
         """A `Subject`, the sheet [1, H, W, 3] and a text. Raises InputError as `find_subject` does, and for missing models."""
         from lumosx_core.detection.cut_outs import CutOutOptions
@@ -122,6 +124,8 @@ class PersonNode(io.ComfyNode):
             attributes=(*found.subject.attributes, *connected),
             tag=tag_of(tag),
             occurrence=occurrence or None,
+            strength=strength,
+            face_strength=face.strength if face else 1.0,
         )
         shown = [(view.picture, found.marks(number)) for number, view in enumerate(found.views)]
         sheet = image_of([person_sheet(shown, subject, found.text)])

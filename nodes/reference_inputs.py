@@ -2,10 +2,13 @@
 
 from comfy_api.latest import io
 
+from lumosx_core.references import MAX_STRENGTH
+
 from .comfy_eyes import EYES
 from .io_types import AttributeSocket
 
 MAX_ATTRIBUTES = 8  # sockets of one person
+ADVANCED = {"advanced": True}  # folded away; hosts whose inputs have no such argument hand it on to the page all the same
 BoundingBoxes = io.Custom("BOUNDING_BOX")  # io.BoundingBox exists only in newer hosts
 
 
@@ -33,6 +36,20 @@ def phrase_inputs() -> list[io.Input]:
             tooltip="Which place in the prompt is meant if the words stand there several times: 1 is the first. 0: not said.",
         ),
     ]
+
+
+def strength_input(what: str) -> io.Input:
+    """How much a picture or a person counts."""
+    return io.Float.Input(
+        "strength",
+        default=1.0,
+        min=0.0,
+        max=MAX_STRENGTH,
+        step=0.05,
+        optional=True,
+        tooltip=f"How much the video looks at {what}. 1: as published. 0: as if it were not there. Above 1: more, up to 2.",
+        extra_dict=ADVANCED,
+    )
 
 
 def attributes_input(name: str, tooltip: str) -> io.Input:

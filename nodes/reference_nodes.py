@@ -25,7 +25,7 @@ from .image_tensors import (
 )
 from .io_types import AttributeSocket, SceneSocket
 from .node_inputs import checked_inputs
-from .reference_inputs import boxes_input, eyes_input, margin_input, mask_inputs, phrase_inputs, tag_of
+from .reference_inputs import boxes_input, eyes_input, margin_input, mask_inputs, phrase_inputs, strength_input, tag_of
 from .search_aliases import search_aliases
 from .shown_pictures import ShownPictures
 
@@ -92,6 +92,7 @@ class AttributeReferenceNode(io.ComfyNode):
                 ),
                 *phrase_inputs(),
                 eyes_input(optional=True),
+                strength_input("this thing's picture"),
             ],
             outputs=[
                 AttributeSocket.Output(display_name="attribute", tooltip="For LumosX Subject."),
@@ -118,6 +119,7 @@ class AttributeReferenceNode(io.ComfyNode):
         tag: str = "",
         occurrence: int = 0,
         eyes: str = "photographs",
+        strength: float = 1.0,
     ) -> io.NodeOutput:
         """An `Attribute` and its picture [1, H, W, 3].
 
@@ -139,7 +141,7 @@ class AttributeReferenceNode(io.ComfyNode):
             picture = _masked(picture, mask, invert_mask, margin)
         else:
             raise InputError("cut_out is 'mask', but no mask is connected; connect one, choose 'segment' or 'already cut out'")
-        attribute = Attribute(phrase=phrase, image=picture, tag=tag_of(tag), occurrence=occurrence or None)
+        attribute = Attribute(phrase=phrase, image=picture, tag=tag_of(tag), occurrence=occurrence or None, strength=strength)
         shown = image_of([picture])
         return io.NodeOutput(attribute, shown, ui=ShownPictures(shown, image, cls))
 
@@ -227,6 +229,7 @@ class SceneReferenceNode(io.ComfyNode):
                     tooltip="Load Image's mask, white where the picture is transparent: cuts out a transparent picture; "
                     "without transparency it changes nothing.",
                 ),
+                strength_input("this picture"),
             ],
             outputs=[
                 SceneSocket.Output(display_name="scene", tooltip="For an object input or background of LumosX Relation Graph."),
@@ -248,6 +251,7 @@ class SceneReferenceNode(io.ComfyNode):
         tag: str = "",
         occurrence: int = 0,
         transparency: torch.Tensor | None = None,
+        strength: float = 1.0,
     ) -> io.NodeOutput:
         """A `SceneReference` and its picture [1, H, W, 3]. Raises InputError for a batch, an empty phrase or mask, and for a
         mask beside a transparency that is not empty."""
@@ -259,6 +263,6 @@ class SceneReferenceNode(io.ComfyNode):
             picture = cut_by_mask(picture, opaque, margin)
         else:
             picture = rgb_on_white(picture) if mask is None else _masked(picture, mask, invert_mask, margin)
-        scene = SceneReference(phrase=phrase, image=picture, tag=tag_of(tag), occurrence=occurrence or None)
+        scene = SceneReference(phrase=phrase, image=picture, tag=tag_of(tag), occurrence=occurrence or None, strength=strength)
         shown = image_of([picture])
         return io.NodeOutput(scene, shown, ui=ui.PreviewImage(shown, cls=cls))

@@ -8,14 +8,14 @@ from comfy_api.latest import io, ui
 
 from lumosx_core.errors import InputError, quoted
 from lumosx_core.files.images import save_png
-from lumosx_core.references import ReferenceSet, Subject
+from lumosx_core.references import MAX_STRENGTH, ReferenceSet, Subject
 
 from .comfy_samples import new_subject, saved_subject, saved_subjects
 from .file_states import state_of
 from .image_tensors import image_of
 from .io_types import Face, FaceReference, SubjectSocket
 from .node_inputs import checked_inputs
-from .reference_inputs import attributes_input, phrase_inputs, tag_of
+from .reference_inputs import attributes_input, phrase_inputs, strength_input, tag_of
 from .search_aliases import search_aliases
 
 
@@ -44,6 +44,7 @@ class SubjectNode(io.ComfyNode):
                     "What belongs to this person: from LumosX Attribute Reference. LumosX was trained with up to 3.",
                 ),
                 *phrase_inputs(),
+                strength_input("all pictures of this person, beside what each has of its own"),
             ],
             outputs=[SubjectSocket.Output(display_name="subject", tooltip="For LumosX Relation Graph.")],
             **search_aliases("person", "identity", "character"),
@@ -58,6 +59,7 @@ class SubjectNode(io.ComfyNode):
         attributes: io.Autogrow.Type | None = None,
         tag: str = "",
         occurrence: int = 0,
+        strength: float = 1.0,
     ) -> io.NodeOutput:
         """A `Subject`; attributes in the order of their sockets. Raises InputError as `Subject` does."""
         views = face.views if face else ()
@@ -70,6 +72,8 @@ class SubjectNode(io.ComfyNode):
                 attributes=connected,
                 tag=tag_of(tag),
                 occurrence=occurrence or None,
+                strength=strength,
+                face_strength=face.strength if face else 1.0,
             )
         )
 
@@ -146,6 +150,7 @@ class LoadSubject(io.ComfyNode):
                     tooltip="The words that stand for the person in this prompt. Empty: those it was saved with.",
                 ),
                 *phrase_inputs(),
+                strength_input("all pictures of this person, beside what was saved"),
             ],
             outputs=[
                 SubjectSocket.Output(display_name="subject", tooltip="For LumosX Relation Graph."),
@@ -157,7 +162,7 @@ class LoadSubject(io.ComfyNode):
 
     @classmethod
     @checked_inputs
-    def execute(cls, subject: str, name: str = "", tag: str = "", occurrence: int = 0) -> io.NodeOutput:
+    def execute(cls, subject: str, name: str = "", tag: str = "", occurrence: int = 0, strength: float = 1.0) -> io.NodeOutput:
         """The person and a picture; what is given replaces what was saved. Raises InputError as `read_subject` does."""
         from lumosx_core.drawing.contact_sheet import reference_panel
         from lumosx_core.sample_folder import read_subject
@@ -168,6 +173,7 @@ class LoadSubject(io.ComfyNode):
             name=name.strip() or saved.name,
             tag=tag_of(tag) or saved.tag,
             occurrence=occurrence or saved.occurrence,
+            strength=min(MAX_STRENGTH, saved.strength * strength),
         )
         picture = image_of([reference_panel(ReferenceSet(subjects=(person,)))])
         return io.NodeOutput(person, picture, ui=ui.PreviewImage(picture, cls=cls))

@@ -14,20 +14,34 @@ from lumosx_core.model.token_layout import TokenLayout
 
 
 def attention_shares(q_BLnd: torch.Tensor, k_BLnd: torch.Tensor, layout: TokenLayout) -> torch.Tensor:
-    """float32 [B, T*P, G] in 0..1: the attention of each video token that falls on each group, mean over the heads.
+    """float32 [B, T*P, G] in 0..1: the attention of each video token that falls on each group, mean over the heads, with the
+    layout's strengths.
 
     One attention call whose values say which group a key belongs to, so that its result is the sum of the probabilities:
     as cheap as the attention itself, and no L x L tensor. q may hold the video rows only. Raises InputError for more groups
-    than a head has channels.
+    than a head has channels (with strengths one is taken).
     """
-    groups = layout.groups
-    if len(groups) > k_BLnd.shape[-1]:
-        raise InputError(f"{len(groups)} groups of references, but at most {k_BLnd.shape[-1]} can be recorded")
+    groups, most = layout.groups, k_BLnd.shape[-1] - bool(layout.strengths)
+    if len(groups) > most:
+        raise InputError(f"{len(groups)} groups of references, but at most {most} can be recorded")
     marks_BLnd = torch.zeros_like(k_BLnd)
     for index, (start, stop) in enumerate(groups):
         marks_BLnd[:, start:stop, :, index] = 1
-    seen = sdpa_attention(q_BLnd[:, : layout.video_len], k_BLnd, marks_BLnd)
-    return seen[..., : len(groups)].float().mean(2)
+    if layout.strengths:
+        marks_BLnd = _weighted(marks_BLnd, layout)
+    seen = sdpa_attention(q_BLnd[:, : layout.video_len], k_BLnd, marks_BLnd).float()
+    if layout.strengths:
+        seen = seen / seen[..., len(groups), None]
+    return seen[..., : len(groups)].mean(2)
+
+
+def _weighted(marks_BLnd: torch.Tensor, layout: TokenLayout) -> torch.Tensor:
+    """The marks, each key's as often as it counts; the channel behind those of the groups holds just that."""
+    weights = torch.zeros_like(marks_BLnd[0, :, :1])
+    for start, stop, weight in layout.key_ranges():
+        weights[start:stop] = weight
+    marks_BLnd[..., len(layout.groups)] = 1
+    return marks_BLnd * weights
 
 
 @dataclass

@@ -13,7 +13,7 @@ import torch
 import torch.nn.functional as F
 
 from lumosx_core.model.attention_backends import Attention, AttentionBackend, VarlenAttention
-from lumosx_core.model.token_layout import TokenLayout
+from lumosx_core.model.token_layout import KeyRange, TokenLayout
 
 PoolLayout = Literal["released", "aligned"]
 
@@ -33,14 +33,18 @@ def relational_self_attention(
     the groups, those of equal length together in one call, or all of them if the backend takes mixed lengths (its
     attribute `varlen`). video_only: only the first video_len rows are wanted (last
     block); q may then hold just those, and the result has just those.
+    The keys of a reference count as often as its strength in the layout says, for every row that sees them.
     """
     plain, varlen = _calls_of(attention)
     video, total = layout.video_len, layout.seq_len
     if video_only:
-        return plain(q_BLnd[:, :video], k_BLnd, v_BLnd)
+        return _counted(q_BLnd[:, :video], k_BLnd, v_BLnd, layout.key_ranges(), plain)
     if not layout.causal_self_attention_mask or total == video:
-        return plain(q_BLnd, k_BLnd, v_BLnd)
-    parts: list[torch.Tensor] = [plain(q_BLnd[:, :video], k_BLnd, v_BLnd)]
+        return _counted(q_BLnd, k_BLnd, v_BLnd, layout.key_ranges(), plain)
+    parts: list[torch.Tensor] = [_counted(q_BLnd[:, :video], k_BLnd, v_BLnd, layout.key_ranges(), plain)]
+    if layout.strengths:
+        parts += [_counted(q_BLnd[:, a:b], k_BLnd, v_BLnd, layout.key_ranges(a, b), plain) for a, b in layout.groups]
+        return torch.cat(parts, 1)
     runs = _equal_runs(layout)
     if varlen is not None and len(runs) > 1:
         return torch.cat([*parts, _groups_at_once(q_BLnd, k_BLnd, v_BLnd, layout, varlen)], 1)
@@ -50,6 +54,24 @@ def relational_self_attention(
         ]  # groups of equal length become rows of the batch
         parts.append(plain(*folded).reshape(len(q_BLnd), stop - start, *q_BLnd.shape[2:]))
     return torch.cat(parts, 1)
+
+
+def _counted(
+    q_BMnd: torch.Tensor, k_BLnd: torch.Tensor, v_BLnd: torch.Tensor, ranges: tuple[KeyRange, ...], plain: Attention
+) -> torch.Tensor:
+    """Attention of M rows to these ranges of the keys, each key counted `weight` times, [B, M, n, d].
+
+    A key that counts w times is a bias of log(w) on its logits. Kernels without masks compute it as a quotient:
+    softmax(l + log w) v = (softmax(l) (w * v)) / (softmax(l) w), two calls instead of one. Nothing cancels in it, since all
+    weights are positive (keys of weight 0 are in no range); where all are equal, one call is enough.
+    """
+    if sum(keys.stop - keys.start for keys in ranges) < k_BLnd.shape[1]:
+        k_BLnd, v_BLnd = (torch.cat([x[:, keys.start : keys.stop] for keys in ranges], 1) for x in (k_BLnd, v_BLnd))
+    if len({keys.weight for keys in ranges}) == 1:
+        return plain(q_BMnd, k_BLnd, v_BLnd)
+    weights = torch.cat([v_BLnd.new_full((keys.stop - keys.start,), keys.weight) for keys in ranges])[None, :, None, None]
+    mass = plain(q_BMnd, k_BLnd, weights.expand_as(v_BLnd).contiguous())
+    return plain(q_BMnd, k_BLnd, v_BLnd * weights) / mass
 
 
 def _calls_of(attention: Attention) -> tuple[Attention, VarlenAttention | None]:

@@ -6,6 +6,7 @@ All ablations of the relational mechanisms are switches of this layout (or a zer
 Legend: T, H, W = latent frames and token grid; P = H*W tokens of a frame; R = references; L = (T + R) * P tokens.
 """
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
@@ -17,6 +18,8 @@ from lumosx_core.model.config import ROPE_TABLE_LENGTH
 from lumosx_core.references import ReferenceKind
 from lumosx_core.text_spans import BoundReference
 
+LEAST_STRENGTH = 1e-3  # fp16 tells smaller weights from 0 only coarsely
+
 
 class Rectangle(NamedTuple):
     """One block of allowed attention: queries q_start..q_stop see keys k_start..k_stop (ends exclusive)."""
@@ -27,6 +30,14 @@ class Rectangle(NamedTuple):
     k_stop: int
 
 
+class KeyRange(NamedTuple):
+    """The keys start..stop (end exclusive), each counted `weight` times."""
+
+    start: int
+    stop: int
+    weight: float
+
+
 @dataclass(frozen=True)
 class TokenLayout:
     """The arrangement of one sequence; hashable, so that tables made from it are cached.
@@ -34,6 +45,8 @@ class TokenLayout:
     kinds[i], subjects[i]: kind and subject index (None for background and objects) of reference i in model order.
     relational_positions: rotary positions by subject (off: every image takes the next time index).
     causal_self_attention_mask: references see only their own group (off: full attention).
+    strengths: how often the keys of each reference count (method.md section 15), at least 0; those below `LEAST_STRENGTH`
+    count as 0. Empty where all are 1, as published.
     Raises InputError if the order is wrong or a group does not fit the position tables.
     """
 
@@ -44,12 +57,19 @@ class TokenLayout:
     subjects: tuple[int | None, ...] = ()
     relational_positions: bool = True
     causal_self_attention_mask: bool = True
+    strengths: tuple[float, ...] = ()
 
     def __post_init__(self) -> None:
         if min(self.frames, self.height, self.width) < 1:
             raise InputError(f"token layout: grid {(self.frames, self.height, self.width)}, expected at least 1 each")
         if len(self.kinds) != len(self.subjects):
             raise InputError(f"token layout: {len(self.kinds)} kinds but {len(self.subjects)} subjects")
+        if self.strengths and len(self.strengths) != len(self.kinds):
+            raise InputError(f"token layout: {len(self.kinds)} kinds but {len(self.strengths)} strengths")
+        if not all(0 <= strength < math.inf for strength in self.strengths):
+            raise InputError(f"token layout: strengths {self.strengths}, expected numbers of at least 0")
+        if all(strength == 1 for strength in self.strengths):
+            object.__setattr__(self, "strengths", ())  # equal to a layout without any: it takes the very same way
         self._check_order()
         self._check_tables()
 
@@ -94,6 +114,7 @@ class TokenLayout:
             subjects=tuple(r.subject for r in references),
             relational_positions=relational_positions,
             causal_self_attention_mask=causal_self_attention_mask,
+            strengths=tuple(r.strength for r in references),
         )
 
     @property
@@ -115,6 +136,24 @@ class TokenLayout:
     def seq_len(self) -> int:
         """L = (T + R) * P."""
         return self.video_len + self.reference_len
+
+    def key_ranges(self, start: int = 0, stop: int | None = None) -> tuple[KeyRange, ...]:
+        """The keys among start..stop (of the whole sequence; at frames' borders) that count: the video's once each, those of a
+        reference `strength` times; pictures of strength 0 are left out. Where nothing would be left, which is a group
+        that nobody looks at, all of it counts once."""
+        stop = self.seq_len if stop is None else stop
+        if not self.strengths:
+            return (KeyRange(start, stop, 1.0),)
+        p, ranges = self.tokens_per_frame, []
+        for frame in range(start // p, stop // p):
+            weight = self.strengths[frame - self.frames] if frame >= self.frames else 1.0
+            if weight < LEAST_STRENGTH:
+                continue
+            if ranges and ranges[-1][1:] == (frame * p, weight):
+                ranges[-1] = KeyRange(ranges[-1].start, (frame + 1) * p, weight)
+            else:
+                ranges.append(KeyRange(frame * p, (frame + 1) * p, weight))
+        return tuple(ranges) or (KeyRange(start, stop, 1.0),)
 
     @property
     def reference_groups(self) -> tuple[tuple[int, int], ...]:
@@ -160,7 +199,8 @@ def text_levels(references: Sequence[BoundReference], text_len: int) -> torch.Te
     """float32 [R, text_len]: the multilevel cross-attention mask's level of each text token for each reference.
 
     Background or object: 1 in the spans of its own phrase. Image of a subject: 1 in the spans of any phrase of that
-    subject, minus the mean of that over the other subjects. A zero tensor is the ablation without bias.
+    subject, minus the mean of that over the other subjects. All of it times the reference's strength (method.md section 15).
+    A zero tensor is the ablation without bias.
     An empty span owns nothing. Raises InputError if a span lies outside text_len.
     """
     own = torch.zeros(len(references), text_len)
@@ -180,4 +220,6 @@ def text_levels(references: Sequence[BoundReference], text_len: int) -> torch.Te
         if reference.subject is not None:
             mine = owned[reference.subject]
             levels[row] = mine if len(subjects) == 1 else mine - (total - mine) / (len(subjects) - 1)
+        if reference.strength != 1:
+            levels[row] *= reference.strength
     return levels

@@ -35,7 +35,9 @@ def layouts(draw: st.DrawFn) -> TokenLayout:
     for number, images in enumerate(draw(st.lists(st.integers(1, 4), max_size=3))):
         kinds += ["face"] + ["attribute"] * (images - 1)
         subjects += [number] * images
-    return TokenLayout(frames, height, width, kinds=tuple(kinds), subjects=tuple(subjects))
+    some = st.lists(st.sampled_from((0.0, 0.3, 1.0, 1.7, 4.0)), min_size=len(kinds), max_size=len(kinds))
+    strengths = tuple(draw(st.one_of(st.just([]), some)))
+    return TokenLayout(frames, height, width, kinds=tuple(kinds), subjects=tuple(subjects), strengths=strengths)
 
 
 def stand_in_sage() -> types.ModuleType:
@@ -75,10 +77,21 @@ def owner_of_tokens(layout: TokenLayout) -> list[object]:
     return owners
 
 
+def nobody_looks_at(owner: tuple[str, int], layout: TokenLayout) -> bool:
+    """Whether all pictures of a group have strength 0: then its rows feed nothing, and it sees itself as ever."""
+    what, number = owner
+    return not any(s for k, s in enumerate(layout.strengths) if number == (k if what == "picture" else layout.subjects[k]))
+
+
 def dense_self_attention(q, k, v, layout):
     owners = owner_of_tokens(layout)
     mask = torch.tensor([[a == "video" or a == b for b in owners] for a in owners])
     scores = torch.einsum("bqnd,bknd->bnqk", q.double(), k.double()) / math.sqrt(q.shape[-1])
+    for index, strength in enumerate(layout.strengths):  # log(strength) on what anybody sees of a reference
+        start = layout.video_len + index * layout.tokens_per_frame
+        bias = math.log(strength) if strength else -math.inf
+        rows = [row for row, owner in enumerate(owners) if owner == "video" or not nobody_looks_at(owner, layout)]
+        scores[:, :, rows, start : start + layout.tokens_per_frame] += bias
     weights = scores.masked_fill(~mask, -math.inf).softmax(-1)
     return torch.einsum("bnqk,bknd->bqnd", weights, v.double()).float()
 
