@@ -144,7 +144,8 @@ class TokenLayout:
         stop = self.seq_len if stop is None else stop
         if not self.strengths:
             return (KeyRange(start, stop, 1.0),)
-        p, ranges = self.tokens_per_frame, []
+        p = self.tokens_per_frame
+        ranges: list[KeyRange] = []
         for frame in range(start // p, stop // p):
             weight = self.strengths[frame - self.frames] if frame >= self.frames else 1.0
             if weight < LEAST_STRENGTH:
