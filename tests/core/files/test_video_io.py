@@ -34,6 +34,12 @@ def test_colours_rate_and_count_come_back(tmp_path: Path) -> None:
     assert read_video(path, max_frames=2)[0].shape == (2, 64, 96, 3)
 
 
+def test_the_same_frames_are_the_same_file(tmp_path: Path) -> None:
+    frames = np.random.default_rng(0).integers(0, 255, (5, 80, 96, 3), dtype=np.uint8)
+    files = {write_video(tmp_path / f"{n}.mp4", frames, 8, enlarge=6).read_bytes() for n in range(8)}
+    assert len(files) == 1
+
+
 def test_what_is_in_the_file(tmp_path: Path) -> None:
     import av
 
