@@ -37,14 +37,13 @@ def relational_self_attention(
     """
     plain, varlen = _calls_of(attention)
     video, total = layout.video_len, layout.seq_len
-    if video_only:
-        return _counted(q_BLnd[:, :video], k_BLnd, v_BLnd, layout.key_ranges(), plain)
-    if not layout.causal_self_attention_mask or total == video:
-        return _counted(q_BLnd, k_BLnd, v_BLnd, layout.key_ranges(), plain)
-    parts: list[torch.Tensor] = [_counted(q_BLnd[:, :video], k_BLnd, v_BLnd, layout.key_ranges(), plain)]
     if layout.strengths:
-        parts += [_counted(q_BLnd[:, a:b], k_BLnd, v_BLnd, layout.key_ranges(a, b), plain) for a, b in layout.groups]
-        return torch.cat(parts, 1)
+        return _self_attention_with_strengths(q_BLnd, k_BLnd, v_BLnd, layout, plain, video_only)
+    if video_only:
+        return plain(q_BLnd[:, :video], k_BLnd, v_BLnd)
+    if not layout.causal_self_attention_mask or total == video:
+        return plain(q_BLnd, k_BLnd, v_BLnd)
+    parts: list[torch.Tensor] = [plain(q_BLnd[:, :video], k_BLnd, v_BLnd)]
     runs = _equal_runs(layout)
     if varlen is not None and len(runs) > 1:
         return torch.cat([*parts, _groups_at_once(q_BLnd, k_BLnd, v_BLnd, layout, varlen)], 1)
@@ -53,6 +52,18 @@ def relational_self_attention(
             x[:, start:stop].unflatten(1, (-1, length)).flatten(0, 1) for x in (q_BLnd, k_BLnd, v_BLnd)
         ]  # groups of equal length become rows of the batch
         parts.append(plain(*folded).reshape(len(q_BLnd), stop - start, *q_BLnd.shape[2:]))
+    return torch.cat(parts, 1)
+
+
+def _self_attention_with_strengths(
+    q_BLnd: torch.Tensor, k_BLnd: torch.Tensor, v_BLnd: torch.Tensor, layout: TokenLayout, plain: Attention, video_only: bool
+) -> torch.Tensor:
+    """`relational_self_attention` where some keys count more or less than once: one group after the other."""
+    if not layout.causal_self_attention_mask and not video_only:
+        return _counted(q_BLnd, k_BLnd, v_BLnd, layout.key_ranges(), plain)
+    parts = [_counted(q_BLnd[:, : layout.video_len], k_BLnd, v_BLnd, layout.key_ranges(), plain)]
+    if not video_only:
+        parts += [_counted(q_BLnd[:, a:b], k_BLnd, v_BLnd, layout.key_ranges(a, b), plain) for a, b in layout.groups]
     return torch.cat(parts, 1)
 
 
