@@ -70,8 +70,10 @@ def run_in_processes(
         for worker in crew:
             hand_out(worker)
         while busy:
-            ready = wait(list(busy), timeout=0.5)  # a timeout, since Ctrl-C cannot end the wait on Windows
-            late = [] if time_limit_s is None else [c for c, v in busy.items() if time.monotonic() - v[2] > time_limit_s]
+            limit = math.inf if time_limit_s is None else time_limit_s
+            first = min(started for _, _, started in busy.values()) + limit - time.monotonic()  # seconds until one is late
+            ready = wait(list(busy), timeout=min(max(first, 0.0), 0.5))  # not for ever: Ctrl-C cannot end it on Windows
+            late = [c for c, (_, _, started) in busy.items() if time.monotonic() - started > limit]
             for connection in [*ready, *(c for c in late if c not in ready)]:
                 assert isinstance(connection, Connection)
                 worker, number, _ = busy.pop(connection)

@@ -6,7 +6,7 @@ from typing import Any
 
 from lumosx_core.data.collect_config import CollectConfig
 from lumosx_core.data.decide import Decision
-from lumosx_core.data.jobs import ClipJob
+from lumosx_core.data.jobs import LOST, ClipJob
 from lumosx_core.data.pack import PackedSample
 from lumosx_core.data.records import canonical, digest_of
 from lumosx_core.data.sample_files import sample_files, sample_record
@@ -102,7 +102,8 @@ def dropped_row(clip: Clip) -> dict[str, str] | None:
 def dropped_sources(sources: list[Source], store: WorkStore) -> list[dict[str, str]]:
     rows = []
     for source in sources:
-        result = store.results(source.source).get("shots")
+        results = store.results(source.source)
+        result = results.get("shots", results.get(LOST))
         if result is not None and result.status != "done":
             content = result.content
             told = (
@@ -114,7 +115,7 @@ def dropped_sources(sources: list[Source], store: WorkStore) -> list[dict[str, s
                     "clip": "",
                     "source": source.source,
                     "names": ", ".join(source.names),
-                    "stage": "shots",
+                    "stage": result.stage,
                     "status": result.status,
                 }
                 | told
