@@ -128,7 +128,7 @@ def test_points_come_and_go_by_clicks_and_stay_in_the_workflow(canvas: Any) -> N
     assert left == f"{points[1][0]}, {points[1][1]}" and canvas.evaluate(FIELDS, THING)["box"] == ""
     saved = canvas.evaluate("app.graph.serialize()")
     (node,) = [node for node in saved["nodes"] if node["type"] == THING]
-    assert left in node["widgets_values"] and len(node["widgets_values"]) == 10
+    assert left in node["widgets_values"] and len(node["widgets_values"]) == 11
     canvas.evaluate("(saved) => app.loadGraphData(saved)", saved)
     canvas.wait_for_function("document.querySelectorAll('.lumosx-picture circle').length === 1", timeout=15_000)
     assert canvas.evaluate(FIELDS, THING)["points"] == left
