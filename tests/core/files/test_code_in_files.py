@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 import torch
+import torch.distributed.checkpoint.metadata
 
 from lumosx_core.cli.main import main
 from lumosx_core.errors import InputError
