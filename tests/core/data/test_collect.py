@@ -6,12 +6,14 @@ import shutil
 import tarfile
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 from small_collection import COUNT, Collected, run_collect
 
 from lumosx_core.cli.main import main
+from lumosx_core.data import collect as collect_module
 from lumosx_core.data.collect_config import PUPPETS
 from lumosx_core.data.dataset import RelationalDataset, check_dataset
 from lumosx_core.data.demo_clips import write_demo_clips
@@ -186,8 +188,18 @@ def test_the_page_shows_every_clip_and_loads_nothing(collected: Collected) -> No
             assert all(f">{phrase}</span>" in page for phrase in phrases)
 
 
-def test_a_lost_worker_is_noted_and_done_again_when_asked(collected: Collected, tmp_path: Path, monkeypatch) -> None:
-    monkeypatch.setattr("lumosx_core.data.collect.JOB_LIMIT_S", 0.0)
+@pytest.mark.parametrize("over", ["a video", "a clip"])
+def test_a_lost_worker_is_noted_and_done_again_when_asked(collected: Collected, tmp_path: Path, monkeypatch, over: str) -> None:
+    look = collect_module._look
+
+    def look_without_time(*args: Any) -> None:
+        monkeypatch.setattr(collect_module, "JOB_LIMIT_S", 0.0)
+        look(*args)
+
+    if over == "a video":
+        monkeypatch.setattr(collect_module, "JOB_LIMIT_S", 0.0)
+    else:
+        monkeypatch.setattr(collect_module, "_look", look_without_time)
     report = run_collect(collected.videos / "0000.mp4", tmp_path / "out")
     assert report.samples == 0 and report.dropped == {"failed": 1} and "took more than 0 s" in report.failed[0]
     monkeypatch.undo()

@@ -45,7 +45,7 @@ class Walk:
     top: float
     turn: float
     scale: float
-    mirrored: bool
+    flipped: bool
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -113,7 +113,7 @@ def photo_clip(seed: int, people: int, *, crossing: bool = False, names: Sequenc
                 name=str(who[number]), colour=str(colours[number]),
                 middle=(float(slots[number] + drift[0]), float(ends[number] + drift[1])), top=top,
                 turn=float(rng.choice([0.25, 0.75])) if crossing else 0.5,
-                scale=float((HEIGHT + 8 - top) / len(cut) * rng.uniform(1.0, 1.08)), mirrored=bool(rng.integers(2)),
+                scale=float((HEIGHT + 8 - top) / len(cut) * rng.uniform(1.0, 1.08)), flipped=bool(rng.integers(2)),
             )
         )  # fmt: skip
     if crossing:  # whoever crosses does it at the same time
@@ -164,7 +164,7 @@ def _layer(walk: Walk) -> tuple[np.ndarray, np.ndarray, np.ndarray, Box]:
     planes = [Image.fromarray(dressed(person, walk.colour)), Image.fromarray(person.alpha), Image.fromarray(person.shirt)]
     rgb, alpha, shirt = (np.asarray(plane.resize((width, height)), np.float32) for plane in planes)
     left, top, right, bottom = (value * walk.scale for value in person.face)
-    if walk.mirrored:
+    if walk.flipped:
         rgb, alpha, shirt = rgb[:, ::-1], alpha[:, ::-1], shirt[:, ::-1]
         left, right = width - right, width - left
     return rgb, alpha.clip(0, 1), shirt >= 0.5, (left, top, right, bottom)
