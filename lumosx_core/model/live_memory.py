@@ -12,9 +12,9 @@ from torch.utils._pytree import tree_leaves
 class LiveMemory(TorchDispatchMode):
     """A block in which the bytes of every tensor that an operation makes are counted for as long as the tensor lives.
 
-    Views share the bytes of what they look at. What was there before counts once it is handed to `hold`. What an operation takes
-    and gives back within itself is not seen, so a fused attention counts its output and not the work space of its kernel. Within
-    torch's FakeTensorMode (entered first) nothing is computed, and the count is that of the true sizes.
+    Views share the bytes of what they look at. What was there before counts once it is handed to `hold`. What an operation
+    takes and gives back within itself is not seen, so a fused attention counts its output and not the work space of its
+    kernel. Within torch's FakeTensorMode (entered first) nothing is computed, and the count is that of the true sizes.
 
     live, peak: bytes now, and the most at any moment since the block began or `forget_peak`.
     """
