@@ -14,13 +14,15 @@ from .file_states import state_of
 
 if TYPE_CHECKING:
     from lumosx_core.detection.person import Eyes
+    from lumosx_core.detection.segment_anything import SamSegmenter
     from lumosx_core.detection.things import ThingEyes
 
 PHOTOGRAPHS, PUPPETS = "photographs", "puppets"
 EYES = (PHOTOGRAPHS, PUPPETS)  # the choices of an input
 ROOM = 4 * 2**30  # bytes that the largest finder needs besides its weights
-_kept: dict[str, tuple[str, Any]] = {}  # role -> kind and files, and the finder
+_kept: dict[type, tuple[str, Any]] = {}  # class -> state of its files, and the finder
 Finders = TypeVar("Finders", "Eyes", "ThingEyes")
+Finder = TypeVar("Finder")
 
 
 def person_eyes(kind: str) -> "Eyes":
@@ -34,8 +36,7 @@ def person_eyes(kind: str) -> "Eyes":
         analyser = PuppetAnalyser()
         return Eyes(people=analyser, faces=analyser, phrases=analyser, masks=analyser)
     eyes = _or_puppets(lambda: real_eyes(_folder(), device=_device()))
-    people, phrases, masks = (kept_finder(role, getattr(eyes, role)) for role in ("people", "phrases", "masks"))
-    return replace(eyes, people=people, phrases=phrases, masks=masks)
+    return replace(eyes, people=kept_finder(eyes.people), phrases=kept_finder(eyes.phrases), masks=kept_finder(eyes.masks))
 
 
 def phrase_eyes(kind: str, sam: Path | None) -> "ThingEyes":
@@ -50,23 +51,30 @@ def phrase_eyes(kind: str, sam: Path | None) -> "ThingEyes":
         analyser = PuppetAnalyser()
         return ThingEyes(phrases=analyser, masks=analyser)
     eyes = _or_puppets(lambda: thing_eyes(_folder(), device=_device(), sam=sam))
-    return replace(eyes, phrases=kept_finder("phrases", eyes.phrases), masks=kept_finder("masks", eyes.masks))
+    return replace(eyes, phrases=kept_finder(eyes.phrases), masks=kept_finder(eyes.masks))
 
 
-def kept_finder(role: str, made: Any) -> Any:
-    """The finder of that role ("people", "phrases", "masks") of the last run, with its model unless the host unloaded it,
-    if its kind and files are those of `made`; else `made`, which is kept from now on. One is kept of each role."""
+def place_eyes(sam: Path) -> "SamSegmenter":
+    """What cuts out what boxes and points show, by a file of Segment Anything."""
+    from lumosx_core.detection.segment_anything import SamSegmenter
+
+    return kept_finder(SamSegmenter(sam, device=_device()))
+
+
+def kept_finder(made: Finder) -> Finder:
+    """The finder of this class of the last run, with its model unless the host unloaded it, if its files are those of `made`;
+    else `made`, which is kept from now on. One is kept of each class."""
     from .comfy_models import NetworkLender
 
-    place = made.folder if hasattr(made, "folder") else made.path
-    kind = f"{type(made).__name__} {state_of(place)}"
-    if role in _kept:
-        known, finder = _kept[role]
-        if known == kind:
-            return finder
-        finder.free()
-    made.lend = NetworkLender(made.free, ROOM)
-    _kept[role] = kind, made
+    finder: Any = made
+    state = state_of(finder.folder if hasattr(finder, "folder") else finder.path)
+    if type(made) in _kept:
+        known, kept = _kept[type(made)]
+        if known == state:
+            return kept
+        kept.lend.drop()
+    finder.lend = NetworkLender(finder.free, ROOM)
+    _kept[type(made)] = state, finder
     return made
 
 

@@ -1,18 +1,13 @@
-"""Where ComfyUI keeps the files of Segment Anything and insightface, and how it lends its device."""
+"""Where ComfyUI keeps the files of Segment Anything and insightface."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
-import comfy.model_management
 import folder_paths
-import torch
 
 from lumosx_core.errors import InputError
 
 NO_FILE = "none"  # in the list of files, so that it is never empty
 SAM_SUFFIXES = (".pth", ".pt", ".safetensors")
-ACTIVATIONS = 4 * 2**30  # bytes that the image encoder of Segment Anything needs besides its weights
 
 
 def sam_files() -> list[str]:
@@ -39,20 +34,6 @@ def insightface_folders() -> list[Path]:
     """The folders that insightface's model packs may be in, as <folder>/models/<pack>; the host's own first."""
     others = folder_paths.folder_names_and_paths.get("insightface", ([],))[0]
     return list(dict.fromkeys([_models() / "insightface", *(Path(place) for place in others)]))
-
-
-@contextmanager
-def on_device(network: torch.nn.Module) -> Iterator[None]:
-    """The network on the host's device inside the block, with room made for it; on the CPU afterwards."""
-    management = comfy.model_management
-    device = management.get_torch_device()
-    management.free_memory(management.module_size(network) + ACTIVATIONS, device)
-    network.to(device)
-    try:
-        yield
-    finally:
-        network.to("cpu")
-        management.soft_empty_cache()
 
 
 def _models() -> Path:

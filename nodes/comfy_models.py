@@ -204,7 +204,14 @@ class NetworkLender:
             self.patcher.add_callback(comfy.patcher_extension.CallbacksMP.ON_DETACH, self._unloaded)
         management.load_models_gpu([self.patcher], memory_required=self.room, force_full_load=True)
 
+    def drop(self) -> None:
+        """Lets go of the network, if one is loaded, without waiting for the host."""
+        if self.patcher is not None:
+            self.patcher.detach()
+            self.patcher = None
+
     def _unloaded(self, patcher: Any, unpatch_all: bool) -> None:
-        if unpatch_all:  # not where the host only takes a loaded one out of its list, to put it back in front
+        # Not where the host only takes a loaded one out of its list, to put it back in front; nor a second time.
+        if unpatch_all and len(patcher.model):
             del patcher.model[0]  # the host still looks at the patcher itself
             self.let_go()

@@ -13,7 +13,7 @@ from lumosx_core.files.images import rgb_on_white
 from lumosx_core.references import Attribute, SceneReference
 
 from . import comfy_folders
-from .comfy_eyes import phrase_eyes, release
+from .comfy_eyes import phrase_eyes, place_eyes, release
 from .image_tensors import (
     boxes_of,
     check_way_round,
@@ -174,13 +174,9 @@ def _boxes(typed: str, bboxes: object) -> list[Box]:
 
 def _segmented(picture: Image.Image, boxes: list[Box], points: list[Point], file: Path, margin: float) -> Image.Image:
     """The picture cut out by Segment Anything."""
-    from lumosx_core.detection import segment_anything
     from lumosx_core.detection.cut_outs import CutOutOptions, cut_out, on_white
 
-    segment_anything.check_prompts(picture, boxes, points)
-    sam = segment_anything.load_sam(file)
-    with comfy_folders.on_device(sam):
-        mask = segment_anything.segment(sam, picture, boxes, points)
+    mask = place_eyes(file).segment_at(picture, boxes, points)
     return on_white(cut_out(picture, mask, CutOutOptions(margin=margin)))
 
 

@@ -64,14 +64,19 @@ class SamSegmenter:
     def segment(self, picture: Image.Image, found: Found) -> np.ndarray:
         """The mask bool [H, W] of what is in the box, or the mask that is known already. Raises InputError as `load_sam` and
         `segment` do."""
-        if found.mask is not None:
-            return found.mask
+        return found.mask if found.mask is not None else self.segment_at(picture, [found.box], [])
+
+    def segment_at(self, picture: Image.Image, boxes: Sequence[Box], points: Sequence[Point]) -> np.ndarray:
+        """As `segment` of this module. Raises InputError as that and `load_sam` do; places are checked before the model is
+        loaded."""
+        rgb = rgb_on_white(picture)
+        check_prompts(rgb, boxes, points)
         if self._sam is None:
             self._sam = load_sam(self.path).to("cpu" if self.lend else self.device)
         sam = self._sam
         if self.lend is not None:
             self.lend(sam)
-        return segment(sam, rgb_on_white(picture), [found.box], [])
+        return segment(sam, rgb, boxes, points)
 
     def free(self) -> None:
         """Let go of the model; the next use loads it again."""

@@ -47,10 +47,10 @@ def test_the_host_unloads_a_detector_and_the_next_use_loads_it_again(eyes: Modul
     folder = tiny_eyes.write_people_detector(tmp_path / "rtdetr")
     expected = seen(PeopleDetector(folder))
     assert len(expected) > 1
-    finder = eyes.kept_finder("people", PeopleDetector(folder))
+    finder = eyes.kept_finder(PeopleDetector(folder))
     assert seen(finder) == expected
     (network,) = held(management)
-    assert eyes.kept_finder("people", PeopleDetector(folder)) is finder  # the next run's
+    assert eyes.kept_finder(PeopleDetector(folder)) is finder  # the next run's
     assert seen(finder) == expected
     assert held(management) == [network]  # loaded once
     gone = weakref.ref(network)
@@ -63,7 +63,7 @@ def test_the_host_unloads_a_detector_and_the_next_use_loads_it_again(eyes: Modul
 
 
 def test_a_part_of_the_memory_takes_the_whole_network(eyes: ModuleType, management: Any, tmp_path: Path) -> None:
-    finder = eyes.kept_finder("masks", FolderSegmenter(tiny_eyes.write_sam2(tmp_path / "sam2")))
+    finder = eyes.kept_finder(FolderSegmenter(tiny_eyes.write_sam2(tmp_path / "sam2")))
     loaded = finder.loaded()
     assert held(management) == [loaded.model]
     patcher = management.current_loaded_models[0].model
@@ -78,8 +78,12 @@ def test_a_part_of_the_memory_takes_the_whole_network(eyes: ModuleType, manageme
 
 def test_other_files_are_other_eyes(eyes: ModuleType, management: Any, tmp_path: Path) -> None:
     folder = tiny_eyes.write_people_detector(tmp_path / "rtdetr")
-    finder = eyes.kept_finder("people", PeopleDetector(folder))
+    finder = eyes.kept_finder(PeopleDetector(folder))
     finder.find_people(PICTURE)
     (folder / "note.txt").write_text("other files")
-    other = eyes.kept_finder("people", PeopleDetector(folder))
-    assert other is not finder and len(held(management)) <= 1
+    other = eyes.kept_finder(PeopleDetector(folder))
+    assert other is not finder and held(management) == []
+    other.find_people(PICTURE)
+    management.unload_all_models()
+    (folder / "note.txt").write_text("other files once more")
+    assert eyes.kept_finder(PeopleDetector(folder)) is not other  # of one that the host has unloaded before

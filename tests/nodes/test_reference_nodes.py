@@ -186,6 +186,32 @@ def test_cut_out_by_segment_anything(
     np.testing.assert_array_equal(pixels(cut), pixels(wanted))
 
 
+def test_segment_anything_is_loaded_once_and_is_in_the_hosts_memory_manager(
+    nodes: ModuleType, sam_file: tuple[str, Any], models_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import comfy.model_management as management
+
+    management.unload_all_models()
+    picture = torch.from_numpy(np.random.default_rng(0).random((1, 80, 120, 3), dtype=np.float32))
+
+    def cut(sam: str) -> np.ndarray:
+        return pixels(attribute_node(nodes, picture, cut_out="segment", sam=sam, points="30,40").args[0].image)
+
+    first = cut(sam_file[0])
+    held = [model.model.model[0] for model in management.current_loaded_models]
+    assert len(held) == 1
+    with monkeypatch.context() as unreadable:
+        unreadable.setattr(segment_anything, "open_weights", None)  # loading again would fail
+        np.testing.assert_array_equal(cut(sam_file[0]), first)
+    assert [model.model.model[0] for model in management.current_loaded_models] == held
+    management.unload_all_models()
+    np.testing.assert_array_equal(cut(sam_file[0]), first)
+    other = {key: value * 1.5 for key, value in sam_file[1].state_dict().items()}
+    torch.save(other, models_folder / "sams" / "other.pth")
+    assert cut("other.pth").shape != first.shape or (cut("other.pth") != first).any()
+    assert len(management.current_loaded_models) == 1
+
+
 @pytest.mark.parametrize(
     ("more", "message"),
     [
