@@ -213,6 +213,6 @@ def _run_transformer(options: argparse.Namespace) -> int:
         target = export_lora(out / "lora.safetensors", model, config, initial, steps=config.steps)
         print(f"LoRA: {target} (lumosx generate --lora {target}:1; in ComfyUI: models/loras)")
         return 0
-    target = save_transformer(out / "transformer.safetensors", model.state_dict(), model.config, storage="bf16")
+    target = save_transformer(out / "weights.safetensors", model.state_dict(), model.config, storage="bf16")
     print(f"averaged weights: {target}")
     return 0

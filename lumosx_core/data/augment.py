@@ -2,6 +2,8 @@
 
 A picture of a face, person, thing: random resized crop, rotation and a small shear on white, mild colour jitter and blur, flip,
 and a random downscale. Of a background only crop, colour and blur: it is neither turned nor made coarse.
+
+A change of what is drawn here counts `clip_cache.FORMAT` up, so that no cache mixes two ways.
 """
 
 from dataclasses import dataclass

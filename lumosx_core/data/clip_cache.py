@@ -26,7 +26,9 @@ from lumosx_core.files.json import parse_json, parse_record, read_json
 from lumosx_core.files.weights import write_safetensors
 from lumosx_core.model.video_size import VideoSize
 
-FORMAT = 1
+# Counts up when what `prepare` stores for the same clips and settings changes, how pictures are varied included: caches of
+# another number are not read. 2: turned pictures keep their corners.
+FORMAT = 2
 ABOUT, LIST = "cache.json", "clips.jsonl"
 Spans = tuple[tuple[int, int], ...]
 
@@ -142,10 +144,13 @@ class OpenClip:
 
 
 def read_settings(cache: Path) -> CacheSettings:
-    """What a cache was made with. Raises InputError if there is none, or one of a newer format."""
+    """What a cache was made with. Raises InputError if there is none, or one of another format."""
     if not (cache / ABOUT).is_file():
         raise InputError(f"{cache} is no cache of prepared clips: it has no {ABOUT}; make one with lumosx train prepare")
     content = read_json(cache / ABOUT, "the cache's description")
     if isinstance(content, dict) and content.get("format") != FORMAT:
-        raise InputError(f"{cache} is of format {content.get('format')}, this LumosX reads {FORMAT}; prepare again")
+        raise InputError(
+            f"{cache} is of format {str(content.get('format'))[:20]}, this LumosX reads {FORMAT}: pictures were varied or "
+            "stored in another way; prepare the clips again into another folder, or delete this one first"
+        )
     return parse_record(CacheSettings, content, str(cache / ABOUT))

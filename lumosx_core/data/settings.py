@@ -7,6 +7,7 @@ dataclass of sections, of which those that are None are not there. Reading one c
 import dataclasses
 import difflib
 import math
+import re
 import types
 import typing
 from collections.abc import Mapping, Sequence
@@ -21,10 +22,17 @@ SHOWN = 60  # characters of a wrong value in a message
 
 
 def setting(
-    default: Any, about: str, *, least: float | None = None, most: float | None = None, choices: Sequence[str] = ()
+    default: Any,
+    about: str,
+    *,
+    least: float | None = None,
+    most: float | None = None,
+    choices: Sequence[str] = (),
+    form: tuple[str, str] | None = None,
 ) -> Any:
-    """A field of a section. about: what it means, its unit, and where the number comes from."""
-    metadata = {"about": about, "least": least, "most": most, "choices": tuple(choices)}
+    """A field of a section. about: what it means, its unit, and where the number comes from. form: a text may also match this
+    regular expression; and how to write that, for people."""
+    metadata = {"about": about, "least": least, "most": most, "choices": tuple(choices), "form": form}
     return dataclasses.field(default=default, metadata=metadata)
 
 
@@ -139,7 +147,9 @@ def _fits(value: Any, hint: Any, about: Mapping[str, Any]) -> bool:
         good = isinstance(value, int) or (hint is float and isinstance(value, float) and math.isfinite(value))
         least, most = about["least"], about["most"]
         return good and (least is None or value >= least) and (most is None or value <= most)
-    return isinstance(value, str) and (not about["choices"] or value in about["choices"])
+    if not isinstance(value, str) or value in about["choices"]:
+        return isinstance(value, str)
+    return re.fullmatch(about["form"][0], value) is not None if about["form"] else not about["choices"]
 
 
 def _members(hint: Any) -> tuple[Any, int | None]:
@@ -154,8 +164,8 @@ def _expected(hint: Any, about: Mapping[str, Any]) -> str:
     if typing.get_origin(hint) is tuple:
         each, count = _members(hint)
         return f"a list{f' of {count}' if count else ''}, each {_expected(each, about)}"
-    if about["choices"]:
-        return " or ".join(map(repr, about["choices"]))
+    if about["choices"] or about["form"]:
+        return " or ".join([*map(repr, about["choices"]), *(about["form"] or ())[1:]])
     name = {bool: "true or false", int: "a whole number", float: "a number", str: "a text"}[hint]
     least, most = about["least"], about["most"]
     return name + (f" from {least:g}" if least is not None else "") + (f" to {most:g}" if most is not None else "")

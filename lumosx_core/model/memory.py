@@ -2,6 +2,7 @@
 
 import gc
 import math
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -13,6 +14,7 @@ from safetensors import SafetensorError, safe_open
 from lumosx_core.errors import InputError
 from lumosx_core.model.checkpoint import transformer_sizes
 from lumosx_core.model.config import TransformerConfig
+from lumosx_core.model.devices import is_cuda
 
 LEVERS = (
     "fewer --frames, a smaller --width and --height, --sequential-cfg, --dtype bf16, fewer references, or --device cpu; "
@@ -84,3 +86,15 @@ def free_memory() -> None:
     gc.collect()
     if torch.cuda.is_available():
         torch.cuda.empty_cache()
+
+
+def peak_bytes(device: torch.device | str) -> int | None:
+    """The most bytes that were in use so far: on a card, or by this process; None where the system does not tell."""
+    if is_cuda(device):
+        return torch.cuda.max_memory_allocated(device)
+    try:
+        import resource
+    except ImportError:  # on Windows
+        return None
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak if sys.platform == "darwin" else peak * 1024

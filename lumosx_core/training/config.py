@@ -2,6 +2,7 @@
 published (LumosX, arXiv 2603.20192, as told in docs/method.md section 9) or is ours."""
 
 import dataclasses
+import re
 from dataclasses import dataclass
 from typing import get_args
 
@@ -17,6 +18,8 @@ MAX_RANK = 4096  # above every width of a layer a LoRA only wastes memory
 MAX_WEIGHT = 1e6  # learning rates, weights of losses, norms
 # Layers of a block that can get factors, by Wan's names; by default all of them do.
 LORA_LAYERS = (*(f"{attention}.{layer}" for attention in ("self_attn", "cross_attn") for layer in "qkvo"), "ffn.0", "ffn.2")
+OPTIMIZERS = ("adamw", "muon", "adamw_8bit", "prodigy")
+OPTIMIZER_CLASS, OPTIMIZER_OPTION = r"[A-Za-z_][\w.]*:[A-Za-z_]\w*", r"[A-Za-z_]\w*=.+"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -63,7 +66,16 @@ class TrainingConfig:
         dataclasses.MISSING, "samples of one step, all of the same token layout; not published, ours", least=1, most=MAX_COUNT
     )
     optimizer: str = setting(
-        "adamw", "adamw, or muon for the matrices inside the blocks and AdamW for the rest; ours", choices=("adamw", "muon")
+        "adamw",
+        "adamw; muon for the matrices inside the blocks and AdamW for the rest; adamw_8bit (bitsandbytes); prodigy "
+        "(prodigyopt, with learning_rate 1); or module:Class; ours",
+        choices=OPTIMIZERS,
+        form=(OPTIMIZER_CLASS, "module:Class"),
+    )
+    optimizer_options: tuple[str, ...] = setting(
+        (),
+        "further arguments of the optimizer, each NAME=VALUE, such as d_coef=2.0; ours",
+        form=(OPTIMIZER_OPTION, "NAME=VALUE"),
     )
     learning_rate: float = setting(1e-4, "peak, after warm-up; not published, ours", least=0, most=MAX_WEIGHT)
     warmup_steps: int = setting(200, "steps in which the rate rises from 0; ours", least=0, most=MAX_COUNT)
@@ -135,8 +147,14 @@ class TrainingConfig:
             whole_number(frames, "training: frames", least=1, most=MAX_COUNT)
         if self.precision not in PRECISIONS:
             raise InputError(f"training: precision is {self.precision!r}, expected {' or '.join(map(repr, PRECISIONS))}")
-        if self.optimizer not in ("adamw", "muon"):
-            raise InputError(f"training: optimizer is {self.optimizer!r}, expected 'adamw' or 'muon'")
+        if self.optimizer not in OPTIMIZERS and not re.fullmatch(OPTIMIZER_CLASS, str(self.optimizer)):
+            raise InputError(
+                f"training: optimizer is {self.optimizer!r}, expected {' or '.join(map(repr, OPTIMIZERS))} or module:Class"
+            )
+        object.__setattr__(self, "optimizer_options", tuple(self.optimizer_options))
+        for option in self.optimizer_options:
+            if not re.fullmatch(OPTIMIZER_OPTION, str(option)):
+                raise InputError(f"training: optimizer_options has {option!r}, expected NAME=VALUE, such as d_coef=2.0")
         if self.text_dropout + self.reference_dropout > 1:
             raise InputError("training: text_dropout and reference_dropout are more than 1 together")
 

@@ -1,4 +1,10 @@
-"""Optimizers of a transformer: which parameters get which rule."""
+"""The optimizers of a training run: which parameters get which rule."""
+
+import ast
+import importlib
+import inspect
+from collections.abc import Callable
+from typing import Any
 
 import torch
 
@@ -7,19 +13,29 @@ from lumosx_core.model.transformer import LumosXTransformer
 from lumosx_core.training.config import TrainingConfig
 from lumosx_core.training.lora import trained_weights
 
+# Optimizers of other packages that have a short name; what to install for them.
+PACKAGES = {"adamw_8bit": "bitsandbytes.optim:AdamW8bit", "prodigy": "prodigyopt:Prodigy"}
+
 
 def check_optimizer(config: TrainingConfig) -> None:
-    """Raises InputError for Muon with a torch that has none (before 2.9)."""
+    """Raises InputError for Muon with a torch that has none (before 2.9), for a package that is not installed, a name in it
+    that is no optimizer, and options that it does not take."""
     if config.optimizer == "muon" and not hasattr(torch.optim, "Muon"):
         raise InputError(f"training: optimizer 'muon' needs torch 2.9 or newer, this is {torch.__version__}; update torch")
+    kind = _class_of(config.optimizer)
+    taken = inspect.signature(kind).parameters
+    unknown = [name for name in _options(config) if name not in taken or name in ("params", "lr", "weight_decay")]
+    if unknown:
+        free = ", ".join(name for name in taken if name not in ("params", "lr", "weight_decay"))
+        raise InputError(f"training: optimizer_options {', '.join(unknown)}: {config.optimizer} takes {free}")
 
 
 def make_optimizers(model: LumosXTransformer, config: TrainingConfig) -> list[torch.optim.Optimizer]:
-    """The optimizers of a run: AdamW, and with `config.optimizer == "muon"` Muon for the matrices inside the blocks.
+    """The optimizers of a run: the one that the config names; "muon" is for the matrices inside the blocks, AdamW for the rest.
 
     Muon (Jordan 2024, torch.optim.Muon) makes the step of a matrix orthogonal, its size matched to AdamW's, so that both
-    run at the same rate. Frozen weights get none. Norms and biases are not decayed. Raises InputError as
-    `check_optimizer` does.
+    run at the same rate. Frozen weights get none. Norms and biases are not decayed. The loop sets the rate before every step;
+    `betas` go to optimizers that take them. Raises InputError as `check_optimizer` does, and for options of wrong values.
     """
     check_optimizer(config)
     inside, matrices, others = [], [], []
@@ -31,9 +47,47 @@ def make_optimizers(model: LumosXTransformer, config: TrainingConfig) -> list[to
         else:
             others.append(parameter)
     groups = [{"params": matrices, "weight_decay": config.weight_decay}, {"params": others, "weight_decay": 0.0}]
-    optimizers: list[torch.optim.Optimizer] = [torch.optim.AdamW(groups, lr=config.learning_rate, betas=config.betas)]
-    if inside:
-        optimizers.append(
-            torch.optim.Muon(inside, lr=config.learning_rate, weight_decay=config.weight_decay, adjust_lr_fn="match_rms_adamw")
-        )
-    return optimizers
+    kind, options = _class_of(config.optimizer), _options(config)
+    if config.optimizer == "muon":
+        optimizers: list[torch.optim.Optimizer] = [torch.optim.AdamW(groups, lr=config.learning_rate, betas=config.betas)]
+        if inside:
+            own: dict[str, Any] = {"weight_decay": config.weight_decay, "adjust_lr_fn": "match_rms_adamw"} | options
+            optimizers.append(torch.optim.Muon(inside, lr=config.learning_rate, **own))
+        return optimizers
+    if "betas" in inspect.signature(kind).parameters:
+        options = {"betas": config.betas} | options
+    try:
+        return [kind(groups, lr=config.learning_rate, **options)]
+    except (TypeError, ValueError) as error:
+        raise InputError(f"training: optimizer {config.optimizer!r} refuses its options ({error})") from error
+
+
+def _class_of(name: str) -> Callable[..., torch.optim.Optimizer]:
+    """The class of an optimizer's name. Raises InputError if it is not there."""
+    own = {"adamw": torch.optim.AdamW, "muon": getattr(torch.optim, "Muon", None)}
+    if name in own:
+        return own[name]  # type: ignore[return-value]
+    module, _, attribute = PACKAGES.get(name, name).partition(":")
+    try:
+        found = getattr(importlib.import_module(module), attribute, None)
+    except ImportError as error:
+        package = module.partition(".")[0]
+        raise InputError(
+            f"training: optimizer {name!r} needs the package {package} ({error}); pip install {package}"
+        ) from error
+    if not (isinstance(found, type) and issubclass(found, torch.optim.Optimizer)):
+        raise InputError(f"training: optimizer {name!r}: {module} has no optimizer {attribute}; write module:Class")
+    return found
+
+
+def _options(config: TrainingConfig) -> dict[str, Any]:
+    """optimizer_options as arguments: Python's literals, true and false; anything else is a text."""
+    words = {"true": True, "false": False, "none": None}
+    options: dict[str, Any] = {}
+    for option in config.optimizer_options:
+        name, _, text = option.partition("=")
+        try:
+            options[name] = words[text.lower()] if text.lower() in words else ast.literal_eval(text)
+        except (ValueError, SyntaxError):
+            options[name] = text
+    return options

@@ -3,6 +3,7 @@
 Nothing of a state is used before all of it is checked: a file that is cut short, foreign or damaged is an InputError.
 """
 
+import copy
 from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
@@ -25,6 +26,7 @@ WHAT = "the training state"
 REMEDY = "delete it to begin again, or choose another output folder"
 DIVERGED = "it was not written, the state before stays; lower the learning rate, or look for NaN in the data"
 OPTIMIZER_STATE = {"AdamW": {"step", "exp_avg", "exp_avg_sq"}, "Muon": {"momentum_buffer"}}  # per parameter
+SET_BY_RUN = ("params", "lr", "weight_decay", "betas")  # of an optimizer's group: the config's at every start
 SHOWN = 400  # characters of a recipe in a message
 
 
@@ -103,26 +105,63 @@ def _lora_words(lora: Any) -> str:
     return "the LoRA " + ", ".join(f"{name} {value}" for name, value in lora.items())[:SHOWN]
 
 
-def load_optimizer(optimizer: torch.optim.Optimizer, saved: Any, path: Path) -> None:
-    """Put an optimizer where the saved one was. Rates and other settings stay those of `optimizer`: the run sets them.
+def optimizer_words(config: Mapping[str, Any]) -> str:
+    """Which optimizer a run's config (as a dictionary) names, with its options: what must be the same to go on."""
+    options = ", ".join(map(str, config.get("optimizer_options") or ()))
+    return repr(config.get("optimizer")) + (f" ({options})" if options else "")
 
-    saved: from a state file at `path`. Raises InputError if it is of another optimizer or of other parameters.
+
+def load_optimizer(optimizer: torch.optim.Optimizer, saved: Any, path: Path) -> None:
+    """Put an optimizer where the saved one was, with what it keeps per group (Prodigy's estimate of the rate, and the like).
+
+    The rate, `weight_decay` and `betas` stay those of `optimizer`: the run's config sets them. saved: from a state file at
+    `path`. Raises InputError if it is of another optimizer or of other parameters, or damaged.
     """
     entries = saved.get("state") if isinstance(saved, Mapping) else None
     parameters = [parameter for group in optimizer.param_groups for parameter in group["params"]]
     if not isinstance(entries, Mapping) or not set(entries) <= set(range(len(parameters))):
         raise InputError(f"{path}: the optimizer's state is not that of {len(parameters)} parameters; {REMEDY}")
-    names = OPTIMIZER_STATE[type(optimizer).__name__]
+    names = OPTIMIZER_STATE.get(type(optimizer).__name__)
     for index, entry in entries.items():
-        if not isinstance(entry, Mapping) or set(entry) != names:
-            raise InputError(f"{path}: the optimizer's state of parameter {index} is not {', '.join(sorted(names))}; {REMEDY}")
+        what = f"the optimizer's state of parameter {index}"
+        if not isinstance(entry, Mapping) or (names is not None and set(entry) != names):
+            raise InputError(f"{path}: {what} is not {', '.join(sorted(names or ())) or 'a table'}; {REMEDY}")
+        if names is None:
+            check_finite(_tensors(entry), f"{path}: {what}", REMEDY)
+            continue
         scalar = torch.zeros((), device="meta")
         expected = {name: scalar if name == "step" else parameters[index] for name in names}
-        check_state_weights(path, f"the optimizer's state of parameter {index}", entry, expected)
+        check_state_weights(path, what, entry, expected)
         if "step" in names and float(entry["step"]) < 0:
-            raise InputError(f"{path}: the optimizer's state of parameter {index} is at a step below 0; {REMEDY}")
-    own = {index: {name: value.clone() for name, value in entry.items()} for index, entry in entries.items()}  # not the file's
-    optimizer.load_state_dict({"state": own, "param_groups": optimizer.state_dict()["param_groups"]})
+            raise InputError(f"{path}: {what} is at a step below 0; {REMEDY}")
+    groups = _groups(optimizer, saved.get("param_groups"), path)
+    try:
+        optimizer.load_state_dict({"state": copy.deepcopy(dict(entries)), "param_groups": groups})  # a copy: not the file's
+    except (ValueError, TypeError, KeyError, RuntimeError, AttributeError) as error:  # of another package's own reading
+        raise InputError(f"{path}: the optimizer's state cannot be used ({error}); {REMEDY}") from error
+
+
+def _groups(optimizer: torch.optim.Optimizer, saved: Any, path: Path) -> list[dict[str, Any]]:
+    """The groups of an optimizer with what the saved ones kept in theirs: numbers and the like, none of them NaN."""
+    own = optimizer.state_dict()["param_groups"]
+    kept = saved if isinstance(saved, list) and all(isinstance(group, Mapping) for group in saved) else []
+    if [group.get("params") for group in kept] != [group["params"] for group in own]:
+        raise InputError(f"{path}: the optimizer's groups of parameters are not those of this run; {REMEDY}")
+    merged = []
+    for mine, group in zip(own, kept, strict=True):
+        theirs = {name: value for name, value in group.items() if name not in SET_BY_RUN}
+        for name, value in theirs.items():
+            if not isinstance(name, str) or not all(map(_is_plain, value if isinstance(value, tuple) else (value,))):
+                raise InputError(f"{path}: the optimizer's groups hold {str(name)[:80]!r} that is no number; {REMEDY}")
+        merged.append({**mine, **theirs})
+    return merged
+
+
+def _is_plain(value: Any) -> bool:
+    """A number (one in a tensor too), text or nothing; not NaN."""
+    if isinstance(value, torch.Tensor):
+        return value.numel() == 1 and value.device.type == "cpu" and bool(value == value)
+    return value is None or (isinstance(value, (bool, int, float, str)) and value == value)
 
 
 def check_state_weights(path: Path, what: str, tensors: Mapping, expected: Mapping[str, torch.Tensor]) -> None:

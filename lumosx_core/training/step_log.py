@@ -9,8 +9,9 @@ from lumosx_core.files.json_lines import append_record, read_records
 
 @dataclass(frozen=True, kw_only=True)
 class LoggedStep:
-    """A step, from 1, and its figures: loss, norm, rate, seconds, skipped (1: left out), validation where it was measured. None
-    stands for what is not finite."""
+    """A step, from 1, and its figures: loss, loss/<noise level>, norm, rate, seconds and of them waited (for data),
+    tokens_per_second, memory (GiB, the peak so far), skipped (1: left out), validation where it was measured. None stands for
+    what is not finite."""
 
     step: int
     figures: dict[str, float | None]

@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import torch
@@ -17,11 +17,12 @@ from lumosx_core.model.lora import weights_digest
 from lumosx_core.model.transformer import LumosXTransformer
 from lumosx_core.training.config import TrainingConfig
 from lumosx_core.training.ema import begin_average, move_average
+from lumosx_core.training.figures import level_losses, speed_figures
 from lumosx_core.training.guards import StepGuard, check_finite
 from lumosx_core.training.lora import add_lora, put_weights, trained_weights
 from lumosx_core.training.losses import Draw, Loss, PublishedLoss, StepLoss
 from lumosx_core.training.optimizers import make_optimizers
-from lumosx_core.training.resume import load_optimizer, load_state, save_state
+from lumosx_core.training.resume import load_optimizer, load_state, optimizer_words, save_state
 from lumosx_core.training.validate import Validation
 
 Figures = dict[str, float]
@@ -44,8 +45,8 @@ def train(
     data: shards of latents, or prepared clips. folder: gets `state.pt`; if it is there, the run goes on from it. loss: what is
     made small, by default the published one. validation: measured on the averaged weights, its figures join those of the step.
     device: "cpu" or "cuda". initial: weights to start from (Wan2.1 names) instead of fresh ones; a LoRA needs them.
-    on_step(step, figures) is called after every step with loss, gradient norm, rate and seconds; raising from it stops the
-    run, its checkpoint stays.
+    on_step(step, figures) is called after every step with what `LoggedStep` tells; raising from it stops the run, its
+    checkpoint stays.
 
     A step whose loss or gradient is not finite, or whose loss is a spike, is left out: weights, average and optimizer stay, the
     log says which samples it had, its figures are what they are, with "skipped" 1. Raises InputError after too many such steps
@@ -63,7 +64,10 @@ def train(
     first = _resume(run, folder / "state.pt")
     for step in range(first, config.steps):
         started = time.monotonic()
-        figures = _step(run, step, _draw(run, data, step), loss)
+        draw = _draw(run, data, step)
+        drawn = time.monotonic()
+        figures = _step(run, step, draw, loss) | {"waited": drawn - started}
+        figures |= speed_figures(draw, time.monotonic() - started)
         if (step + 1) % config.save_every == 0 or step + 1 == config.steps:
             _save(run, folder / "state.pt", step + 1)
             data.refresh()
@@ -130,11 +134,9 @@ def _resume(run: _Run, path: Path) -> int:
             f"{path} was trained beside the weights {state['base'] or '(none)'}, this run starts from {run.base}; give the "
             "weights that it was begun with, or choose another output folder"
         )
-    before, now = state["config"].get("optimizer"), run.config.optimizer
+    before, now = optimizer_words(state["config"]), optimizer_words(asdict(run.config))
     if before != now or len(state["optimizers"]) != len(run.optimizers):
-        raise InputError(
-            f"{path} was trained with the optimizer {before!r}, this run has {now!r}; choose another output folder"
-        )
+        raise InputError(f"{path} was trained with the optimizer {before}, this run has {now}; choose another output folder")
     for optimizer, saved in zip(run.optimizers, state["optimizers"], strict=True):
         load_optimizer(optimizer, saved, path)
     put_weights(run.model, state["model"])
@@ -173,6 +175,7 @@ def _step(run: _Run, step: int, draw: Draw, loss: Loss) -> Figures:
     norm = torch.nn.utils.clip_grad_norm_(trained_weights(run.model).values(), run.config.clip_norm)
     figures = {"loss": result.samples.mean().item(), "norm": norm.item(), "rate": rate}
     figures |= {name: value.item() for name, value in result.figures.items()}
+    figures |= level_losses(draw.timestep, result.samples)
     samples = dict(zip(draw.batch.samples, result.samples.tolist(), strict=True))
     counts = run.guard.counts(step, figures, samples, level=float(draw.timestep.mean()) / 1000)
     if counts:

@@ -14,7 +14,7 @@ from lumosx_core.cli.main import main
 from lumosx_core.data.augment import NONE, Augmentation, augmented
 from lumosx_core.data.buckets import bucket_of, default_buckets, fit_frames, parse_buckets
 from lumosx_core.data.check import check_clips
-from lumosx_core.data.clip_cache import OpenClip, clip_path
+from lumosx_core.data.clip_cache import FORMAT, OpenClip, clip_path
 from lumosx_core.data.clip_dataset import ClipDataset, open_training_data
 from lumosx_core.data.latent_shards import NOBODY
 from lumosx_core.data.prepare import PrepareReport, model_settings, prepare_clips
@@ -100,6 +100,23 @@ def test_variants_are_within_their_ranges_and_repeat() -> None:
             assert turned.shape[0] >= size[1] and turned.shape[1] >= size[0] - 1
     with pytest.raises(InputError, match="augmentation: turn is 200"):
         Augmentation(turn=200)
+
+
+def test_pictures_are_varied_as_the_format_of_the_cache_says() -> None:
+    """Fails when the same draws give other pictures: count clip_cache.FORMAT up then, and put the new means here."""
+    y, x = np.mgrid[0:96, 0:64]
+    picture = Image.fromarray(np.stack([x * 4, y * 2, x + y], -1).astype(np.uint8))
+    means = []
+    for seed in range(3):
+        for scene in (False, True):
+            drawn = augmented(picture, np.random.default_rng(seed), RANGES, scene=scene)
+            means.append((*drawn.size, *np.asarray(drawn, float).mean((0, 1))))
+    assert FORMAT == 2
+    expected = (
+        (78, 98, 172.0, 148.6, 140.2), (56, 84, 120.7, 82.6, 69.0), (75, 94, 192.5, 151.9, 148.1),
+        (54, 81, 154.8, 89.3, 83.2), (66, 84, 158.3, 156.3, 143.2), (48, 73, 102.6, 99.4, 78.7),
+    )  # fmt: skip
+    assert np.abs(np.array(means) - np.array(expected)).max() < 0.5
 
 
 def sample_folder(folder: Path, frames: int = 9, fps: float = 8.0, prompt: str = "A man with a hat.") -> None:
@@ -204,6 +221,11 @@ def test_preparing_again_does_nothing_and_holes_are_seen(collected: Collected, c
         open_training_data(copy)
     with pytest.raises(InputError, match="no cache of prepared clips"):
         ClipDataset(tmp_path)
+    about = copy / "cache.json"
+    about.write_text(about.read_text("utf-8").replace(f'"format": {FORMAT}', f'"format": {FORMAT - 1}'), "utf-8")
+    for use in (lambda: open_training_data(copy), lambda: prepare(collected.out, copy)):  # pictures were varied in another way
+        with pytest.raises(InputError, match=f"is of format {FORMAT - 1}, .* prepare the clips again into another folder"):
+            use()
 
 
 def test_a_model_trains_on_it_and_goes_on(cache: Path, tmp_path: Path) -> None:

@@ -14,6 +14,7 @@ from lumosx_core.data.settings import to_toml
 from lumosx_core.errors import InputError
 from lumosx_core.model.config import PRESETS
 from lumosx_core.model.lora import read_lora
+from lumosx_core.training.figures import level_losses
 from lumosx_core.training.recipes import RECIPES, Recipe, read_recipe
 from lumosx_core.training.step_log import StepLog, read_step_log
 from lumosx_core.training.train import train
@@ -158,13 +159,19 @@ def test_all_faults_are_told_with_the_nearest_name() -> None:
         "training.betas is",
         "expected a list of 2, each a number from 0 to 1",
         "lora.layers is",
-        "training.optimizer is 'sgd', expected 'adamw' or 'muon'",
+        "training.optimizer is 'sgd', expected 'adamw' or 'muon' or 'adamw_8bit' or 'prodigy' or module:Class",
     ):
         assert part in str(caught.value)
     with pytest.raises(InputError, match="unknown recipe 'published'; did you mean published_[12]"):
         read_recipe("published")
     with pytest.raises(InputError, match=r"rank is unknown"):
         read_recipe("finetune", None, ["rank=8"])
+
+
+def test_losses_are_told_at_the_nearest_level_of_noise() -> None:
+    timestep = torch.tensor([0.0, 124.9, 125.0, 999.99, 437.0])
+    told = level_losses(timestep, torch.tensor([1.0, 2.0, 4.0, 8.0, 16.0]))
+    assert told == {"loss/0.06": 1.5, "loss/0.19": 4.0, "loss/0.44": 16.0, "loss/0.94": 8.0}
 
 
 def test_the_log_keeps_the_last_of_every_step_and_bears_a_kill(tmp_path: Path) -> None:
@@ -187,8 +194,16 @@ def test_a_lora_by_command_from_weights_to_file(tmp_path: Path, capsys: pytest.C
     data, run, base = latents(tmp_path / "data"), tmp_path / "run", tmp_path / "base"
     start = ["train", "transformer", str(data), "--device", "cpu", "--recipe", "debug", "--steps", "4"]
     assert main([*start, "--out", str(base), "--set", "save_every=2"]) == 0
-    weights = base / "transformer.safetensors"
-    assert [logged.step for logged in read_step_log(base / "log.jsonl")] == [1, 2, 3, 4]
+    weights = base / "weights.safetensors"
+    steps = read_step_log(base / "log.jsonl")
+    assert [logged.step for logged in steps] == [1, 2, 3, 4]
+    for logged in steps:
+        figures = {name: value for name, value in logged.figures.items() if value is not None}
+        plain = {"loss", "norm", "rate", "seconds", "waited", "tokens_per_second", "memory", "skipped"}
+        levels = {name for name in figures if name.startswith("loss/")}
+        assert figures.keys() - levels == plain and 1 <= len(levels) <= 2  # two samples
+        assert 0 < figures["waited"] < figures["seconds"] and figures["memory"] > 0.1
+        assert figures["tokens_per_second"] * figures["seconds"] > 2 * 2 * 2 * 3  # more than the video's alone
     lora = [*start, "--out", str(run), "--initial", str(weights), "--lora-rank", "3", "--lora-alpha", "6"]
     assert main(lora) == 0 and "lora.safetensors" in capsys.readouterr().out
     file = read_lora(run / "lora.safetensors")

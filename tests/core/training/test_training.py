@@ -385,7 +385,7 @@ def test_the_command_shows_the_loss_of_other_clips(
     given = ["train", "transformer", str(data.folder), "--out", str(tmp_path / "run"), *sizes]
     assert main([*given, "--validation", str(data.folder), "--validate-every", "1"]) == 0
     assert ", validation " in capsys.readouterr().err
-    assert (tmp_path / "run" / "transformer.safetensors").is_file()
+    assert (tmp_path / "run" / "weights.safetensors").is_file()
     assert main([*given, "--validation", str(data.folder), "--validate-every", "0"]) != 0
     assert "validation: every is 0" in capsys.readouterr().err
     assert main([*given, "--validation", str(tmp_path / "none")]) != 0
