@@ -142,6 +142,11 @@ def _read_subject(root: Path, folder: Path, notes: dict[str, Note]) -> Subject:
             f"{folder} holds {len(faces)} faces ({', '.join(p.name for p in faces)}); keep one, or name the "
             "others as views of it: face_<name>~2.png, face_<name>~3.png"
         )
+    for view in (views or [])[1:]:
+        if note_for(notes, root, view).strength is not None:
+            raise InputError(
+                f"{NOTES} gives {view.name} a strength, but all views of a face share one; give it to {views[0].name} instead"
+            )
     note = note_for(notes, root, folder)
     name = unescape_phrase(views[0].stem.removeprefix(FACE_PREFIX)) if views else ""
     return Subject(

@@ -168,12 +168,17 @@ class LoadSubject(io.ComfyNode):
         from lumosx_core.sample_folder import read_subject
 
         saved = read_subject(saved_subject(subject))
+        if saved.strength * strength > MAX_STRENGTH:
+            raise InputError(
+                f"strength {strength:g} times the {saved.strength:g} that {quoted(subject)} was saved with is more than "
+                f"{MAX_STRENGTH:g}; give at most {MAX_STRENGTH / saved.strength:.3g}"
+            )
         person = replace(
             saved,
             name=name.strip() or saved.name,
             tag=tag_of(tag) or saved.tag,
             occurrence=occurrence or saved.occurrence,
-            strength=min(MAX_STRENGTH, saved.strength * strength),
+            strength=saved.strength * strength,
         )
         picture = image_of([reference_panel(ReferenceSet(subjects=(person,)))])
         return io.NodeOutput(person, picture, ui=ui.PreviewImage(picture, cls=cls))

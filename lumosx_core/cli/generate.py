@@ -31,6 +31,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="FILE:STRENGTH",
         help="added to the transformer's weights, several allowed (default strength: 1)",
     )
+    parser.add_argument(
+        "--strength",
+        nargs="+",
+        default=[],
+        metavar="WORDS:STRENGTH",
+        help='how much pictures count, 0 to 2 (1: as published), such as "red hat:0.5" or @anna:1.5, instead of what SAMPLE '
+        "says; the name of a person means all pictures of that person",
+    )
     parser.add_argument("--device", default="cpu", help="cpu, cuda, cuda:1, ... (default: cpu)")
     parser.add_argument("--dtype", default="fp32", choices=("fp32", "bf16", "fp16"), help="of the weights in memory")
     parser.add_argument("--seed", type=int, nargs="+", default=[0], help="one video per seed")
@@ -55,16 +63,23 @@ def run(options: argparse.Namespace) -> int:
     from dataclasses import replace
 
     from lumosx_core.cli.progress import ProgressBars
+    from lumosx_core.errors import InputError
     from lumosx_core.files.atomic import writable_folder
     from lumosx_core.model.devices import weights_type
     from lumosx_core.model.lora import read_lora
     from lumosx_core.sample_folder import read_sample
     from lumosx_core.sampling.generate import finish, generate
     from lumosx_core.sampling.pipeline import NANO_FOLDER, LumosXPipeline
+    from lumosx_core.strengths import with_strengths
 
+    if options.strength and options.latent is not None:
+        raise InputError(
+            "--strength changes nothing of a latent that is there; leave out --strength, or --latent to sample anew"
+        )
     sample = read_sample(options.sample)
     if options.prompt is not None:
         sample = replace(sample, prompt=options.prompt)
+    sample = replace(sample, references=with_strengths(sample.references, list(map(_words_and_strength, options.strength))))
     loras = [(read_lora(path), strength) for path, strength in map(_lora_and_strength, options.lora)]
     writable_folder(options.out)
     pipeline = LumosXPipeline(
@@ -107,6 +122,17 @@ def _lora_and_strength(text: str) -> tuple[Path, float]:
         return Path(path), float(number)
     except ValueError:
         raise InputError(f"--lora {text}: {number!r} is no strength; write FILE{colon}0.8, or the file alone for 1") from None
+
+
+def _words_and_strength(text: str) -> tuple[str, float]:
+    """ "red hat:0.5" -> the words and 0.5."""
+    from lumosx_core.errors import InputError
+
+    words, _, number = text.rpartition(":")
+    try:
+        return words, float(number)
+    except ValueError:
+        raise InputError(f"--strength {text}: expected words of the sample and a number, such as 'red hat:0.5'") from None
 
 
 def _warn_of_photographs(references: "ReferenceSet", width: int, height: int) -> None:

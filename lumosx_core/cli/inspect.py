@@ -57,7 +57,8 @@ def run(options: argparse.Namespace) -> int:
     for reference, spans in zip(bound.references, bound.char_spans, strict=True):
         owner = "" if reference.subject is None else f" of subject {reference.subject + 1}"
         words = ", ".join(f"{bound.prompt[a:b].strip()!r} at {a}" for a, b in spans) or "no words of the prompt"
-        print(f"  {reference.kind}{owner} {reference.phrase!r}: {words}")
+        strength = "" if reference.strength == 1 else f", strength {reference.strength:g}"
+        print(f"  {reference.kind}{owner} {reference.phrase!r}{strength}: {words}")
     print(
         f"layout: {layout.frames} frames x {layout.height} x {layout.width} tokens, {len(layout.kinds)} references, "
         f"{layout.seq_len} tokens in {1 + len(layout.groups)} blocks of self-attention"

@@ -3,6 +3,7 @@
 A clip is a caption, a video, and for everybody and everything in it the words and some pictures, of which one is drawn.
 """
 
+import logging
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -21,6 +22,7 @@ from lumosx_core.references import Attribute, Sample, SceneReference
 from lumosx_core.sample_folder import read_sample
 
 VIDEO = "video.mp4"
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -165,7 +167,10 @@ def _sample_folder(path: Path, root: Path) -> TrainingClip:
     if not video.is_file():
         raise InputError(f"it has no {VIDEO}")
     sample = _read(path)
-    pictures = [SamplePicture(path=path, number=n) for n, _ in enumerate(sample.references.references())]
+    references = sample.references.references()
+    if any(reference.strength != 1 for reference in references):
+        log.warning("%s: training shows every picture at strength 1; the strengths in relations.json are not used", path)
+    pictures = [SamplePicture(path=path, number=n) for n, _ in enumerate(references)]
     waiting = iter(pictures)
 
     def entity(thing: Attribute | SceneReference) -> Entity:

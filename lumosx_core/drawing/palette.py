@@ -1,8 +1,8 @@
 """Colours, titles and thumbnails that all pictures of references share: an owner has the same colour everywhere."""
 
-from PIL import Image
+from PIL import Image, ImageDraw
 
-from lumosx_core.drawing.lettering import RGB, fit_lines
+from lumosx_core.drawing.lettering import RGB, draw_text, fit_lines, text_width
 from lumosx_core.files.images import rgb_on_white
 from lumosx_core.owners import Owner
 from lumosx_core.references import Reference
@@ -16,6 +16,7 @@ SUBJECT_COLOURS: tuple[RGB, ...] = (
 )  # fmt: skip
 OBJECT_COLOURS: tuple[RGB, ...] = ((96, 108, 130), (128, 116, 72), (84, 128, 118), (138, 98, 112))
 BACKGROUND_COLOUR: RGB = (92, 98, 92)
+STRENGTH_TEXT = 13  # pixels
 
 
 def colour_of(owner: Owner) -> RGB:
@@ -36,11 +37,17 @@ def tint(colour: RGB, share: float) -> RGB:
 
 
 def thumbnail(reference: Reference, side: int) -> Image.Image:
-    """The picture on white, fitted into side x side pixels; small pictures are enlarged without smoothing."""
+    """The picture on white, fitted into side x side pixels; small pictures are enlarged without smoothing. A strength that is
+    not 1 stands in the corner, as "x 0.5"."""
     image = rgb_on_white(reference.image)
     scale = side / max(image.size)
     size = (max(1, round(image.width * scale)), max(1, round(image.height * scale)))
     smooth = Image.Resampling.NEAREST if scale >= 2 else Image.Resampling.LANCZOS
     canvas = Image.new("RGB", (side, side), "white")
     canvas.paste(image.resize(size, smooth), ((side - size[0]) // 2, (side - size[1]) // 2))
+    if reference.strength != 1:
+        told = f"x {reference.strength:.3g}"
+        left, top = side - round(text_width(told, STRENGTH_TEXT)) - 8, side - STRENGTH_TEXT - 8
+        ImageDraw.Draw(canvas).rectangle((left, top, side, side), fill=INK)
+        draw_text(canvas, (left + 4, top + 3), told, STRENGTH_TEXT, "white")
     return canvas

@@ -15,7 +15,7 @@ HOST = {"comfy", "comfy_api", "comfy_execution", "comfy_extras", "folder_paths",
 FILES_OF = {
     "ground": {"__init__", "errors", "eyes", "numbers", "packages", "progress", "workers"},
     "words": {
-        "owners", "prompt_tags", "references", "relations_file", "sample_folder", "text_spans", "tokenized_prompt",
+        "owners", "prompt_tags", "references", "relations_file", "sample_folder", "strengths", "text_spans", "tokenized_prompt",
         "tokenizers", "word_borders",
     },
 }  # fmt: skip

@@ -15,6 +15,7 @@ from lumosx_core.sample_folder import read_sample
 from lumosx_core.sampling.config import GenerationConfig
 from lumosx_core.sampling.generate import denoise, prepare
 from lumosx_core.sampling.pipeline import LumosXPipeline, load_pipeline
+from lumosx_core.strengths import with_strengths
 
 Nano = tuple[Any, Any, Any]  # MODEL, CLIP, VAE
 WIDTH, HEIGHT, LENGTH, STEPS, CFG, SHIFT, SEED = 64, 48, 5, 3, 1.5, 3.0, 7
@@ -148,6 +149,34 @@ def test_every_switch_does_what_it_does_in_the_core(
     out = inputs["model"].model.process_latent_in(run(nodes, inputs, **changes))
     assert float((out - core_latent(core, sample, inputs, **changes)).abs().max()) <= 1e-3
     assert not torch.equal(out, inputs["model"].model.process_latent_in(run(nodes, inputs)))
+
+
+def test_strengths_do_in_the_host_what_they_do_in_the_core(
+    pack: Callable[[str], ModuleType],
+    nodes: ModuleType,
+    inputs: dict[str, Any],
+    nano: Nano,
+    core: LumosXPipeline,
+    sample: Sample,
+) -> None:
+    """Through both samplers, with guidance; strengths of 1 are the very video without any."""
+    conditioning, types = pack("nodes.conditioning_nodes"), pack("nodes.io_types")
+
+    def encoded(strengths: list[tuple[str, float]]) -> tuple[Sample, dict[str, Any]]:
+        changed = replace(sample, references=with_strengths(sample.references, strengths))
+        bound = prepare(core, changed, config()).bound
+        graph = types.RelationGraph(references=changed.references, bound=bound, tokenizer=core.text_encoder.tokenizer)
+        with torch.no_grad():
+            references = conditioning.EncodeReferences.execute(graph, nano[2], WIDTH, HEIGHT, LENGTH).args[0]
+        return changed, {**inputs, "references": references}
+
+    plain = run(nodes, inputs)
+    for strengths in ([("@1", 0.4)], [("black hat", 0.0), ("@2", 1.7)]):
+        changed, given = encoded(strengths)
+        out = given["model"].model.process_latent_in(run(nodes, given))
+        assert float((out - core_latent(core, changed, given)).abs().max()) <= 1e-4
+        assert float((out - given["model"].model.process_latent_in(plain)).abs().max()) > 1e-2
+    assert torch.equal(run(nodes, encoded([("@1", 1.0), ("black hat", 1.0)])[1]), plain)
 
 
 def test_sdpa_is_the_host_s_attention_on_a_cpu(nodes: ModuleType, inputs: dict[str, Any]) -> None:

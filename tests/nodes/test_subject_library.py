@@ -1,6 +1,7 @@
 """People that are saved in one workflow and loaded in another."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -55,6 +56,15 @@ def test_words_of_this_prompt_replace_the_saved_ones(nodes: ModuleType, library:
     loaded = nodes.LoadSubject.execute("anna", "singer", "@star", 1).args[0]
     assert (loaded.name, loaded.tag, loaded.occurrence) == ("singer", "star", 1)
     assert loaded.attributes == person().attributes
+
+
+def test_a_strength_is_multiplied_with_the_saved_one_and_never_cut_in_silence(nodes: ModuleType, library: Path) -> None:
+    nodes.SaveSubject.execute(replace(person(), strength=1.6), "anna", False)
+    assert library.is_dir()
+    assert nodes.LoadSubject.execute("anna", strength=0.5).args[0].strength == 0.8
+    with pytest.raises(InputError, match=r"strength 1.5 times the 1.6 that 'anna' was saved with is more than 2; .* 1.25"):
+        nodes.LoadSubject.execute("anna", strength=1.5)
+    assert nodes.LoadSubject.execute("anna", strength=1.25).args[0].strength == 2.0
 
 
 def test_somebody_else_is_replaced_only_where_that_is_wanted(nodes: ModuleType, library: Path) -> None:
