@@ -9,13 +9,14 @@ from lumosx_core.drawing.relation_graph import draw_relation_graph
 from lumosx_core.errors import InputError
 from lumosx_core.model.token_layout import text_levels
 from lumosx_core.model.video_size import VideoSize, checked_frames, checked_side
-from lumosx_core.references import ReferenceSet, SceneReference
+from lumosx_core.references import ReferenceSet, Sample, SceneReference
 from lumosx_core.text_spans import bind_prompt
 
+from .advanced_inputs import ADVANCED
 from .comfy_references import empty_latent, encode_references
 from .comfy_tokenizer import host_prompt, plain_prompt, prompt_tokenizer
 from .image_tensors import image_of
-from .io_types import EncodedReferences, GraphSocket, ReferencesSocket, RelationGraph, SceneSocket, SubjectSocket
+from .io_types import EncodedReferences, GraphSocket, ReferencesSocket, RelationGraph, SampleSocket, SceneSocket, SubjectSocket
 from .node_inputs import checked_inputs
 from .search_aliases import search_aliases
 
@@ -68,6 +69,13 @@ class RelationGraphNode(io.ComfyNode):
                     optional=True,
                     tooltip="A phrase that is not in the prompt, or that two subjects share without saying which place is "
                     "whose: error stops here and says what to do; warn leaves such a picture without words.",
+                    extra_dict=ADVANCED,
+                ),
+                SampleSocket.Input(
+                    "sample",
+                    optional=True,
+                    tooltip="All of a LumosX Sample Folder; people and things that are connected above come after its own, a "
+                    "background above replaces its own. While the prompt is empty, its caption counts.",
                 ),
             ],
             outputs=[
@@ -89,21 +97,27 @@ class RelationGraphNode(io.ComfyNode):
         objects: dict | None = None,
         background: SceneReference | None = None,
         on_problem: "OnProblem" = "error",
+        sample: Sample | None = None,
     ) -> io.NodeOutput:
-        """Graph, prompt and picture. Raises InputError for a graph without pictures of people or things, a CLIP that is not
-        Wan's, prompts with weights, and (on_problem "error") phrases whose words nobody can tell."""
+        """Graph, prompt and picture. Raises InputError for a graph without any picture, a CLIP that is not Wan's, prompts with
+        weights, and (on_problem "error") phrases whose words nobody can tell."""
         from .words_while_typing import remember
 
-        references = ReferenceSet(subjects=_connected(subjects), objects=_connected(objects), background=background)
-        if not (references.subjects or references.objects):
+        whole = sample.references if sample else ReferenceSet()
+        references = ReferenceSet(
+            subjects=(*whole.subjects, *_connected(subjects)),
+            objects=(*whole.objects, *_connected(objects)),
+            background=background or whole.background,
+        )
+        if not references.references():
             raise InputError(
-                "the relation graph has neither a subject nor an object; connect a LumosX Subject, or use the model without "
-                "LumosX nodes for a video from text alone"
+                "the relation graph has no picture: neither a subject nor an object nor a background; connect one, or use "
+                "the model without LumosX nodes for a video from text alone"
             )
         reader = prompt_tokenizer(clip)
         remember(reader)
         bound = bind_prompt(
-            plain_prompt(prompt),
+            sample.prompt if sample and not prompt.strip() else plain_prompt(prompt),
             references,
             reader.tokenizer,
             text_len=reader.text_len,

@@ -10,14 +10,14 @@ from lumosx_core.errors import InputError
 from lumosx_core.files.images import rgb_on_white
 
 from . import comfy_folders
+from .advanced_inputs import ADVANCED
 from .image_tensors import boxes_of, image_of, masks_of, pictures_of
 from .io_types import Face, FaceReference
 from .node_inputs import checked_inputs
-from .reference_inputs import boxes_input, margin_input, strength_input
+from .reference_inputs import boxes_input, margin_input, place_inputs, strength_input
 from .search_aliases import search_aliases
 from .shown_pictures import ShownPictures
 
-LARGEST_SIDE = 16384  # pixels
 CROPS = ("detect", "box", "already cropped")
 
 
@@ -49,9 +49,7 @@ class FaceReferenceNode(io.ComfyNode):
                     tooltip="Which one is meant where several faces are found: the largest, the one with this index from left "
                     "to right, or the one at the point x, y.",
                 ),
-                io.Int.Input("index", default=1, min=1, max=100, tooltip="For left to right: 1 is the leftmost face."),
-                io.Int.Input("x", default=0, min=0, max=LARGEST_SIDE, tooltip="For at point: pixels from the left edge."),
-                io.Int.Input("y", default=0, min=0, max=LARGEST_SIDE, tooltip="For at point: pixels from the top edge."),
+                *place_inputs("face"),
                 margin_input(
                     0.3,
                     "How much is added around the face on every side, as a part of the face's longer side. "
@@ -63,6 +61,7 @@ class FaceReferenceNode(io.ComfyNode):
                     default=packs[0],
                     tooltip="For detect: the insightface model pack in models/insightface/models. Its models are for "
                     "non-commercial use; nothing is downloaded.",
+                    extra_dict=ADVANCED,
                 ),
                 boxes_input("Boxes of the face from another detector, instead of detecting."),
                 io.Mask.Input("mask", optional=True, tooltip="A mask of the face: its box is taken, instead of detecting."),

@@ -62,6 +62,9 @@ SceneSocket = io.Custom("LUMOSX_SCENE")
 SubjectSocket = io.Custom("LUMOSX_SUBJECT")
 """A `lumosx_core.references.Subject`: one person with a name phrase, a face and attributes."""
 
+SampleSocket = io.Custom("LUMOSX_SAMPLE")
+"""A `lumosx_core.references.Sample`: a caption with all its people, objects and background."""
+
 GraphSocket = io.Custom("LUMOSX_GRAPH")
 """A `RelationGraph`."""
 

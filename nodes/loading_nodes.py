@@ -12,11 +12,13 @@ from .comfy_samples import sample_folder, sample_folders, sample_photographs
 from .comfy_tokenizer import host_prompt
 from .file_states import state_of
 from .image_tensors import image_of
-from .io_types import SceneSocket, SubjectSocket
+from .io_types import SampleSocket, SceneSocket, SubjectSocket
 from .node_inputs import checked_inputs
 from .search_aliases import search_aliases
+from .written_prompts import is_taken
 
-SUBJECTS, OBJECTS = 3, 1  # outputs of the sample node
+SUBJECTS, OBJECTS = 3, 3  # single outputs of the sample node
+PARTS = (0, 1, 2, 3, 7, 8)  # their numbers
 
 
 class Nano(io.ComfyNode):
@@ -30,12 +32,19 @@ class Nano(io.ComfyNode):
             display_name="LumosX Nano",
             category="LumosX",
             description="A tiny LumosX model of a puppet world that comes with this pack, for trying workflows on any machine "
-            "in seconds: 96 x 80 pixels, 17 frames, 16 steps, cfg 3, shift 3. It knows nothing but puppets.",
+            "in seconds: 96 x 80 pixels, 17 frames, 16 steps, cfg 3, shift 3. Connect these numbers instead of typing them. "
+            "It knows nothing but puppets.",
             inputs=[],
             outputs=[
                 io.Model.Output(display_name="model", tooltip="For LumosX Sampler or LumosX Apply; its schedule has shift 3."),
                 io.Clip.Output(display_name="clip", tooltip="For LumosX Relation Graph and CLIP Text Encode."),
                 io.Vae.Output(display_name="vae", tooltip="For LumosX Encode References and VAE Decode."),
+                io.Int.Output(display_name="width", tooltip="Pixels, for LumosX Encode References."),
+                io.Int.Output(display_name="height", tooltip="Pixels, for LumosX Encode References."),
+                io.Int.Output(display_name="length", tooltip="Frames, for LumosX Encode References."),
+                io.Int.Output(display_name="steps", tooltip="For LumosX Sampler or LumosX Scheduler."),
+                io.Float.Output(display_name="cfg", tooltip="For LumosX Sampler or SamplerCustom."),
+                io.Float.Output(display_name="shift", tooltip="For LumosX Sampler or LumosX Scheduler."),
             ],
             **search_aliases("tiny model", "demo"),
         )
@@ -43,12 +52,15 @@ class Nano(io.ComfyNode):
     @classmethod
     @checked_inputs
     def execute(cls) -> io.NodeOutput:
-        """MODEL, CLIP and VAE."""
+        """MODEL, CLIP and VAE, and the numbers that the model was made for: width, height, frames, steps, cfg, shift."""
+        from lumosx_core.sampling.config import read_defaults
         from lumosx_core.sampling.pipeline import NANO_FOLDER
 
         from .comfy_models import nano_models
 
-        return io.NodeOutput(*nano_models(NANO_FOLDER))
+        made_for = read_defaults(NANO_FOLDER)
+        size = (made_for.width, made_for.height, made_for.frames)
+        return io.NodeOutput(*nano_models(NANO_FOLDER), *size, made_for.steps, made_for.cfg, made_for.shift)
 
 
 class SampleFolder(io.ComfyNode):
@@ -62,7 +74,7 @@ class SampleFolder(io.ComfyNode):
             display_name="LumosX Sample Folder",
             category="LumosX",
             description="Reads a sample folder: a caption and pictures of subjects, objects and background. Put your own below "
-            "ComfyUI's input/lumosx/. Connect all outputs to LumosX Relation Graph; what a sample has not is skipped there.",
+            "ComfyUI's input/lumosx/. Connect sample to LumosX Relation Graph: it is all of it; or take single parts.",
             inputs=[
                 io.Combo.Input(
                     "sample",
@@ -80,25 +92,39 @@ class SampleFolder(io.ComfyNode):
                 SceneSocket.Output(display_name="background", tooltip="Where it happens, or nothing."),
                 io.String.Output(display_name="prompt", tooltip="The caption, for LumosX Relation Graph."),
                 io.Image.Output(display_name="picture", tooltip="All pictures of the sample, by owner."),
+                *(
+                    SceneSocket.Output(
+                        display_name=f"object_{number}", tooltip="A further thing that belongs to nobody, or nothing."
+                    )
+                    for number in range(2, OBJECTS + 1)
+                ),
+                SampleSocket.Output(display_name="sample", tooltip="All of it with its caption, for LumosX Relation Graph."),
             ],
             is_output_node=True,
+            hidden=[io.Hidden.prompt, io.Hidden.unique_id],  # to see whether all of it is taken, or single parts
             **search_aliases("example", "load sample", "reference folder"),
         )
 
     @classmethod
     @checked_inputs
     def execute(cls, sample: str) -> io.NodeOutput:
-        """Three subjects, one object, background (each may be None), prompt and picture. Raises InputError for a folder that
-        is no sample, or that has more than there are outputs."""
+        """Three subjects, an object, background (each may be None), prompt, picture, two further objects, the whole sample.
+
+        Raises InputError for a folder that is no sample, and for one that has more than the single outputs where one of them
+        is connected.
+        """
         from lumosx_core.drawing.contact_sheet import reference_panel
         from lumosx_core.sample_folder import read_sample
 
         content = read_sample(sample_folder(sample))
         references = content.references
-        _check_counts(sample, content)
+        if not cls.hidden or any(is_taken(cls.hidden.prompt, cls.hidden.unique_id, part) for part in PARTS):
+            _check_counts(sample, content)
         picture = image_of([reference_panel(references)])
-        parts = (*_filled(references.subjects, SUBJECTS), *_filled(references.objects, OBJECTS), references.background)
-        return io.NodeOutput(*parts, host_prompt(content.prompt), picture, ui=ui.PreviewImage(picture, cls=cls))
+        first, *more = _filled(references.objects, OBJECTS)
+        parts = (*_filled(references.subjects, SUBJECTS), first, references.background)
+        whole = (host_prompt(content.prompt), picture, *more, content)
+        return io.NodeOutput(*parts, *whole, ui=ui.PreviewImage(picture, cls=cls))
 
     @classmethod
     def fingerprint_inputs(cls, sample: str) -> str:
@@ -135,7 +161,7 @@ class SamplePhoto(io.ComfyNode):
 
 
 def _filled(items: tuple, count: int) -> list[Any]:
-    return [*items, *[None] * (count - len(items))]
+    return [*items[:count], *[None] * (count - len(items))]
 
 
 def _check_counts(name: str, sample: Sample) -> None:
@@ -145,6 +171,6 @@ def _check_counts(name: str, sample: Sample) -> None:
     ):
         if len(items) > most:
             raise InputError(
-                f"the sample {name!r} has {len(items)} {what}, this node has outputs for {most}; load the pictures with Load "
-                "Image and LumosX Subject instead"
+                f"the sample {name!r} has {len(items)} {what}, this node has single outputs for {most}; connect its output "
+                "sample to the input sample of LumosX Relation Graph instead"
             )

@@ -14,7 +14,7 @@ from lumosx_core.errors import InputError, quoted
 from lumosx_core.model.attention_shares import AttentionRecord
 from lumosx_core.numbers import real_number, whole_number
 from lumosx_core.packages import tell_missing_packages
-from lumosx_core.references import LONGEST_PROMPT, Attribute, SceneReference, Subject, check_length
+from lumosx_core.references import LONGEST_PROMPT, Attribute, Sample, SceneReference, Subject, check_length
 
 from .image_tensors import plain_number
 from .io_types import EncodedReferences, FaceReference, RelationGraph
@@ -29,6 +29,7 @@ SOCKETS: Mapping[str, type | tuple[type, ...]] = {
     "LUMOSX_ATTRIBUTE": Attribute,
     "LUMOSX_SCENE": SceneReference,
     "LUMOSX_SUBJECT": Subject,
+    "LUMOSX_SAMPLE": Sample,
     "LUMOSX_GRAPH": RelationGraph,
     "LUMOSX_REFERENCES": EncodedReferences,
     "LUMOSX_ATTENTION": AttentionRecord,

@@ -14,14 +14,12 @@ from .comfy_eyes import person_eyes, release
 from .image_tensors import image_of, pictures_of
 from .io_types import Face, FaceReference, SubjectSocket
 from .node_inputs import checked_inputs
-from .reference_inputs import attributes_input, eyes_input, margin_input, phrase_inputs, strength_input, tag_of
+from .reference_inputs import attributes_input, eyes_input, margin_input, phrase_inputs, place_inputs, strength_input, tag_of
 from .search_aliases import search_aliases
 from .shown_pictures import ShownPictures
 
 if TYPE_CHECKING:
     from lumosx_core.detection.person import FoundSubject
-
-LARGEST_SIDE = 16384  # pixels
 
 
 class PersonNode(io.ComfyNode):
@@ -57,9 +55,7 @@ class PersonNode(io.ComfyNode):
                     tooltip="Which person is meant where several are found: the largest, the one with this index from left to "
                     "right, or the one at the point x, y.",
                 ),
-                io.Int.Input("index", default=1, min=1, max=100, tooltip="For left to right: 1 is the leftmost person."),
-                io.Int.Input("x", default=0, min=0, max=LARGEST_SIDE, tooltip="For at point: pixels from the left edge."),
-                io.Int.Input("y", default=0, min=0, max=LARGEST_SIDE, tooltip="For at point: pixels from the top edge."),
+                *place_inputs("person"),
                 margin_input(0.3, "How much is added around the face on every side, as a part of the face's longer side."),
                 eyes_input(),
                 Face.Input("face", optional=True, tooltip="From LumosX Face Reference: instead of the face that is found."),

@@ -4,11 +4,12 @@ from comfy_api.latest import io
 
 from lumosx_core.references import MAX_STRENGTH
 
+from .advanced_inputs import ADVANCED
 from .comfy_eyes import EYES
 from .io_types import AttributeSocket
 
+LARGEST_SIDE = 16384  # pixels of a picture
 MAX_ATTRIBUTES = 8  # sockets of one person
-ADVANCED = {"advanced": True}  # folded away; hosts whose inputs have no such argument hand it on to the page all the same
 BoundingBoxes = io.Custom("BOUNDING_BOX")  # io.BoundingBox exists only in newer hosts
 
 
@@ -26,6 +27,7 @@ def phrase_inputs() -> list[io.Input]:
             optional=True,
             tooltip="Short name for tags in the prompt: a subject tagged anna is written @anna, its attribute tagged hat "
             "@anna.hat. Letters, digits and underscores; may stay empty.",
+            extra_dict=ADVANCED,
         ),
         io.Int.Input(
             "occurrence",
@@ -34,6 +36,7 @@ def phrase_inputs() -> list[io.Input]:
             max=1000,
             optional=True,
             tooltip="Which place in the prompt is meant if the words stand there several times: 1 is the first. 0: not said.",
+            extra_dict=ADVANCED,
         ),
     ]
 
@@ -76,6 +79,7 @@ def mask_inputs(tooltip: str) -> list[io.Input]:
             optional=True,
             tooltip="Keep what is outside the mask. Switch it on for Load Image's mask of a transparent picture, which "
             "marks what is transparent.",
+            extra_dict=ADVANCED,
         ),
     ]
 
@@ -83,6 +87,24 @@ def mask_inputs(tooltip: str) -> list[io.Input]:
 def margin_input(default: float, tooltip: str) -> io.Input:
     """What is left around a thing, as a part of its longer side."""
     return io.Float.Input("margin", default=default, min=0.0, max=2.0, step=0.01, tooltip=tooltip)
+
+
+def place_inputs(what: str) -> list[io.Input]:
+    """Which one is meant where several are found; most often written by a click on the picture (web/js/draw_places.js).
+    what: "face" or "person"."""
+    ranges = {"min": 0, "max": LARGEST_SIDE, "default": 0, "extra_dict": ADVANCED}
+    return [
+        io.Int.Input(
+            "index",
+            default=1,
+            min=1,
+            max=100,
+            tooltip=f"For left to right: 1 is the leftmost {what}.",
+            extra_dict=ADVANCED,
+        ),
+        io.Int.Input("x", tooltip="For at point: pixels from the left edge.", **ranges),
+        io.Int.Input("y", tooltip="For at point: pixels from the top edge.", **ranges),
+    ]
 
 
 def eyes_input(*, optional: bool = False) -> io.Input:

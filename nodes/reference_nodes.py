@@ -13,6 +13,7 @@ from lumosx_core.files.images import rgb_on_white
 from lumosx_core.references import Attribute, SceneReference
 
 from . import comfy_folders
+from .advanced_inputs import ADVANCED
 from .comfy_eyes import phrase_eyes, place_eyes, release
 from .image_tensors import (
     boxes_of,
@@ -80,6 +81,7 @@ class AttributeReferenceNode(io.ComfyNode):
                     default=files[0],
                     tooltip="For segment: a Segment Anything file (sam_vit_b, sam_vit_l or sam_vit_h) in models/sams. For "
                     "phrase it cuts out where models/eyes has nothing for that.",
+                    extra_dict=ADVANCED,
                 ),
                 margin_input(0.05, "How much white is left around the thing on every side, as a part of its longer side."),
                 *mask_inputs(

@@ -10,6 +10,7 @@ from lumosx_core.model.relational_attention import PoolLayout
 from lumosx_core.model.relational_options import NegativeReferences, NegativeSpans
 from lumosx_core.sampling.solver import SOLVERS
 
+from .advanced_inputs import ADVANCED
 from .comfy_bridge import PatchOptions, apply_relations
 from .comfy_prompts import check_prompts
 from .comfy_sampling import check_latent, host_sampler, sample_latent, with_shift
@@ -257,12 +258,14 @@ def _relation_inputs() -> list[io.Input]:
             "causal_self_attention_mask",
             default=True,
             optional=True,
+            extra_dict=ADVANCED,
             tooltip="References look only at their own subject. Off: everything looks at everything, and people blend.",
         ),
         io.Boolean.Input(
             "relational_positions",
             default=True,
             optional=True,
+            extra_dict=ADVANCED,
             tooltip="The pictures of one subject share a place in time. Off: every picture has its own.",
         ),
         io.Float.Input(
@@ -272,6 +275,7 @@ def _relation_inputs() -> list[io.Input]:
             max=2.0,
             step=0.05,
             optional=True,
+            extra_dict=ADVANCED,
             tooltip="How strongly pictures are drawn to their own words and kept from others'. Published: 0.5; 0 is off.",
         ),
         io.Combo.Input(
@@ -279,6 +283,7 @@ def _relation_inputs() -> list[io.Input]:
             options=["released", "aligned"],
             default="released",
             optional=True,
+            extra_dict=ADVANCED,
             tooltip="released: as the published weights were trained. aligned: every place reads its own score.",
         ),
         io.Combo.Input(
@@ -286,6 +291,7 @@ def _relation_inputs() -> list[io.Input]:
             options=["positive", "none"],
             default="positive",
             optional=True,
+            extra_dict=ADVANCED,
             tooltip="positive: the negative prompt's pass keeps the places of the prompt's words, as published. none: it has "
             "no such places.",
         ),
@@ -296,6 +302,7 @@ def _relation_inputs() -> list[io.Input]:
             max=1.0,
             step=0.01,
             optional=True,
+            extra_dict=ADVANCED,
             tooltip="From which part of the sampling on the references are there.",
         ),
         io.Float.Input(
@@ -305,6 +312,7 @@ def _relation_inputs() -> list[io.Input]:
             max=1.0,
             step=0.01,
             optional=True,
+            extra_dict=ADVANCED,
             tooltip="Until which part of the sampling they are there; after it the model sees text alone.",
         ),
         io.Combo.Input(
@@ -312,12 +320,14 @@ def _relation_inputs() -> list[io.Input]:
             options=["host", "sage", "sdpa"],
             default="host",
             optional=True,
+            extra_dict=ADVANCED,
             tooltip="host: what ComfyUI was started with. sage: SageAttention, if it is installed. sdpa: PyTorch's own.",
         ),
         io.Boolean.Input(
             "record_attention",
             default=False,
             optional=True,
+            extra_dict=ADVANCED,
             tooltip="Record where the video looks at each subject's references, for LumosX Inspect. Costs a few percent "
             "more time.",
         ),
@@ -326,6 +336,7 @@ def _relation_inputs() -> list[io.Input]:
             options=["kept", "blank"],
             default="kept",
             optional=True,
+            extra_dict=ADVANCED,
             tooltip="kept: the negative prompt's pass sees the references, as published. blank: it sees blank ones, so that "
             "cfg strengthens what the references show too; for weights trained for that, as the nano model is.",
         ),

@@ -1,4 +1,4 @@
-"""The prompts that are written into the text encoders of a running workflow, as far as the workflow shows them.
+"""What a running workflow says around a node: the prompts that are written into its text encoders, and what is connected.
 
 A CONDITIONING holds numbers, not the words they were made of. The workflow that runs, in the host's API format (node id ->
 class_type and inputs; a link is [node id, output]), does show the words that were typed.
@@ -42,6 +42,12 @@ def prompts_beside(workflow: Workflow | None, node: str | None) -> list[str]:
             else:
                 models.append(user)
     return list(found)
+
+
+def is_taken(workflow: Workflow | None, node: str | None, output: int) -> bool:
+    """Whether anything is connected to this output of a node. False if the workflow is not known."""
+    users = (_inputs(workflow or {}, user).values() for user in workflow or {})
+    return any(_is_link(value) and list(value) == [node, output] for values in users for value in values)
 
 
 def _behind(workflow: Workflow, node: str | None, inputs: tuple[str, ...]) -> Iterator[str]:

@@ -13,7 +13,7 @@ from lumosx_core.errors import InputError
 from lumosx_core.model.token_layout import text_levels
 from lumosx_core.model.video_size import VideoSize
 from lumosx_core.puppets.samples import SAMPLES_FOLDER
-from lumosx_core.references import Attribute, Sample, SceneReference, Subject
+from lumosx_core.references import Attribute, ReferenceSet, Sample, SceneReference, Subject
 from lumosx_core.sample_folder import read_sample
 from lumosx_core.sampling.generate import encode_references
 from lumosx_core.sampling.pipeline import load_pipeline
@@ -82,11 +82,31 @@ def test_inputs_that_are_empty_are_skipped_and_the_rest_keeps_its_order(nodes: M
     assert graph.references.objects == ()
 
 
-def test_graph_without_subjects_and_objects_is_refused(nodes: ModuleType, nano: Nano) -> None:
-    room = SceneReference(phrase="room", image=PICTURE)
-    for inputs in ({}, {"subjects": {}, "objects": {}}, {"subjects": {"subject_1": None}}, {"background": room}):
+def test_graph_without_any_picture_is_refused(nodes: ModuleType, nano: Nano) -> None:
+    for inputs in ({}, {"subjects": {}, "objects": {}}, {"subjects": {"subject_1": None}}):
         with pytest.raises(InputError, match="neither a subject nor an object"):
             nodes.RelationGraphNode.execute(nano[1], "a room", **inputs)
+
+
+def test_a_background_or_an_object_alone_is_a_graph(nodes: ModuleType, nano: Nano) -> None:
+    scene = SceneReference(phrase="room", image=PICTURE)
+    for kind, inputs in (("background", {"background": scene}), ("object", {"objects": {"object_1": scene}})):
+        graph = nodes.RelationGraphNode.execute(nano[1], "an empty room", **inputs).args[0]
+        (reference,) = graph.bound.references
+        assert (reference.kind, reference.subject, graph.bound.char_spans) == (kind, None, (((9, 13),),))
+
+
+def test_a_whole_sample_comes_before_what_is_connected(nodes: ModuleType, nano: Nano) -> None:
+    room, park, lamp = (SceneReference(phrase=words, image=PICTURE) for words in ("room", "park", "lamp"))
+    sample = Sample(prompt="a man in a hat in a room", references=ReferenceSet(subjects=(man(),), background=room))
+    graph, prompt, _ = nodes.RelationGraphNode.execute(nano[1], " ", sample=sample).args
+    assert (graph.references, prompt) == (sample.references, sample.prompt)
+    connected = {"subjects": {"subject_1": man(name="girl", attribute="scarf")}, "objects": {"object_1": lamp}}
+    typed = "a girl in a scarf, a man in a hat, a lamp, a park"
+    graph, prompt, _ = nodes.RelationGraphNode.execute(nano[1], typed, **connected, background=park, sample=sample).args
+    assert prompt == typed
+    assert [subject.name for subject in graph.references.subjects] == ["man", "girl"]
+    assert (graph.references.objects, graph.references.background) == ((lamp,), park)
 
 
 def test_phrase_that_is_not_in_the_prompt_stops_or_warns(nodes: ModuleType, nano: Nano) -> None:

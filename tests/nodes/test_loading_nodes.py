@@ -3,7 +3,7 @@
 import shutil
 from collections.abc import Callable
 from pathlib import Path
-from types import ModuleType
+from types import ModuleType, SimpleNamespace
 from typing import Any
 
 import pytest
@@ -29,9 +29,11 @@ def test_nano_gives_what_the_host_calls_model_clip_and_vae(nodes: ModuleType) ->
     import comfy.model_patcher
     import comfy.sd
 
-    model, clip, vae = nodes.Nano.execute().args
+    model, clip, vae, *numbers = nodes.Nano.execute().args
     assert isinstance(model, comfy.model_patcher.ModelPatcher)
     assert (type(clip), type(vae)) == (comfy.sd.CLIP, comfy.sd.VAE)
+    assert numbers == [96, 80, 17, 16, 3.0, 3.0]
+    assert [type(number) for number in numbers] == [int] * 4 + [float] * 2
 
 
 @pytest.mark.parametrize("name", EMBEDDED)
@@ -39,16 +41,13 @@ def test_every_sample_gives_the_graph_of_its_folder(
     nodes: ModuleType, pack: Callable[[str], ModuleType], nano: Nano, host_folders: Path, name: str
 ) -> None:
     assert host_folders.is_dir()
-    *subjects, thing, background, prompt, picture = nodes.SampleFolder.execute(name).args
-    graph = (
-        pack("nodes.conditioning_nodes")
-        .RelationGraphNode.execute(
-            nano[1], prompt, {f"subject_{n}": each for n, each in enumerate(subjects, start=1)}, {"object_1": thing}, background
-        )
-        .args[0]
-    )
+    *subjects, thing, background, prompt, picture, second, third, whole = nodes.SampleFolder.execute(name).args
+    relate = pack("nodes.conditioning_nodes").RelationGraphNode.execute
+    people = {f"subject_{n}": each for n, each in enumerate(subjects, start=1)}
+    things = {"object_1": thing, "object_2": second, "object_3": third}
     sample = read_sample(SAMPLES_FOLDER / name)
-    assert (graph.references, graph.bound.prompt) == (sample.references, sample.prompt)
+    for graph in (relate(nano[1], prompt, people, things, background).args[0], relate(nano[1], "", sample=whole).args[0]):
+        assert (graph.references, graph.bound.prompt) == (sample.references, sample.prompt)
     assert len(subjects) == 3
     assert picture.shape[0] == 1 and picture.shape[3] == 3
 
@@ -71,8 +70,32 @@ def test_a_sample_with_more_than_there_are_outputs_is_refused(nodes: ModuleType,
     own = host_folders / "input" / "lumosx" / "crowd"
     shutil.copytree(SAMPLES_FOLDER / "three_people", own)
     shutil.copytree(own / "subjects" / "1", own / "subjects" / "4")
-    with pytest.raises(InputError, match="has 4 subjects, this node has outputs for 3"):
+    with pytest.raises(InputError, match="has 4 subjects, this node has single outputs for 3"):
         nodes.SampleFolder.execute("input/lumosx/crowd")
+
+
+def test_a_whole_sample_may_have_more_than_there_are_single_outputs(nodes: ModuleType, host_folders: Path) -> None:
+    own = host_folders / "input" / "lumosx" / "things"
+    shutil.copytree(SAMPLES_FOLDER / "one_person_in_a_room", own)
+    (plant,) = (own / "objects").iterdir()
+    for words in ("lamp", "table"):
+        shutil.copyfile(plant, own / "objects" / f"{words}.png")
+    (own / "caption.txt").write_text((own / "caption.txt").read_text("utf-8").strip() + " A lamp, a table, a chair.", "utf-8")
+    parts = nodes.SampleFolder.execute("input/lumosx/things").args
+    assert [parts[output].phrase for output in (3, 7, 8)] == ["black plant", "lamp", "table"]
+    shutil.copyfile(plant, own / "objects" / "chair.png")
+    for user, output, refused in (("sample", 9, False), ("objects.object_1", 3, True), ("prompt", 5, False)):
+        workflow = {"1": {"class_type": "LumosXSampleFolder"}, "2": {"inputs": {user: ["1", output]}}}
+        loader = type(
+            "SampleFolder",
+            (nodes.SampleFolder,),
+            {"hidden": SimpleNamespace(prompt=workflow, unique_id="1", extra_pnginfo=None)},
+        )
+        if refused:
+            with pytest.raises(InputError, match="has 4 objects, .*connect its output sample"):
+                loader.execute("input/lumosx/things")
+        else:
+            assert len(loader.execute("input/lumosx/things").args[9].references.objects) == 4
 
 
 def test_a_sample_that_is_gone_is_refused(nodes: ModuleType, host_folders: Path) -> None:

@@ -13,6 +13,23 @@ FIXED_IDS = {
     "LumosXScheduler", "LumosXSolver", "LumosXInspect",
 }  # fmt: skip
 
+SWITCHES = {
+    "causal_self_attention_mask", "relational_positions", "ratio", "pool_layout", "negative_spans", "start_percent",
+    "end_percent", "attention", "record_attention", "negative_references",
+}  # fmt: skip
+WORDS = {"tag", "occurrence", "strength"}
+ADVANCED = {
+    "LumosXApply": SWITCHES,
+    "LumosXSampler": SWITCHES,
+    "LumosXRelationGraph": {"on_problem"},
+    "LumosXFaceReference": {"index", "x", "y", "pack", "strength"},
+    "LumosXAttributeReference": {"sam", "invert_mask", *WORDS},
+    "LumosXSceneReference": {"invert_mask", *WORDS},
+    "LumosXSubject": WORDS,
+    "LumosXLoadSubject": WORDS,
+    "LumosXPerson": {"index", "x", "y", *WORDS},
+}
+
 
 @pytest.fixture(scope="module")
 def nodes(pack: Callable[[str], ModuleType]) -> list[Any]:
@@ -51,4 +68,14 @@ def test_everything_is_explained(nodes: list[Any]) -> None:
 
 def test_outputs_are_as_many_as_announced(nodes: list[Any]) -> None:
     counts = {node.GET_SCHEMA().node_id: len(node.GET_SCHEMA().outputs) for node in nodes}
-    assert (counts["LumosXSampleFolder"], counts["LumosXRelationGraph"], counts["LumosXNano"]) == (7, 3, 3)
+    assert (counts["LumosXSampleFolder"], counts["LumosXRelationGraph"], counts["LumosXNano"]) == (10, 3, 9)
+
+
+def test_what_a_newcomer_need_not_see_is_folded_away(nodes: list[Any]) -> None:
+    """On every host, also where the classes of inputs have no argument for it."""
+    folded = {}
+    for node in nodes:
+        info = node.GET_NODE_INFO_V1()
+        inputs = {**info["input"].get("required", {}), **info["input"].get("optional", {})}
+        folded[info["name"]] = {name for name, spec in inputs.items() if len(spec) > 1 and spec[1].get("advanced")}
+    assert {name: found for name, found in folded.items() if found} == ADVANCED

@@ -48,8 +48,8 @@ mode = torch.inference_mode()
 mode.__enter__()  # as the host runs its nodes
 nodes = asyncio.run(asyncio.run(pack.comfy_entrypoint()).get_node_list())
 by_id = {node.GET_SCHEMA().node_id: node for node in nodes}
-model, clip, vae = by_id["LumosXNano"].execute().args
-*subjects, thing, background, prompt, _ = by_id["LumosXSampleFolder"].execute("two_people_described").args
+model, clip, vae, *_ = by_id["LumosXNano"].execute().args
+*subjects, thing, background, prompt, _, _, _, _ = by_id["LumosXSampleFolder"].execute("two_people_described").args
 growing = {f"subject_{number}": each for number, each in enumerate(subjects, start=1)}
 graph, prompt, _ = by_id["LumosXRelationGraph"].execute(clip, prompt, growing, {"object_1": thing}, background).args
 references, latent = by_id["LumosXEncodeReferences"].execute(graph, vae, 64, 48, 5).args

@@ -10,6 +10,7 @@ import { UNKNOWN, pathTo, source, sources, valueOf } from './link_sources.js'
  */
 export function questionOf(graph) {
   const path = pathTo(graph.graph, graph.graph.rootGraph ?? graph.graph) ?? []
+  if (sources(graph, 'sample', path).length) return undefined // its words stand in a folder
   const ordered = (prefix) => sources(graph, prefix, path).sort(([a], [b]) => (a < b ? -1 : 1)) // the order of a run
   const scene = ([, from]) => phraseOf(from, 'LumosXSceneReference', 'phrase')
   const question = {
