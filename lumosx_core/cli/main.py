@@ -28,7 +28,7 @@ COMMANDS: dict[str, str] = {
     "convert": "turn released weights into the files of a model folder",
     "train": "train the nano model, or a transformer on prepared latents",
     "evaluate": "measure how well a model binds attributes to their owners, finders see, captions are read",
-    "bench": "time relational attention against plain and dense-mask attention",
+    "bench": "time and memory of relational attention against plain, dense-mask and no references",
     "verify": "check this machine against golden numbers",
     "doctor": "versions, devices, attention backends, and what is missing",
 }

@@ -158,10 +158,17 @@ def multilevel_bias(
     pool: int,
     pool_layout: PoolLayout,
 ) -> torch.Tensor:
-    """The additive bias [B, n, M, S] of M = R * P rows of reference images.
+    """The additive bias [B, n, M, S] of M = R * P rows of reference images: that of their cells, read by row."""
+    cells = multilevel_bias_of_cells(q_BMnd, k_BSnd, levels_BRS, layout, ratio=ratio, pool=pool)
+    return cells.index_select(3, cell_of_row(layout.height, layout.width, pool, pool_layout, cells.device)).flatten(2, 3)
 
-    ratio * |s| * level with s = (q averaged over cells of pool x pool tokens) . k / sqrt(d). Scores are computed once per
-    cell and then read by row.
+
+def multilevel_bias_of_cells(
+    q_BMnd: torch.Tensor, k_BSnd: torch.Tensor, levels_BRS: torch.Tensor, layout: TokenLayout, *, ratio: float, pool: int
+) -> torch.Tensor:
+    """The additive bias [B, n, R, cells, S] of the pooling cells of R reference images, whose rows are q.
+
+    ratio * |s| * level with s = (q averaged over cells of pool x pool tokens) . k / sqrt(d).
     """
     batch, _, heads, width = q_BMnd.shape
     h, w = layout.height, layout.width
@@ -171,12 +178,10 @@ def multilevel_bias(
     cells = F.avg_pool2d(padded, pool).flatten(2)  # [B*R, n*d, cells]
     cells = cells.reshape(batch, images, heads, width, -1).permute(0, 2, 1, 4, 3)  # [B, n, R, cells, d]
     scores = torch.einsum("bnrcd,bsnd->bnrcs", cells, k_BSnd).abs() * (ratio / math.sqrt(width))
-    scores = scores * levels_BRS[:, None, :, None].to(scores.dtype)
-    index = _cell_of_row(h, w, pool, pool_layout, scores.device)
-    return scores.index_select(3, index).flatten(2, 3)
+    return scores * levels_BRS[:, None, :, None].to(scores.dtype)
 
 
-def _cell_of_row(height: int, width: int, pool: int, pool_layout: PoolLayout, device: torch.device) -> torch.Tensor:
+def cell_of_row(height: int, width: int, pool: int, pool_layout: PoolLayout, device: torch.device) -> torch.Tensor:
     """int64 [P]: the pooling cell that each row of an image reads.
 
     "released": row r reads place (r // W', r % W') of the padded map of width W' (sheared when W' differs from W, as the

@@ -178,7 +178,8 @@ def test_bench_and_doctor_run(capsys: pytest.CaptureFixture[str], tmp_path: Path
     assert main([*arguments, "--json", str(figures)]) == 0
     report = json.loads(figures.read_text())
     assert report["tokens"] == (2 + 9) * 24 and report["self"]["plain"]["ratio"] == 1.0
-    assert set(report["cross"]) == {"plain", "relational", "dense bias"}
+    assert set(report["self"]) == {"plain", "relational", "no references", "dense mask"}
+    assert set(report["cross"]) == {"plain", "relational", "no references", "dense bias"}
     assert main(["doctor"]) == 0
     assert "attention      sage  on cpu: it runs on CUDA only" in capsys.readouterr().out
 

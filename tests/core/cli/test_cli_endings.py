@@ -101,7 +101,8 @@ def test_what_the_system_refuses_is_one_line(monkeypatch: pytest.MonkeyPatch, ca
     [
         ["--repeats", "0"], ["--frames", "-1"], ["--heads", "0"], ["--head-dim", "999999999"], ["--grid", "4x"],
         ["--grid", "0x4"], ["--groups", "3", "-1"], ["--single", "-3"], ["--text-len", "0"], ["--json", "/"],
-        ["--json", "/dev/full"],
+        ["--json", "/dev/full"], ["--layers", "0"], ["--batch", "0"], ["--preset", "t2v_2b"], ["--sweep", "colour"],
+        ["--sweep", "references", "-1"], ["--against", "/tmp"],
     ],
 )  # fmt: skip
 def test_wrong_options_of_bench(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:

@@ -27,6 +27,16 @@ def test_tensors_count_once_and_until_they_are_gone() -> None:
         assert (memory.live, memory.peak) == (4000, 4000)
 
 
+def test_what_was_there_before_is_not_counted_by_its_use() -> None:
+    weight, x = torch.zeros(64, 32), torch.zeros(8, 32)
+    with LiveMemory() as memory:
+        out = torch.nn.functional.linear(x, weight)  # looks at the weight transposed
+        assert out.shape == (8, 64)
+        assert memory.live == memory.peak == 8 * 64 * 4
+        memory.hold(weight)
+        assert memory.live == 8 * 64 * 4 + 64 * 32 * 4
+
+
 def test_the_peak_lies_within_an_expression() -> None:
     with LiveMemory() as memory:
         x = torch.zeros(250)
