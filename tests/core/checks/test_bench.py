@@ -117,9 +117,9 @@ def test_a_sweep_is_written_and_drawn(tmp_path: Path, capsys: pytest.CaptureFixt
 def test_starts_are_timed_against_another_checkout(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setattr(startup_time, "LINES", {"--help": ["--help"]})
     rows = startup_time.startup_times(1, startup_time.HERE)["--help"]
-    assert rows["there"]["ratio"] == 1 and 0.02 < rows["here"]["seconds"] and set(rows) == {"there", "here"}
+    assert rows["there"]["ratio"] == 1 and rows["here"]["seconds"] > 0.02 and set(rows) == {"there", "here"}
     monkeypatch.setattr(startup_time, "LINES", {"--help": ["colour"]})
-    with pytest.raises(InputError, match="colour failed in .* invalid choice"):
+    with pytest.raises(InputError, match="colour .*failed in .* invalid choice"):
         startup_time.startup_times(1, startup_time.HERE)
     with pytest.raises(InputError, match="no checkout"):
         startup_time.startup_times(1, tmp_path)
