@@ -5,7 +5,6 @@ from torch._subclasses.fake_tensor import FakeTensorMode
 
 from lumosx_core.checks.model_speed import forward_variants
 from lumosx_core.checks.speed_case import SpeedCase
-from lumosx_core.checks.turns import PLAIN
 from lumosx_core.model.live_memory import LiveMemory
 from lumosx_core.model.rope import rope_table
 
@@ -21,5 +20,5 @@ def forward_memory(case: SpeedCase) -> dict[str, dict[str, dict[str, float]]]:
             with LiveMemory() as memory:
                 call()
             rows[name] = {"peak_gib": memory.peak / 2**30}
-    plain = rows[PLAIN]["peak_gib"]
+    plain = rows["plain"]["peak_gib"]
     return {"memory": {name: {**row, "ratio": row["peak_gib"] / plain} for name, row in rows.items()}}

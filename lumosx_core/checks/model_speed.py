@@ -82,14 +82,15 @@ def forward_variants(case: SpeedCase) -> Variants:
 
 
 def sampling_variants(case: SpeedCase, *, steps: int) -> Variants:
-    """The calls of the table "sampling": a guided sampling of so many steps, from the noise to the clean latent."""
+    """The calls of the table "sampling": a guided sampling of so many steps, from the noise to the clean latent; with a batch
+    also of the table "batch": so many videos of one prompt and one set of references, one by one and together."""
     model, generator = _model(case), torch.Generator().manual_seed(0)
     levels = _levels(case, generator)
     sigmas = flow_sigmas(steps, SHIFT)
 
     def call(tokens: TokenLayout, levels: torch.Tensor | None) -> Callable[[], torch.Tensor]:
         condition, negative = (_condition(case, generator, tokens, levels) for _ in range(2))
-        noise = _noise(case, generator, tokens, 1)
+        noise = _noise(case, generator, tokens, tokens.videos)
 
         def sample() -> torch.Tensor:
             velocity = guided_velocity(model, condition, negative, scale=SCALE, attention=case.backend)
@@ -97,13 +98,18 @@ def sampling_variants(case: SpeedCase, *, steps: int) -> Variants:
 
         return sample
 
-    return {
+    alone = call(case.layout, levels)
+    tables = {
         "sampling": {
             "plain": call(case.as_plain, None),
-            "relational": call(case.layout, levels),
+            "relational": alone,
             "no references": call(case.without_references, None),
         }
     }
+    if case.batch > 1:
+        together = call(case.together(), levels)
+        tables["batch"] = {"one by one": lambda: [alone() for _ in range(case.batch)][0], "together": together}
+    return tables
 
 
 def _model(case: SpeedCase) -> LumosXTransformer:

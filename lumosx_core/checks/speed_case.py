@@ -2,7 +2,7 @@
 
 import datetime
 import platform
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
@@ -44,11 +44,25 @@ class SpeedCase:
         """The layout of a video without references that has as many tokens: what plain Wan would make of them."""
         return TokenLayout(self.layout.frames + len(self.layout.kinds), self.layout.height, self.layout.width)
 
-    @property
-    def arithmetic(self) -> float:
-        """The part of plain self-attention's products that the rectangles hold: no exact way can take less."""
-        areas = ((q_stop - q) * (k_stop - k) for q, q_stop, k, k_stop in self.layout.self_attention_rectangles())
-        return sum(areas) / self.layout.seq_len**2
+    def together(self) -> TokenLayout:
+        """The layout of `batch` videos that share the references."""
+        return replace(self.layout, videos=self.batch)
+
+    def arithmetic(self) -> dict[str, float]:
+        """How many products an exact way needs at least: those of the rectangles against plain self-attention on as many
+        tokens; those of a block against a plain one; and those of a video among `batch` that share the references against
+        one alone."""
+        return {
+            "self-attention": _area(self.layout) / _area(self.as_plain),
+            "block": self._of_a_block(self.layout) / self._of_a_block(self.as_plain),
+            "video of a batch": self._of_a_block(self.together()) / (self.batch * self._of_a_block(self.layout)),
+        }
+
+    def _of_a_block(self, layout: TokenLayout) -> int:
+        """Products of one block between others, without keys and values of the text, which are made once."""
+        dim, config = self.config.dim, self.config
+        linear = 6 * dim**2 + 2 * dim * config.ffn_dim  # q, k, v, o of self-attention, q, o of cross-attention
+        return layout.seq_len * (linear + 2 * dim * config.text_len) + 2 * dim * _area(layout)
 
     def described(self) -> dict[str, Any]:
         """The case, the machine, the versions and the date, for a report."""
@@ -66,9 +80,14 @@ class SpeedCase:
             "text_len": config.text_len,
             "dtype": str(self.dtype).removeprefix("torch."),
             "backend": self.backend.name,
-            "self_attention_arithmetic": self.arithmetic,
+            "arithmetic": self.arithmetic(),
             **machine(self.device),
         }
+
+
+def _area(layout: TokenLayout) -> int:
+    """Pairs of query and key that self-attention looks at."""
+    return sum((q_stop - q) * (k_stop - k) for q, q_stop, k, k_stop in layout.self_attention_rectangles())
 
 
 def machine(device: str) -> dict[str, str]:

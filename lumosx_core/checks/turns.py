@@ -12,16 +12,15 @@ from lumosx_core.model.devices import is_cuda
 from lumosx_core.numbers import whole_number
 from lumosx_core.progress import Progress
 
-PLAIN = "plain"  # the variant that ratios are to where nothing else is said
 Variants = Mapping[str, Mapping[str, Callable[[], Any]]]  # of every table
 
 
 def take_turns(
-    variants: Variants, *, repeats: int, against: str = PLAIN, device: str = "cpu", progress: Progress | None = None
+    variants: Variants, *, repeats: int, device: str = "cpu", progress: Progress | None = None
 ) -> dict[str, dict[str, dict[str, float]]]:
     """Table by table and variant by variant: `seconds` (median of the rounds), `seconds_low` and `seconds_high` (quartiles),
     and `ratio` with `ratio_low` and `ratio_high`: median and quartiles of the time within a round against that of the
-    variant `against` in the same round. On CUDA also `peak_mib`, above what was there before.
+    table's first variant in the same round. On CUDA also `peak_mib`, above what was there before.
 
     One round comes before that does not count. progress: its stage is "rounds". Raises InputError for no rounds.
     """
@@ -41,7 +40,7 @@ def take_turns(
                 progress("rounds", turn + 1, repeats + 1)
     report: dict[str, dict[str, dict[str, float]]] = {}
     for table, calls in variants.items():
-        base = times[table, against]
+        base = times[table, next(iter(calls))]
         report[table] = {}
         for name in calls:
             ratios = [own / other for own, other in zip(times[table, name], base, strict=True)]

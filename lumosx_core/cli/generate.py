@@ -42,6 +42,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--device", default="cpu", help="cpu, cuda, cuda:1, ... (default: cpu)")
     parser.add_argument("--dtype", default="fp32", choices=("fp32", "bf16", "fp16"), help="of the weights in memory")
     parser.add_argument("--seed", type=int, nargs="+", default=[0], help="one video per seed")
+    parser.add_argument(
+        "--batch", type=int, default=1, help="so many seeds at once: faster, and takes more memory (default: 1)"
+    )
     parser.add_argument("--png", action="store_true", help="write the frames as PNG files too")
     parser.add_argument(
         "--on-problem",
@@ -96,8 +99,9 @@ def run(options: argparse.Namespace) -> int:
     with ProgressBars() as progress:
         if options.latent is None:
             written = generate(
-                pipeline, sample, config, options.out, seeds=tuple(options.seed), name=name, png=options.png, progress=progress
-            )
+                pipeline, sample, config, options.out, seeds=tuple(options.seed), name=name, png=options.png,
+                batch=options.batch, progress=progress,
+            )  # fmt: skip
         else:
             stem = options.name or options.latent.name.removesuffix(".safetensors").removesuffix(".latent")
             written = [finish(pipeline, sample, options.latent, options.out, name=stem, png=options.png, progress=progress)]

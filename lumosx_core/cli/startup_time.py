@@ -39,11 +39,11 @@ def startup_times(repeats: int, against: Path | None, progress: "Progress | None
         if against is None:
             table = {TORCH: lambda: _run(HERE, [sys.executable, "-c", TORCH])}
             table |= {name: command(HERE, words) for name, words in LINES.items()}
-            return take_turns({"startup": table}, repeats=repeats, against=TORCH, progress=progress)
+            return take_turns({"startup": table}, repeats=repeats, progress=progress)
         both = {
             name: {"there": command(against.resolve(), words), "here": command(HERE, words)} for name, words in LINES.items()
         }
-        return take_turns(both, repeats=repeats, against="there", progress=progress)
+        return take_turns(both, repeats=repeats, progress=progress)
 
 
 def _run(folder: Path, line: list[str]) -> None:

@@ -70,4 +70,4 @@ def generate_case(pipeline: LumosXPipeline, case: PuppetCase, config: Generation
 
 def generate_frames(pipeline: LumosXPipeline, sample: Sample, config: GenerationConfig, seed: int) -> np.ndarray:
     """uint8 frames [F, H, W, 3] of a sample, nothing written."""
-    return decode(pipeline, denoise(pipeline, prepare(pipeline, sample, config), config, seed))
+    return decode(pipeline, denoise(pipeline, prepare(pipeline, sample, config), config, [seed]))

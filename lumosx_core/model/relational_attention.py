@@ -7,6 +7,7 @@ Legend: B = batch, L = tokens, n = heads, d = head width, R = references, P = to
 """
 
 import math
+from dataclasses import replace
 from typing import Literal
 
 import torch
@@ -33,10 +34,13 @@ def relational_self_attention(
     the groups, those of equal length together in one call, or all of them if the backend takes mixed lengths (its
     attribute `varlen`). video_only: only the first video_len rows are wanted (last
     block); q may then hold just those, and the result has just those.
-    The keys of a reference count as often as its strength in the layout says, for every row that sees them.
+    The keys of a reference count as often as its strength in the layout says, for every row that sees them. Of several
+    videos each sees its own keys and those of the references.
     """
     plain, varlen = _calls_of(attention)
     video, total = layout.video_len, layout.seq_len
+    if layout.videos > 1:
+        return _self_attention_of_videos(q_BLnd, k_BLnd, v_BLnd, layout, attention, video_only)
     if layout.strengths:
         return _self_attention_with_strengths(q_BLnd, k_BLnd, v_BLnd, layout, plain, video_only)
     if video_only:
@@ -53,6 +57,35 @@ def relational_self_attention(
         ]  # groups of equal length become rows of the batch
         parts.append(plain(*folded).reshape(len(q_BLnd), stop - start, *q_BLnd.shape[2:]))
     return torch.cat(parts, 1)
+
+
+def _self_attention_of_videos(
+    q_BLnd: torch.Tensor,
+    k_BLnd: torch.Tensor,
+    v_BLnd: torch.Tensor,
+    layout: TokenLayout,
+    attention: Attention,
+    video_only: bool,
+) -> torch.Tensor:
+    """`relational_self_attention` of several videos: the first together with the references, whose rows are computed once, the
+    others as rows of the batch, each beside a copy of the references' keys."""
+    video, one = layout.video_len, replace(layout, videos=1)
+    length, others = one.video_len, layout.videos - 1
+
+    def first(x: torch.Tensor) -> torch.Tensor:
+        return torch.cat([x[:, :length], x[:, video:]], 1)
+
+    def apart(x: torch.Tensor) -> torch.Tensor:
+        return x[:, length:video].unflatten(1, (others, length)).flatten(0, 1)
+
+    def beside_references(x: torch.Tensor) -> torch.Tensor:
+        return torch.cat([apart(x), x[:, video:].repeat_interleave(others, 0)], 1)
+
+    out = relational_self_attention(first(q_BLnd), first(k_BLnd), first(v_BLnd), one, attention, video_only=video_only)
+    rest = relational_self_attention(
+        apart(q_BLnd), beside_references(k_BLnd), beside_references(v_BLnd), one, attention, video_only=True
+    )
+    return torch.cat([out[:, :length], rest.unflatten(0, (-1, others)).flatten(1, 2), out[:, length:]], 1)
 
 
 def _self_attention_with_strengths(

@@ -1,9 +1,11 @@
 """Which tokens there are, where they sit, and what they may attend to (method: LumosX, arXiv 2603.20192).
 
-The sequence is T video frames, then one frame per reference: background, objects, then subject by subject, face first.
+The sequence is T video frames (of each of N videos), then one frame per reference: background, objects, then subject by
+subject, face first.
 All ablations of the relational mechanisms are switches of this layout (or a zero `text_levels`), nowhere else.
 
-Legend: T, H, W = latent frames and token grid; P = H*W tokens of a frame; R = references; L = (T + R) * P tokens.
+Legend: T, H, W = latent frames and token grid; N = videos; P = H*W tokens of a frame; R = references; L = (N * T + R) * P
+tokens.
 """
 
 import math
@@ -15,9 +17,11 @@ import torch
 
 from lumosx_core.errors import InputError
 from lumosx_core.model.config import ROPE_TABLE_LENGTH
+from lumosx_core.numbers import whole_number
 from lumosx_core.references import ReferenceKind
 from lumosx_core.text_spans import BoundReference
 
+MAX_VIDEOS = 1024
 LEAST_STRENGTH = 1e-3  # fp16 tells smaller weights from 0 only coarsely
 
 
@@ -47,6 +51,8 @@ class TokenLayout:
     causal_self_attention_mask: references see only their own group (off: full attention).
     strengths: how often the keys of each reference count (method.md section 15), at least 0; those below `LEAST_STRENGTH`
     count as 0. Empty where all are 1, as published.
+    videos: so many videos of one prompt stand one after the other and share the references, whose rows see no video and are
+    the same for all; no video sees another. Wants the causal self-attention mask.
     Raises InputError if the order is wrong or a group does not fit the position tables.
     """
 
@@ -58,8 +64,15 @@ class TokenLayout:
     relational_positions: bool = True
     causal_self_attention_mask: bool = True
     strengths: tuple[float, ...] = ()
+    videos: int = 1
 
     def __post_init__(self) -> None:
+        whole_number(self.videos, "token layout: videos", least=1, most=MAX_VIDEOS)
+        if self.videos > 1 and self.kinds and not self.causal_self_attention_mask:
+            raise InputError(
+                f"token layout: {self.videos} videos cannot share references that see the video (the causal self-attention "
+                "mask is off); make one video at a time"
+            )
         if min(self.frames, self.height, self.width) < 1:
             raise InputError(f"token layout: grid {(self.frames, self.height, self.width)}, expected at least 1 each")
         if len(self.kinds) != len(self.subjects):
@@ -124,8 +137,8 @@ class TokenLayout:
 
     @property
     def video_len(self) -> int:
-        """T * P: the video's tokens come first."""
-        return self.frames * self.tokens_per_frame
+        """N * T * P: the videos' tokens come first."""
+        return self.videos * self.frames * self.tokens_per_frame
 
     @property
     def reference_len(self) -> int:
@@ -134,7 +147,7 @@ class TokenLayout:
 
     @property
     def seq_len(self) -> int:
-        """L = (T + R) * P."""
+        """L = (N * T + R) * P."""
         return self.video_len + self.reference_len
 
     def key_ranges(self, start: int = 0, stop: int | None = None) -> tuple[KeyRange, ...]:
@@ -147,7 +160,8 @@ class TokenLayout:
         p = self.tokens_per_frame
         ranges: list[KeyRange] = []
         for frame in range(start // p, stop // p):
-            weight = self.strengths[frame - self.frames] if frame >= self.frames else 1.0
+            reference = frame - self.videos * self.frames
+            weight = self.strengths[reference] if reference >= 0 else 1.0
             if weight < LEAST_STRENGTH:
                 continue
             if ranges and ranges[-1][1:] == (frame * p, weight):
@@ -174,16 +188,20 @@ class TokenLayout:
         return tuple((video + first * p, video + last * p) for first, last in self.reference_groups)
 
     def self_attention_rectangles(self) -> tuple[Rectangle, ...]:
-        """The causal self-attention mask as blocks: video rows see everything, each group sees itself."""
+        """The causal self-attention mask as blocks: a video's rows see it and the references, each group sees itself."""
         if not self.causal_self_attention_mask:
             return (Rectangle(0, self.seq_len, 0, self.seq_len),)
-        video = (Rectangle(0, self.video_len, 0, self.seq_len),)
+        video: tuple[Rectangle, ...] = (Rectangle(0, self.video_len, 0, self.seq_len),)
+        if self.videos > 1:
+            length, end = self.video_len // self.videos, (self.video_len, self.seq_len)
+            starts = range(0, self.video_len, length)
+            video = tuple(Rectangle(a, a + length, *keys) for a in starts for keys in ((a, a + length), end))
         return video + tuple(Rectangle(start, stop, start, stop) for start, stop in self.groups)
 
     def positions(self) -> torch.Tensor:
         """int64 [L, 3]: relational rotary positions (t, y, x) of every token."""
         h, w = self.height, self.width
-        frames = [(t, 0, 0) for t in range(self.frames)]
+        frames = [(t, 0, 0) for t in range(self.frames)] * self.videos
         t = self.frames
         if self.relational_positions:
             for first, last in self.reference_groups:

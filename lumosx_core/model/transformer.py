@@ -1,7 +1,7 @@
 """The Wan2.1 text-to-video transformer with LumosX's relational attention. Modules are named as the checkpoint's keys.
 
-Legend: B = batch, T, h, w = latent frames and sides; H, W = token grid; P = H*W; R = references; L = (T + R) * P tokens;
-D = dim, n = heads, d = D / n, S = text_len.
+Legend: B = batch, T, h, w = latent frames (of all videos of a row) and sides; H, W = token grid; P = H*W; R = references;
+L = (T + R) * P tokens; D = dim, n = heads, d = D / n, S = text_len.
 """
 
 import math
@@ -233,9 +233,9 @@ class LumosXTransformer(nn.Module):
     ) -> torch.Tensor:
         """The velocity [B, out_dim, T, h, w] of a noisy latent.
 
-        latent: [B, in_dim, T, h, w]. timestep: [B], 0..1000. context: [B, up to text_len, text_dim], padded with zeros
-        here; or what `text_keys` made of it. reference_latents: [B or 1, R, in_dim, h, w], clean, in the layout's order; None
-        without references.
+        latent: [B, in_dim, T, h, w]; of a layout with several videos their frames one after the other. timestep: [B],
+        0..1000. context: [B, up to text_len, text_dim], padded with zeros here; or what `text_keys` made of it.
+        reference_latents: [B or 1, R, in_dim, h, w], clean, in the layout's order; None without references.
         layout: of the padded token grid. levels: [B or 1, R, text_len] from `text_levels`, or None for no bias.
         attention: plain attention callable, torch's by default. ratio: strength of the bias, the config's by default.
         Odd latent sides are padded with zeros at the bottom and right, and the output cropped.
@@ -292,7 +292,7 @@ class LumosXTransformer(nn.Module):
         reference_latents: torch.Tensor | None,
         layout: TokenLayout,
     ) -> None:
-        expected = (layout.frames, layout.height, layout.width)
+        expected = (layout.videos * layout.frames, layout.height, layout.width)
         got = (latent.shape[2], math.ceil(latent.shape[3] / 2), math.ceil(latent.shape[4] / 2))
         if got != expected:
             raise InputError(f"latent {tuple(latent.shape)} has the token grid {got}, the layout {expected}")

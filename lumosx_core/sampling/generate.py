@@ -3,7 +3,8 @@
 Legend: R = references, T, h, w = latent frames and sides, F, H, W = frames and pixels, S = text_len.
 """
 
-from dataclasses import asdict, dataclass
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -22,14 +23,14 @@ from lumosx_core.model.attention_backends import AttentionBackend, select_attent
 from lumosx_core.model.flow import flow_sigmas
 from lumosx_core.model.memory import memory_told
 from lumosx_core.model.pixels import to_frames, to_unit_range
-from lumosx_core.model.token_layout import TokenLayout, text_levels
+from lumosx_core.model.token_layout import MAX_VIDEOS, TokenLayout, text_levels
 from lumosx_core.model.vae import decode_within_memory, encode_video
 from lumosx_core.model.video_size import VideoSize
-from lumosx_core.numbers import seed_number
+from lumosx_core.numbers import seed_number, whole_number
 from lumosx_core.progress import Progress
 from lumosx_core.references import Sample, prepare_reference_image
 from lumosx_core.sampling.config import GenerationConfig
-from lumosx_core.sampling.guidance import Condition, guided_velocity
+from lumosx_core.sampling.guidance import Condition, for_videos, guided_velocity
 from lumosx_core.sampling.pipeline import LumosXPipeline
 from lumosx_core.sampling.saved_latent import SavedLatent, read_latent, save_latent
 from lumosx_core.sampling.solver import solver_named
@@ -64,29 +65,38 @@ def generate(
     seeds: tuple[int, ...] = (0,),
     name: str = "video",
     png: bool = False,
+    batch: int = 1,
     progress: Progress | None = None,
 ) -> list[Written]:
     """Make one video per seed in the folder `out`, with a contact sheet each and one picture of the relation graph.
+
+    batch: so many seeds are sampled at once; what the model makes of the references is then computed once for all of them.
 
     The same seed gives the same noise on every device. progress(stage, done, total) is called often and may raise to
     cancel: finished files stay, nothing is left half-written. Seeds, name, folder and words are checked before a model is
     loaded. A finished latent is kept in a file until its video is written. Raises InputError for everything the user can mend.
     """
     seeds = tuple(seed_number(seed) for seed in seeds)
+    whole_number(batch, "batch", least=1, most=MAX_VIDEOS)
     attention_of(pipeline, config)  # an unavailable choice is known before the long work
     out = writable_folder(out, output_stem(name))
     bound = bind(pipeline, sample, config)
-    layout_of(bound, config)  # so is a size that does not fit
+    layout_of(bound, config, videos=min(batch, len(seeds)))  # so is a size that does not fit
     save_image(draw_relation_graph(sample.references, bound), out / f"{name}_relations.png")
     prepared = prepare(pipeline, sample, config, progress, bound=bound)
     written = []
-    for seed in seeds:
-        latent = denoise(pipeline, prepared, config, seed, progress)
-        kept = save_latent(
-            out / f"{name}_{seed}.latent.safetensors", latent, bound.prompt, _record(pipeline, sample, bound, config, seed)
-        )
-        written.append(finish(pipeline, sample, kept, out, name=f"{name}_{seed}", png=png, progress=progress))
-        remove_file(kept)
+    for start in range(0, len(seeds), batch):
+        several = seeds[start : start + batch]
+        latents = denoise(pipeline, prepared, config, several, progress).split(1)
+        files = [
+            save_latent(
+                out / f"{name}_{seed}.latent.safetensors", latent, bound.prompt, _record(pipeline, sample, bound, config, seed)
+            )
+            for seed, latent in zip(several, latents, strict=True)
+        ]
+        for seed, kept in zip(several, files, strict=True):
+            written.append(finish(pipeline, sample, kept, out, name=f"{name}_{seed}", png=png, progress=progress))
+            remove_file(kept)
     return written
 
 
@@ -126,14 +136,16 @@ def bind(pipeline: LumosXPipeline, sample: Sample, config: GenerationConfig) -> 
     )
 
 
-def layout_of(bound: BoundPrompt, config: GenerationConfig) -> TokenLayout:
-    """Where the tokens of the video and of the references lie. Raises InputError if the size needs positions that are none."""
-    return TokenLayout.for_references(
+def layout_of(bound: BoundPrompt, config: GenerationConfig, videos: int = 1) -> TokenLayout:
+    """Where the tokens of the videos and of the references lie. Raises InputError if the size needs positions that are none,
+    and for several videos where the references see the video."""
+    layout = TokenLayout.for_references(
         config.size.grid,
         bound.references,
         relational_positions=config.relational_positions,
         causal_self_attention_mask=config.causal_self_attention_mask,
     )
+    return replace(layout, videos=videos)
 
 
 def prepare(
@@ -191,23 +203,30 @@ def encode_references(
 
 
 def denoise(
-    pipeline: LumosXPipeline, prepared: Prepared, config: GenerationConfig, seed: int, progress: Progress | None = None
+    pipeline: LumosXPipeline,
+    prepared: Prepared,
+    config: GenerationConfig,
+    seeds: Sequence[int],
+    progress: Progress | None = None,
 ) -> torch.Tensor:
-    """The clean latent [1, 16, T, h, w] from the noise of that seed."""
+    """The clean latents [seeds, 16, T, h, w] from the noise of each seed: that of one seed is the same in every company, up to
+    rounding."""
     shape = (1, pipeline.sizes.in_dim, *config.size.latent)
-    noise = torch.randn(shape, generator=torch.Generator().manual_seed(seed)).to(pipeline.device)
+    noises = [torch.randn(shape, generator=torch.Generator().manual_seed(seed)) for seed in seeds]
+    noise = torch.cat(noises).to(pipeline.device)
+    what = f"seed {seeds[0]}" if len(seeds) == 1 else f"seeds {', '.join(map(str, seeds))}"
     if progress is not None:
-        progress(f"seed {seed}", 0, config.steps)
+        progress(what, 0, config.steps)
 
     def callback(step: int, steps: int, clean: torch.Tensor) -> None:  # noqa: ARG001 - the solvers' signature
         if progress is not None:
-            progress(f"seed {seed}", step + 1, steps)
+            progress(what, step + 1, steps)
 
-    with memory_told(f"sampling seed {seed}", pipeline.device), pipeline.at_work("transformer") as transformer:
+    with memory_told(f"sampling {what}", pipeline.device), pipeline.at_work("transformer") as transformer:
         velocity = guided_velocity(
             transformer,
-            prepared.condition,
-            prepared.negative,
+            for_videos(prepared.condition, len(seeds)),
+            None if prepared.negative is None else for_videos(prepared.negative, len(seeds)),
             scale=config.cfg,
             batched=config.cfg_batched,
             attention=attention_of(pipeline, config),

@@ -3,9 +3,10 @@
 Legend: B = batch, R = references, S = text_len.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
+from einops import rearrange
 
 from lumosx_core.model.attention_backends import Attention
 from lumosx_core.model.relational_attention import PoolLayout
@@ -25,6 +26,11 @@ class Condition:
     levels: torch.Tensor | None
 
 
+def for_videos(condition: Condition, videos: int) -> Condition:
+    """The same for so many videos at once. Raises InputError where the references see the video: they cannot be shared."""
+    return replace(condition, layout=replace(condition.layout, videos=videos))
+
+
 def guided_velocity(
     model: LumosXTransformer,
     condition: Condition,
@@ -41,7 +47,8 @@ def guided_velocity(
     negative: the same layout under the negative prompt, with the same references or blank ones (zeros): with blank ones the
     guidance strengthens what the references show too, as Phantom does (arXiv 2502.11079). None (or scale 1) leaves that pass
     out. batched: both passes in one batch (faster on a GPU) or one after the other (half the memory); the result is the
-    same.
+    same. Where the layout has several videos, x holds them as [videos, 16, T, h, w], each from its own noise: their reference
+    rows are computed once.
     """
 
     guided = negative is not None and scale != 1.0
@@ -56,7 +63,7 @@ def guided_velocity(
         for inputs, text in zip(passes, texts, strict=True):
             count = len(inputs.context)
             v = model(
-                x.expand(count, *x.shape[1:]),
+                rearrange(x, "n c t h w -> 1 c (n t) h w").expand(count, -1, -1, -1, -1),
                 torch.full((count,), timestep, device=x.device),
                 text,
                 inputs.reference_latents,
@@ -66,7 +73,7 @@ def guided_velocity(
                 ratio=ratio,
                 pool_layout=pool_layout,
             )
-            results += v.float().chunk(count)
+            results += rearrange(v.float(), "b c (n t) h w -> b n c t h w", n=inputs.layout.videos).unbind()
         if not guided:
             return results[0]
         wanted, unwanted = results

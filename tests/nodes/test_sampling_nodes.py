@@ -74,7 +74,7 @@ def core_latent(core: LumosXPipeline, sample: Sample, inputs: dict[str, Any], **
     both = [replace(each, reference_latents=latents) for each in (ready.condition, ready.negative) if each is not None]
     if changes.get("negative_references") == "blank":
         both[1] = replace(both[1], reference_latents=torch.zeros_like(latents))
-    return denoise(core, replace(ready, condition=both[0], negative=both[1]), config(**changes), SEED)
+    return denoise(core, replace(ready, condition=both[0], negative=both[1]), config(**changes), [SEED])
 
 
 def psnr(a: torch.Tensor, b: torch.Tensor) -> float:
@@ -127,7 +127,7 @@ def test_whole_chain_is_that_of_the_core(
     elif core.vae.config.latents_mean != pytest.approx(mean) or core.vae.config.latents_std != pytest.approx(std):
         pytest.skip("NANO VAE HAS STATISTICS OF ITS OWN: the host normalises its latents with Wan2.1's")
     out = inputs["model"].model.process_latent_in(run(nodes, inputs))
-    assert float((out - denoise(core, prepare(core, sample, config()), config(), SEED)).abs().max()) <= 1e-3
+    assert float((out - denoise(core, prepare(core, sample, config()), config(), [SEED])).abs().max()) <= 1e-3
 
 
 @pytest.mark.parametrize(

@@ -37,7 +37,12 @@ def test_the_layouts_that_stand_side_by_side(case: SpeedCase) -> None:
     assert case.as_plain.seq_len == case.layout.seq_len == 8 * 30 and not case.as_plain.kinds
     assert case.without_references.seq_len == 3 * 30
     # 3 frames of queries see 8; two groups of one picture, one of two, one of one, in units of a frame.
-    assert case.arithmetic == pytest.approx((3 * 8 + 1 + 1 + 4 + 1) / 64)
+    counted, d = case.arithmetic(), 32
+    assert counted["self-attention"] == pytest.approx((3 * 8 + 1 + 1 + 4 + 1) / 64)
+    row = 6 * d * d + 2 * d * 64 + 2 * d * 16  # of attention's and the feed-forward's weights, and of the text
+    alone, plain = (8 * 30 * row + 2 * d * 900 * pairs for pairs in (31, 64))
+    both = (6 + 5) * 30 * row + 2 * d * 900 * (2 * 24 + 7)
+    assert counted["block"] == pytest.approx(alone / plain) and counted["video of a batch"] == pytest.approx(both / alone / 2)
     assert [shared_out(count) for count in (0, 2, 9, 16)] == [(0, []), (2, []), (3, [3, 3]), (3, [3, 3, 3, 3, 1])]
 
 
@@ -67,9 +72,11 @@ def test_a_block_with_dense_masks_is_the_relational_block_without_its_positions(
 def test_forward_and_sampling_give_a_video(case: SpeedCase) -> None:
     for name, call in forward_variants(case)["forward"].items():
         assert call().shape == (2, 16, 8 if name == "plain" else 3, 10, 12)
-    for name, call in sampling_variants(case, steps=2)["sampling"].items():
+    tables = sampling_variants(case, steps=2)
+    for name, call in tables["sampling"].items():
         out = call()
         assert out.shape == (1, 16, 8 if name == "plain" else 3, 10, 12) and torch.isfinite(out).all()
+    assert tables["batch"]["together"]().shape == (2, 16, 3, 10, 12) and set(tables["batch"]) == {"one by one", "together"}
 
 
 def test_fake_tensors_count_what_real_ones_take(case: SpeedCase) -> None:

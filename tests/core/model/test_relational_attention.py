@@ -3,6 +3,7 @@
 import math
 import sys
 import types
+from dataclasses import replace
 
 import pytest
 import torch
@@ -193,6 +194,27 @@ def test_no_mask_and_no_references_are_plain_attention() -> None:
     text_only = TokenLayout(2, 2, 3)
     assert torch.equal(relational_self_attention(q, k, v, text_only, sdpa_attention), plain)
     assert torch.equal(relational_cross_attention(q, k, v, text_only, None, sdpa_attention, ratio=0.5, pool=8), plain)
+
+
+@settings(max_examples=30, deadline=None)
+@given(layouts(), st.integers(2, 4), st.booleans())
+def test_several_videos_see_what_each_sees_alone(alone: TokenLayout, count: int, video_only: bool) -> None:
+    together = replace(alone, videos=count)
+    length, generator = alone.video_len, torch.Generator().manual_seed(1)
+    q, k, v = (torch.randn(2, together.seq_len, 2, 8, generator=generator) for _ in range(3))
+    out = relational_self_attention(q, k, v, together, sdpa_attention, video_only=video_only)
+    assert out.shape[1] == (count * length if video_only else together.seq_len)
+    for number in range(count):
+        own = [torch.cat([x[:, number * length : (number + 1) * length], x[:, count * length :]], 1) for x in (q, k, v)]
+        expected = relational_self_attention(*own, alone, sdpa_attention)
+        got = torch.cat([out[:, number * length : (number + 1) * length], out[:, count * length :]], 1)
+        assert (got - expected[:, : got.shape[1]]).abs().max() < 1e-5
+    if not alone.strengths:
+        mask = torch.zeros(together.seq_len, together.seq_len, dtype=torch.bool)
+        for a, b, c, d in together.self_attention_rectangles():
+            mask[a:b, c:d] = True
+        dense = F.scaled_dot_product_attention(*(x.transpose(1, 2) for x in (q, k, v)), attn_mask=mask).transpose(1, 2)
+        assert (out - dense[:, : out.shape[1]]).abs().max() < 1e-5
 
 
 class LargestTensor(TorchDispatchMode):

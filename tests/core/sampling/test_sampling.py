@@ -129,10 +129,10 @@ def test_guidance_in_one_batch_equals_in_sequence(pipeline: LumosXPipeline, nega
     sample = read_sample(SAMPLES_FOLDER / "two_people")
     config = replace(short(pipeline), cfg=3.0, negative_references=negative_references)
     prepared = prepare(pipeline, sample, config)
-    together = denoise(pipeline, prepared, config, 1)
-    in_turn = denoise(pipeline, prepared, replace(config, cfg_batched=False), 1)
+    together = denoise(pipeline, prepared, config, [1])
+    in_turn = denoise(pipeline, prepared, replace(config, cfg_batched=False), [1])
     assert (together - in_turn).abs().max() < 1e-4
-    none = denoise(pipeline, prepared, replace(config, cfg=1.0), 1)
+    none = denoise(pipeline, prepared, replace(config, cfg=1.0), [1])
     assert (together - none).abs().max() > 1e-2
 
 
