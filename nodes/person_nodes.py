@@ -6,7 +6,6 @@ import torch
 from comfy_api.latest import io
 
 from lumosx_core.detection import faces
-from lumosx_core.errors import InputError
 from lumosx_core.files.images import rgb_on_white
 from lumosx_core.references import Subject
 
@@ -104,8 +103,6 @@ class PersonNode(io.ComfyNode):
         connected = tuple(item for item in (given or {}).values() if item is not None)
         there = {item.phrase for item in connected}
         phrases = [line for line in (" ".join(line.split()) for line in attributes.splitlines()) if line and line not in there]
-        if not name.strip():
-            raise InputError("the name is empty; give the words that stand for the person in the prompt, such as man")
         which = Which(choice=choice, index=index, point=(x, y))
         finders = person_eyes(eyes)
         try:

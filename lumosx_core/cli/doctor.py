@@ -156,13 +156,17 @@ def _report_assets() -> bool:
 
 def _report_eyes() -> None:
     """Print which models of `lumosx people` are there, and of those that are not what to get."""
-    from lumosx_core.detection.known_models import MODELS, ROLES, ROOT, missing_files
+    from lumosx_core.detection.known_models import MODELS, ROLES, ROOT
+    from lumosx_core.detection.real_eyes import fault_of
     from lumosx_core.puppets.analyser_network import WEIGHTS
 
     print(f"eyes           of the puppet world: {WEIGHTS if WEIGHTS.is_file() else 'MISSING'}; of photographs, in {ROOT}:")
     for name, known in MODELS.items():
-        missing = missing_files(ROOT, name)
-        state = "there" if not missing else f"not there (optional; get {known.source})"
+        fault = fault_of(ROOT, name)
+        if (ROOT / name).exists() and fault is not None:
+            state = f"FAULT: {fault}; get {known.source}"
+        else:
+            state = "there" if fault is None else f"not there (optional; get {known.source})"
         print(f"  {name:14} {ROLES[known.role]}: {state}; licence: {known.terms}")
 
 

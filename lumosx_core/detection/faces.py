@@ -131,7 +131,8 @@ def choose(boxes: Sequence[Box], choice: str, *, index: int, point: tuple[float,
     if choice == "left to right":
         if not 1 <= index <= len(boxes):
             raise InputError(
-                f"{what} number {index} from the left was asked for, but there is {places}; give a number from 1 on"
+                f"{what} number {index} from the left was asked for, but there {'is' if len(boxes) == 1 else 'are'} {places}; "
+                "give a number from 1 on"
             )
         return boxes[index - 1]
     if choice == "at point":

@@ -18,13 +18,14 @@ from lumosx_core.errors import InputError, quoted
 from lumosx_core.eyes import Box, FaceFinder, Found, Mark, PeopleFinder, PhraseFinder, Segmenter
 from lumosx_core.files.images import rgb_on_white
 from lumosx_core.numbers import real_number, whole_number
-from lumosx_core.references import Attribute, Subject, one_line
+from lumosx_core.references import LONGEST_PHRASE, Attribute, Subject, one_line
 
 SAME = 0.8  # intersection over union of two masks that show one thing
 FACE_MARGIN = 0.3  # of the face's longer side, as the model was trained
 WALL = (225, 225, 225)  # behind a head that is cut out: neither the scene nor the clothes may be taken for the face
 NEARLY = 0.5  # a place that is so much as sure as the surest may show the thing better
 MOST_PHRASES = 32
+DOUBTFUL = 0.3  # a single phrase that is found less surely is marked, too
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -83,7 +84,8 @@ class SeenPhrase:
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class FoundSubject:
-    """A subject and how it came about. least_sure: the phrase that was found least surely, None of fewer than two."""
+    """A subject and how it came about. least_sure: the phrase that was found least surely; None of fewer than two, unless it is
+    below `DOUBTFUL`."""
 
     subject: Subject
     views: tuple[SeenPerson, ...]
@@ -126,12 +128,15 @@ def find_subject(
     surely; from the second photograph on the person is the one whose face is most like the first, where the finder tells faces
     apart. Where a finder knows the mask of a head, that alone is shown, before a plain wall. Where it knows how pictures of a
     face or a thing are framed (`Found.whole`), they are framed so, otherwise by `face_margin` and the margin of `options`.
-    Raises InputError without photographs, if a photograph shows nobody or not the person asked for, if neither a face nor a
-    thing was found, and whatever the finders raise.
+    Raises InputError without photographs or a name, if a photograph shows nobody or not the person asked for, if neither a face
+    nor a thing was found, and whatever the finders raise.
     """
     if not pictures:
         raise InputError("there is no photograph; give at least one")
-    wanted = [one_line(phrase, "a phrase to look for", 400) for phrase in phrases]
+    name = one_line(name, "the name", LONGEST_PHRASE)
+    if not name:
+        raise InputError("the name is empty; give the words that stand for the person in the prompt, such as man")
+    wanted = [one_line(phrase, "a phrase to look for", LONGEST_PHRASE) for phrase in phrases]
     wanted = list(dict.fromkeys(phrase for phrase in wanted if phrase))
     if len(wanted) > MOST_PHRASES:
         raise InputError(f"got {len(wanted)} phrases, at most {MOST_PHRASES} are looked for; give those that matter")
@@ -159,7 +164,9 @@ def find_subject(
             "larger and from the front"
         )
     scores = {seen.phrase: seen.found.score for seen in told if seen.found is not None}
-    least_sure = min(scores, key=lambda phrase: scores[phrase]) if len(scores) > 1 else None
+    least_sure = min(scores, key=lambda phrase: scores[phrase], default=None)
+    if least_sure is not None and len(scores) == 1 and scores[least_sure] >= DOUBTFUL:
+        least_sure = None
     lines += [_tell(seen, seen.phrase == least_sure, len(views)) for seen in told]
     subject = Subject(name=name, face=crops[0] if crops else None, more_views=tuple(crops[1:]), attributes=tuple(attributes))
     return FoundSubject(subject=subject, views=tuple(views), phrases=tuple(told), least_sure=least_sure, text="\n".join(lines))
@@ -269,5 +276,6 @@ def _tell(seen: SeenPhrase, least_sure: bool, views: int) -> str:
     if seen.found is None:
         return f"{seen.phrase}: NOT FOUND, {seen.reason}; give a cut-out of it, other words, or another photograph"
     where = f" in photograph {seen.view + 1}" if views > 1 else ""
-    mark = " - the least sure one, look at it" if least_sure else ""
+    reason = "doubtful" if seen.found.score < DOUBTFUL else "the least sure one"
+    mark = f" - {reason}, look at it" if least_sure else ""
     return f"{seen.phrase}: found{where} at {show(seen.found.box)}, sure {seen.found.score:.2f}{mark}"

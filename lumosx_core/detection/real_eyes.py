@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from lumosx_core.detection.faces import InsightFaces
-from lumosx_core.detection.known_models import MODELS, ROLES, available_models
+from lumosx_core.detection.known_models import MODELS, ROLES, available_models, missing_files
 from lumosx_core.detection.opencv_faces import OpenCVFaces
 from lumosx_core.detection.people import PeopleDetector
 from lumosx_core.detection.person import Eyes
@@ -11,8 +11,12 @@ from lumosx_core.detection.phrases import PhraseDetector
 from lumosx_core.detection.segment_anything import SamSegmenter
 from lumosx_core.detection.segment_folders import FolderSegmenter
 from lumosx_core.detection.things import ThingEyes
+from lumosx_core.detection.transformers_models import OnDemand, stored_kind
 from lumosx_core.errors import InputError
 from lumosx_core.eyes import FaceFinder, Segmenter
+
+# Role -> what loads the models of that role that are folders of transformers.
+FOLDER_FINDERS: dict[str, type[OnDemand]] = {"people": PeopleDetector, "phrases": PhraseDetector, "masks": FolderSegmenter}
 
 
 def real_eyes(root: Path, *, device: str = "cpu") -> Eyes:
@@ -40,6 +44,21 @@ def thing_eyes(root: Path, *, device: str = "cpu", sam: Path | None = None) -> T
     best = _best_models(root, ("phrases",) if use_sam else ("phrases", "masks"))
     masks = SamSegmenter(sam, device=device) if sam and use_sam else _segmenter(root, best["masks"], device)
     return ThingEyes(phrases=PhraseDetector(root / best["phrases"], device=device), masks=masks)
+
+
+def fault_of(root: Path, name: str) -> str | None:
+    """What is wrong with a model of `known_models.MODELS` below `root`, such as files that are missing or a model of another
+    kind; None if nothing is. Only its config.json is read."""
+    if missing := missing_files(root, name):
+        return f"has no {' and no '.join(missing)}"
+    finder = FOLDER_FINDERS.get(MODELS[name].role)
+    if finder is None or "config.json" not in MODELS[name].needed:
+        return None
+    try:
+        stored_kind(root / name, finder.kinds)
+    except InputError as error:
+        return str(error)
+    return None
 
 
 def _best_models(root: Path, roles: tuple[str, ...]) -> dict[str, str]:

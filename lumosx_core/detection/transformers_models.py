@@ -1,6 +1,6 @@
 """Models in folders of the transformers library: loaded from disk alone, with messages that say what is wrong."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,6 +19,20 @@ class FolderModel:
     kind: str
 
 
+def stored_kind(folder: Path, kinds: Collection[str]) -> str:
+    """The model_type in a folder's config.json, which is one of `kinds`. Raises InputError if there is none, or another one."""
+    config = folder / "config.json"
+    if not config.is_file():
+        raise InputError(f"there is no config.json in {folder}; put all files of the model there")
+    stored = read_json(config)
+    kind = stored.get("model_type") if isinstance(stored, dict) else None
+    if not isinstance(kind, str) or kind not in kinds:
+        raise InputError(
+            f"the model in {folder} is of the kind {kind!r}, expected one of {', '.join(kinds)}; give another folder"
+        )
+    return kind
+
+
 def load_folder(folder: Path, kinds: dict[str, tuple[str, str]], device: str = "cpu") -> FolderModel:
     """The model of a folder that `save_pretrained` wrote, ready to look. Nothing is downloaded, no code of the folder is run.
 
@@ -26,15 +40,7 @@ def load_folder(folder: Path, kinds: dict[str, tuple[str, str]], device: str = "
     Raises InputError for a folder without config.json, a model of another kind, a transformers that does not know the kind, and
     files that do not fit together.
     """
-    config = folder / "config.json"
-    if not config.is_file():
-        raise InputError(f"there is no config.json in {folder}; put all files of the model there")
-    stored = read_json(config)
-    kind = stored.get("model_type") if isinstance(stored, dict) else None
-    if kind not in kinds:
-        raise InputError(
-            f"the model in {folder} is of the kind {kind!r}, expected one of {', '.join(kinds)}; give another folder"
-        )
+    kind = stored_kind(folder, kinds)
     try:
         import transformers
 
@@ -50,7 +56,7 @@ def load_folder(folder: Path, kinds: dict[str, tuple[str, str]], device: str = "
     except (OSError, ValueError, KeyError, RuntimeError, TypeError, ImportError) as error:
         fault = " ".join(str(error).split())[:300]
         raise InputError(f"the model in {folder} cannot be loaded ({fault}); copy all its files again") from error
-    return FolderModel(model=model.to(device).train(False).requires_grad_(False), processor=processor, kind=str(kind))
+    return FolderModel(model=model.to(device).train(False).requires_grad_(False), processor=processor, kind=kind)
 
 
 class OnDemand:

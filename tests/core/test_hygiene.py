@@ -136,7 +136,7 @@ def test_the_registry_finds_what_it_asks_for() -> None:
 
 def test_every_workflow_has_a_thumbnail() -> None:
     """The frontend shows workflows/<name>.jpg beside <name>.json: a frame of a real run of the embedded model, or the drawn
-    relations of a workflow that needs other weights, with pictures of puppets in place of the user's."""
+    relations of a workflow that needs other weights, with puppets or silhouettes in place of the user's pictures."""
     workflows = {path.stem for path in (ROOT / "workflows").glob("*.json")}
     for name in workflows:
         with Image.open(ROOT / "workflows" / f"{name}.jpg") as picture:

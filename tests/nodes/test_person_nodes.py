@@ -1,5 +1,6 @@
 """The node that makes a person out of a photograph, with the embedded eyes on a picture of the puppet world."""
 
+import json
 from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
@@ -11,6 +12,7 @@ import torch
 from coloured_images import RED, image
 from PIL import Image
 
+from lumosx_core.detection import known_models
 from lumosx_core.errors import InputError
 from lumosx_core.evaluation.eyes import photograph_specs
 from lumosx_core.puppets.analyser import PuppetAnalyser
@@ -108,3 +110,91 @@ def test_faults_are_told(nodes: ModuleType, photograph) -> None:
         InputError, match="some models are not in .*eyes: nothing finds people.*choose puppets in the input eyes"
     ):
         person(nodes, picture, "hat", eyes="photographs")
+
+
+NOBODY = "photograph 1 shows nobody that was recognised as a person; use one that shows the person larger"
+NOTHING = "nothing that looks like 'hat' was found in the image; use other words"
+
+
+def clear(picture: torch.Tensor) -> torch.Tensor:
+    """The picture with an alpha channel that hides all of it."""
+    return torch.cat([picture, torch.zeros_like(picture[..., :1])], -1)
+
+
+@pytest.mark.parametrize(
+    ("made", "of_person", "of_thing"),
+    [
+        (lambda _: torch.rand(1, 1, 1, 3), NOBODY, NOTHING),
+        (lambda _: torch.rand(1, 1, 300, 4), NOBODY, NOTHING),
+        (lambda _: torch.rand(1, 16, 16384, 3), NOBODY, NOTHING),
+        (clear, NOBODY, NOTHING),
+        (torch.ones_like, NOBODY, NOTHING),
+        (lambda picture: picture[..., :1], r"shape \[1, 80, 96, 1\], expected .*3 or 4 channels", "3 or 4 channels"),
+        (lambda picture: picture[0], r"shape \[80, 96, 3\], expected", "expected"),
+        (lambda picture: picture * 255, "divided by 255 first", "divided by 255 first"),
+        (lambda picture: picture * float("nan"), "NaN comes from a node that failed", "NaN"),
+        (lambda picture: (picture * 255).to(torch.uint8), "holds uint8 values, expected float", "uint8"),
+        (lambda _: torch.zeros(1, 1, 16385, 3), "at most 16384 pixels on a side", "at most 16384"),
+        (lambda picture: torch.cat([picture, torch.ones_like(picture)]), "photograph 2 shows nobody", "a batch of 2 images"),
+    ],
+    ids=["1x1", "line", "16k", "clear", "white", "one channel", "no batch", "0..255", "nan", "uint8", "too wide", "batch"],
+)  # fmt: skip
+def test_pictures_without_what_is_asked_for(
+    nodes: ModuleType, references: ModuleType, models_folder: Path, photograph, made: Callable, of_person: str, of_thing: str
+) -> None:
+    """Each fault is told in the node, and no picture of a preview is left."""
+    picture = made(photograph[0])
+    with pytest.raises(InputError, match=of_person):
+        person(nodes, picture, "hat", choice="largest")
+    with pytest.raises(InputError, match=of_thing):
+        thing(references, picture, "hat")
+    assert not [path for path in models_folder.parent.rglob("*") if path.is_file()]
+
+
+def test_alpha_that_hides_nothing_and_grey(nodes: ModuleType, photograph) -> None:
+    picture, phrases = photograph
+    plain, _, text = person(nodes, picture, phrases[0]).args
+    opaque, _, told = person(nodes, torch.cat([picture, torch.ones_like(picture[..., :1])], -1), phrases[0]).args
+    assert told == text and (np.asarray(opaque.face) == np.asarray(plain.face)).all()
+    grey, _, told = person(nodes, picture.mean(-1, keepdim=True).expand(-1, -1, -1, 3), phrases[0]).args
+    face = np.asarray(grey.face)
+    assert (face[..., 0] == face[..., 1]).all() and told.startswith("2 people, took number 2 from the left")
+
+
+def test_people_and_things_that_are_somewhere_else(nodes: ModuleType, references: ModuleType, photograph) -> None:
+    picture, phrases = photograph
+    left = next(s for s in photograph_specs(12, seed=7) if len(s.puppets) == 2 and len(s.puppets[1].attributes) > 1)
+    others = left.caption.attribute_phrases[0][0]
+    subject, _, text = person(nodes, picture, others).args
+    assert not subject.attributes and f"{others}: NOT FOUND, nothing of that kind in the person's box; give a cut-out" in text
+    with pytest.raises(
+        InputError, match="person number 3 from the left was asked for, but there are 2 people: .*give a number"
+    ):
+        person(nodes, picture, "", index=3)
+    for x, y in ((0, 0), (9999, 9999)):
+        with pytest.raises(InputError, match=f"no person at the point .{x}, {y}., but 2 people: .*give a point inside one"):
+            person(nodes, picture, "", choice="at point", x=x, y=y)
+    with pytest.raises(InputError, match=f"nothing that looks like '{phrases[0]}' was found in the box"):
+        thing(references, picture, phrases[0], box="0,0,3,3")
+    with pytest.raises(InputError, match="does not lie in the image of 96x80"):
+        thing(references, picture, phrases[0], box="500,500,600,600")
+    with pytest.raises(InputError, match=f"'{phrases[0]}' was found at .*, but not where the points are; move the points"):
+        thing(references, picture, phrases[0], points="0,0")
+    with pytest.raises(InputError, match=r"the point \(9999, 1\) is outside the image of 96x80 pixels"):
+        thing(references, picture, phrases[0], points="9999,1")
+
+
+def test_a_model_of_another_kind_in_the_folder_of_eyes(
+    nodes: ModuleType, references: ModuleType, models_folder: Path, photograph
+) -> None:
+    for name, kind in (("rtdetr_v2", "owlv2"), ("owlv2", "rt_detr_v2"), ("sam2", "bert")):
+        for file in known_models.MODELS[name].needed:
+            (models_folder / "eyes" / name).mkdir(parents=True, exist_ok=True)
+            (models_folder / "eyes" / name / file).write_text(json.dumps({"model_type": kind}))
+    (models_folder / "eyes" / "insightface" / "models").mkdir(parents=True)
+    with pytest.raises(
+        InputError, match="model in .*rtdetr_v2 is of the kind 'owlv2', expected one of rt_detr_v2, .*give another"
+    ):
+        person(nodes, photograph[0], "hat", eyes="photographs")
+    with pytest.raises(InputError, match="the model in .*owlv2 is of the kind 'rt_detr_v2', expected one of grounding-dino"):
+        thing(references, photograph[0], "hat", eyes="photographs")

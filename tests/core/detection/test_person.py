@@ -66,6 +66,21 @@ def test_the_largest_persons_things_are_looked_for_in_that_box() -> None:
     assert lines[3].startswith("violin: NOT FOUND, nothing of that kind in the person's box")
 
 
+def test_a_single_thing_is_marked_where_it_is_doubtful() -> None:
+    for score, least_sure, told in ((0.29, "hat", "sure 0.29 - doubtful, look at it"), (0.3, None, "sure 0.30")):
+        found = find_subject([PICTURE], "man", ["hat"], Known(things={"hat": (120, 5, 150, 15, score)}).eyes)
+        assert found.least_sure == least_sure and found.text.endswith(told)
+        assert found.marks(0)[-1] == ((120, 5, 150, 15), "hat", "doubtful" if least_sure else "plain")
+
+
+def test_a_name_is_wanted_before_anything_is_looked_for() -> None:
+    known = Known()
+    for name, message in ((" ", "the name is empty; give the words"), ("x" * 401, "the name has 401 characters, at most 400")):
+        with pytest.raises(InputError, match=message):
+            find_subject([PICTURE], name, ["hat"], known.eyes)
+    assert known.asked == []
+
+
 def test_which_person() -> None:
     assert (
         find_subject([PICTURE], "man", [], Known().eyes, which=Which(choice="left to right", index=1)).views[0].person == LEFT
@@ -73,7 +88,7 @@ def test_which_person() -> None:
     assert (
         find_subject([PICTURE], "man", [], Known().eyes, which=Which(choice="at point", point=(30, 50))).views[0].person == LEFT
     )
-    with pytest.raises(InputError, match="person number 3 from the left was asked for, but there is 2 people"):
+    with pytest.raises(InputError, match="person number 3 from the left was asked for, but there are 2 people"):
         find_subject([PICTURE], "man", [], Known().eyes, which=Which(choice="left to right", index=3))
     with pytest.raises(InputError, match=r"there is no person at the point \(80, 50\)"):
         find_subject([PICTURE], "man", [], Known().eyes, which=Which(choice="at point", point=(80, 50)))

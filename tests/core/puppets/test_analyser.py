@@ -149,3 +149,14 @@ def test_training_writes_what_the_analyser_loads(tmp_path) -> None:
     for key, value in network.state_dict().items():
         assert np.allclose(value.float(), loaded.state_dict()[key].float(), rtol=2e-3, atol=1e-3)
     assert rate(0.0) < 0.1 and rate(0.05) == pytest.approx(1.0, abs=0.01) and rate(1.0) < 0.01
+
+
+def test_pictures_of_fewer_pixels_than_a_drawing_and_of_16k() -> None:
+    """Strips in which large pixels would have no pixel of their own; and a long picture that is no drawing."""
+    rng = np.random.default_rng(0)
+    analyser = PuppetAnalyser()
+    for size in ((8, 16384), (16384, 8), (9, 300), (39, 47), (16, 16384)):
+        noise = Image.fromarray(rng.integers(0, 256, (*size, 3), dtype=np.uint8))
+        for picture in (noise, Image.new("RGB", size[::-1])):
+            for person in analyser.look(picture).people:
+                assert person.mask.shape == size and person.mask.any()
