@@ -29,7 +29,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     suite.add_argument("--things", type=int, default=2, help="of each, 1 to 3 (default: 2)")
     reader = parser.add_argument_group("of reader")
     reader.add_argument(
-        "--captions", type=Path, nargs="+", metavar="FILE", help="JSON Lines (default: the embedded 60 + 60 + 169)"
+        "--captions", type=Path, nargs="+", metavar="FILE", help="JSON Lines (default: the embedded 60 + 60 + 233)"
     )
     reader.add_argument("--server", metavar="URL", help="measure a model behind this server instead of the rules")
     reader.add_argument("--served", metavar="MODEL", default="", help="the model's name on that server")

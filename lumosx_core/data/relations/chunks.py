@@ -113,9 +113,19 @@ class _Chunker(NounPhrases):
             return Chunk("both", at, at + skipped, word)
         if (word, following) in (("each", "other"), ("one", "another")):
             return Chunk("other", at, at + 1, word)
-        if word in PRONOUNS and not (word in POSSESSIVES and self.noun_phrase(at)):
+        if word in ("both", "all") and verb_form(following) == "base" and verb(following).base in known.WEAR | known.HOLD:
+            return Chunk("both", at, at, word)  # "all carry bags"
+        if word in PRONOUNS and not (word in POSSESSIVES and self.noun_phrase(at) and not self.stands_before_verb(at)):
             return Chunk("pronoun", at, at, word)
         return None
+
+    def stands_before_verb(self, at: int) -> bool:
+        """Whether "her" is no possessive, since a verb and somebody new follow: "next to her stands a child"."""
+        found, behind = verb(self.word(at + 1)), self.word(at + 2)
+        new = behind in ("a", "an", "another", "the") or (behind in known.NUMBERS)
+        return (
+            self.before == "prep" and found is not None and found.base in known.INVERTED and found.form in ("s", "base") and new
+        )
 
     def read_side(self, at: int) -> Chunk | None:
         """ "on the left", "to her right", "in the middle", "at the far right", "second from the left"."""
@@ -198,6 +208,10 @@ class _Chunker(NounPhrases):
             return None
         if before in ("pronoun", "rel", "that", "aux", "picker", "side", "both"):
             return chunk
+        if (before == "be" and found.form == "ed") or (
+            before == "verb" and self.chunks[-1].form == "ed" and found.form == "base"
+        ):
+            return chunk  # "is set in a park", "a nurse masked and gloved stand ..."
         if before == "neg":
             return chunk if self.chunks[-1].word != "no" and found.form == "base" else None
         if before == "prep":
@@ -218,12 +232,22 @@ class _Chunker(NounPhrases):
         found = self.noun_phrase(at, expected=self.before in ("prep", "verb", "have", "possessive", "comma", "and"))
         if found and self.before == "possessive":
             found.det = "'s"
+        if found and found.kind == "person" and noun(self.word(found.last)) is None and self.before == "verb":
+            held = self.chunks[-1].word in known.HOLD and verb_form(self.word(found.last + 1)) == "s"
+            found.kind, found.noun = ("thing", "held") if held else ("person", "person")  # "who pushes the sidecar wears ..."
+        if found and self.splits_ordinal(found):
+            return self.picker(at, found.first, found.det, 0, found.pick)
         if found and found.kind == "person" and found.word in known.WORN | known.HELD and self.expects_clothes(found):
             found.kind, found.noun = "thing", "worn"  # "in white trainers"
         bare = found is not None and found.noun == "unknown" and found.first == found.last == at
         if bare and self.before in ("person", "thing", "picker", "pronoun", "rel", "side", "aux"):
             return Chunk("verb", at, at, self.word(at), form="s" if self.word(at).endswith("s") else "base")
         return found
+
+    def splits_ordinal(self, found: Chunk) -> bool:
+        """Whether "the third black tights" is two phrases: the third one, and what they wear."""
+        after = self.before in ("", "comma", "and", "semicolon", "stop", "sub", "but")
+        return after and found.pick in known.ORDINALS and found.det == "the" and found.plural and found.noun in ("worn", "held")
 
     def expects_clothes(self, found: Chunk) -> bool:
         """Whether a noun that can be a person or a garment stands where garments stand."""

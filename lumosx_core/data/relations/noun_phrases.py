@@ -133,7 +133,7 @@ class NounPhrases:
             elif word in known.ORDINALS and (det or self.word(at - 1) == "the") and word != "left":
                 pick = word
             elif word in ("own", "same", "very", "quite", "rather", "most", "more") or (
-                at > start and is_adverb(word) and word.endswith("ly")
+                at > start and is_adverb(word) and word.endswith("ly") and not self.graded(at)
             ):
                 pass
             elif at > start and word in ("left", "right", "middle", "leftmost", "rightmost") and self.begins_noun(at + 1):
@@ -171,10 +171,21 @@ class NounPhrases:
             result.noun = "place"
         elif result.noun == "body" and noun_kind(beside) in ("object", "held", "vessel"):
             result.noun = "object"  # "table leg"
+        elif word in ("guard", "guards") and noun_kind(beside) == "body":
+            result.kind, result.noun = "thing", "worn"  # "shin guards"
+        elif (
+            result.noun in ("worn", "held") and found is not None and found.lemma in known.PARTS and self.word(last + 1) == "of"
+        ):
+            result.noun = "part"  # "the laces of her shoes"
         elif result.noun in ("animal", "vessel", "object") and set(adjectives + [beside]) & _TOYS:
             result.noun = "held"
         result.side = SIDES.get(pick, "")
         return result
+
+    def graded(self, at: int) -> bool:
+        """Whether an adverb belongs to the participle behind it: "dimly lit", "neatly pressed"."""
+        as_verb = guessed_verb(self.word(at + 1))
+        return self.word(at).endswith("ly") and as_verb is not None and as_verb.form == "ed" and self.noun_follows(at + 2)
 
     def counts_one(self, at: int) -> bool:
         """Whether "one" before this word is a number: "one hand", against "one wears", "one watches"."""
@@ -253,8 +264,8 @@ class NounPhrases:
     def may_modify(self, at: int, begin: int, det: str, *, expected: bool) -> bool:
         """Whether a word can stand before a noun that has not come yet, or be it."""
         word = self.word(at)
-        if is_adverb(word):
-            return det in ("a", "an") and noun_kind(self.word(at + 1)) in ("worn", "held", "person")  # "a backwards cap"
+        if is_adverb(word):  # "a backwards cap"
+            return self.graded(at) or (det in ("a", "an") and noun_kind(self.word(at + 1)) in ("worn", "held", "person"))
         if not self.begins_noun(at) and not (guessed_verb(word) and (det or at > begin or expected)):
             return False
         as_verb = guessed_verb(word)
@@ -271,9 +282,10 @@ class NounPhrases:
             return False
         if not word or word in ("and", "or"):
             return self.joins_adjectives(at, at - 1, depth + 1)
-        if not self.begins_noun(at) or is_adverb(word):
-            return word in ("one", "ones")
         as_verb = guessed_verb(word)
+        participle = as_verb is not None and as_verb.form in ("ing", "ed")
+        if is_adverb(word) or not (self.begins_noun(at) or participle):
+            return word in ("one", "ones")
         if as_verb is None or is_adjective(word) or noun(word) is not None:
             return True
         return as_verb.form in ("ing", "ed") and self.noun_follows(at + 1, depth + 1)
@@ -319,7 +331,21 @@ class NounPhrases:
             or (found.kind == "object" and as_verb.form == "s")
         ):
             return False
+        takes_object = following in ARTICLES | POSSESSIVES | PRONOUNS or following in known.NUMBERS
+        garment = noun_kind(self.word(at - 1)) == "worn" and (found.kind != "worn" or as_verb.form == "s")
         if as_verb.form == "s":
-            takes_object = following in ARTICLES | POSSESSIVES | PRONOUNS
-            return not (person or plural or det in _SINGULAR or takes_object or number > 1)
+            acts = garment and found.kind != "part" and self.is_worn_by_somebody(at)  # "the boy in the jersey skates past"
+            return not (person or plural or det in _SINGULAR or takes_object or number > 1 or acts)
+        if as_verb.form == "base" and (takes_object or (garment and self.is_worn_by_somebody(at))):
+            return False  # "A man in a cap and a boy in a red shirt stand by ..."
         return not (plural and as_verb.form == "base") and as_verb.form != "ed"
+
+    def is_worn_by_somebody(self, at: int) -> bool:
+        """Whether the words before a place say that somebody wears what they name: "in a cap and a red shirt"."""
+        for place in range(at - 1, max(-1, at - _LONGEST), -1):
+            word, as_verb = self.word(place), verb(self.word(place))
+            if word in ("in", "with") or (as_verb is not None and as_verb.base in known.WEAR and as_verb.form != "base"):
+                return True
+            if word in known.PREPOSITIONS or word in BE or (not word and self.tokens[place].lower != ","):
+                return False
+        return False

@@ -13,7 +13,7 @@ _SMALL = {"son", "daughter", "toddler", "baby", "infant", "newborn", "grandson",
 _GROWN = {"father", "mother", "dad", "mom", "mum", "grandfather", "grandmother", "grandpa", "grandma", "husband", "wife"}
 _YOUNG = {"teenager", "child", "kid", "student", "sibling", "youth", "teen", "pupil", "runner", "dancer", "player"}
 _AGES = {"old", "young", "elderly", "little", "older", "younger"}
-_ANYBODY = {"people", "person", "individual", "figure", "friend", "adult", "human", "subject", "character"}
+ANYBODY = {"people", "person", "individual", "figure", "friend", "adult", "human", "subject", "character"}
 _GENDERS = {"he": "male", "him": "male", "his": "male", "himself": "male", "she": "female", "her": "female", "hers": "female"}
 _GENDERS["herself"] = "female"
 
@@ -136,12 +136,12 @@ class People:
 
     def may_belong(self, number: int, group: Named) -> bool:
         person = self.named[number]
-        return person.sentence > group.sentence and (group.lemma in _ANYBODY or group.lemma == person.lemma)
+        return person.sentence > group.sentence and (group.lemma in ANYBODY or group.lemma == person.lemma)
 
     def is_kind_of(self, lemma: str, group: int) -> bool:
         """Whether "the girl" can be one of "three teenagers"."""
         whole = self.named[group]
-        return lemma in _GENERAL and whole.gender in ("", gender(lemma)) and whole.lemma in _ANYBODY | _YOUNG
+        return lemma in _GENERAL and whole.gender in ("", gender(lemma)) and whole.lemma in ANYBODY | _YOUNG
 
     def rest(self, group: int) -> int:
         """How many of a group are not named one by one."""

@@ -88,7 +88,7 @@ WORN = _words(
     deerstalker panama boater pith-helmet hardhat respirator blindfold eyeshade bindi nose-ring lapel-pin boutonniere
     corsage epaulettes jockstrap shapewear cummerbund waistband fanny-pack bumbag crossbody duffel duffle haversack
     messenger-bag holdall pinny shirtwaist coveralls coverall fin flipper hosiery fishnets mitt jersey skate rollerskate
-    hairpiece"""
+    hairpiece singlet"""
 )
 HELD = _words(
     """umbrella parasol cane staff stick wand sword knife dagger spear shield bow axe hammer gun rifle pistol torch
@@ -115,7 +115,7 @@ HELD = _words(
     carnation wildflower houseplant menu receipt invoice contract certificate diploma medal-box gift-bag shopping-bag
     tote grocery camcorder gopro drone monocular loupe magnifying-glass stopwatch whistle pager calculator ruler stapler
     marker crayon highlighter chalk eraser blueprint sketchbook sketchpad palette canvas-bag stethoscope thermometer
-    hockey-stick golf-club shuttlecock dartboard dart pool-cue cue puck javelin discus relay-baton"""
+    hockey-stick golf-club wheelbarrow shuttlecock dartboard dart pool-cue cue puck javelin discus relay-baton"""
 )
 RIDDEN = _words(
     """bicycle bike motorcycle motorbike scooter moped tricycle unicycle horse pony camel donkey skateboard snowboard
@@ -126,7 +126,7 @@ BODY = _words(
     wrist chest back waist hip leg knee ankle foot toe lap mouth lip nose ear cheek chin forehead skin body belly
     stomach torso braid ponytail bun pigtail bang curl dreadlock mohawk afro fringe stubble freckle dimple wrinkle
     tattoo scar nail expression complexion figure build physique sideburn thigh thumb teeth
-    tooth tongue heart lock tress makeup lipstick eyeliner mascara posture pose hairstyle haircut side mole jaw throat"""
+    tooth tongue heart lock tress makeup lipstick eyeliner mascara posture pose hairstyle haircut side mole jaw throat shin"""
 )
 PARTS = _words(
     """button collar sleeve cuff pocket lapel zipper zip hem trim lining seam stripe dot spot check pattern print logo
@@ -151,12 +151,12 @@ ABSTRACT = _words(
     help support speed sight sound noise voice word name question answer idea dream memory effect mid-air slow-motion
     depth viewer sweat hopscotch chess tag yoga tennis golf soccer rugby hockey tango waltz salsa ballet karate judo
     tai-chi cheers applause bow deal goodbye hello while dirt dust mud steam smoke flame fire note notes reverence
-    worship trouble danger tears labor labour business"""
+    worship trouble danger tears labor labour business delight"""
 )
 PLACES = _words(
-    """park garden beach shore seashore coast street road path trail lane alley avenue highway sidewalk pavement crosswalk
-    bridge plaza square courtyard yard backyard lawn field meadow farm orchard vineyard forest wood woods jungle desert
-    mountain hill hillside cliff valley canyon lake river riverbank riverside stream creek pond sea ocean waterfall
+    """park garden beach shore seashore coast street road path trail lane alley avenue boulevard highway sidewalk pavement
+    crosswalk bridge plaza square courtyard yard backyard lawn field meadow farm orchard vineyard forest wood woods jungle
+    desert mountain hill hillside cliff valley canyon lake river riverbank riverside stream creek pond sea ocean waterfall
     island sky snow snowfield city town village downtown skyline cityscape landscape countryside room bedroom bathroom
     kitchen living-room dining-room hallway corridor lobby hall ballroom office classroom library museum gallery theater
     theatre cinema stage studio gym stadium arena court pitch playground pool rink restaurant cafe bar pub diner bakery
@@ -268,6 +268,10 @@ HOLD_IF_KNOWN = _words(
     """swing lift pull push light use open take walk fly throw toss catch press cover share keep lower point aim fire shoot
     drive steer raise play wave shake spin blow"""
 )
+# Verbs behind which somebody new can stand: "on the right sits a woman".
+INVERTED = _words(
+    "be come crouch dance follow hang jump kneel lean lie perch pose rest run sit squat stand wait walk watch wave work"
+)
 OTHER_VERBS = _words(
     """stand sit lie kneel crouch squat lean rest walk run jog sprint jump hop leap skip climb crawl dance twirl pose
     perform sing speak talk chat whisper shout scream yell laugh smile grin frown cry sleep nap yawn wake look watch
@@ -290,8 +294,8 @@ OTHER_VERBS = _words(
     mingle huddle cuddle snuggle nestle babysit scold tease taste smell order buy sell pay shop browse choose select
     unwrap recite lecture explain describe address command instruct coach referee judge sort arrange stack pile balance
     steady crowd trail whistle strut saunter stomp parade slump crumple spread scatter weave thread knit sew stitch iron
-    beam pout tidy sip trudge prance pedal paddle bike hold carry rehearse sunbathe picnic queue sand bob file polish
-    dust scrub vacuum rinse peel knead whisk grate season garnish plate chew swallow gulp slurp inhale exhale cough
+    beam pout tidy sip trudge prance pedal paddle bike hold carry leaf page thumb rehearse sunbathe picnic queue sand bob
+    file polish dust scrub vacuum rinse peel knead whisk grate season garnish plate chew swallow gulp slurp inhale exhale cough
     sneeze snore hiccup hum chant yodel drum jam tune conduct curtsy genuflect pirouette somersault cartwheel flip
     backflip vault dodge duck tackle dribble dunk volley putt pitch bat bowl hurdle relay amble trek rappel abseil
     parachute skydive snorkel canoe kayak windsurf skim steer brake honk accelerate reverse merge overtake board

@@ -1,9 +1,12 @@
 """People of a caption: who a noun phrase, a pronoun or "the other" means, and what they are in the clause."""
 
 from lumosx_core.data.relations import vocabulary as known
+from lumosx_core.data.relations.lexicon import gender
 from lumosx_core.data.relations.noun_phrases import POSSESSIVES, Chunk
+from lumosx_core.data.relations.people import ANYBODY
 from lumosx_core.data.relations.walk_things import Things
 
+_COMES = {"enter", "come", "walk", "run", "approach", "appear", "arrive", "emerge", "step", "join", "rush", "jump", "march"}
 _BESIDE = {"opponent", "partner", "companion", "friend", "colleague", "rival", "twin"}
 
 
@@ -82,6 +85,31 @@ class Subjects(Things):
             return None
         return self.clause.nearest[0]
 
+    def copula(self, at: int, chunk: Chunk) -> int | None:
+        """Who is meant by a noun phrase that says what somebody is: "the person on the left is a boy"."""
+        acting = self.clause.acting
+        if self.kind(at - 1) == "picker":  # "one is a man, the other a boy"
+            acting = self.clause.nearest
+        else:
+            first = at - 2  # of the clause: "and behind her, on the floor, is a drummer" names somebody new
+            while self.kind(first - 1) not in ("", "and", "semicolon", "stop", "sub", "but"):
+                first -= 1
+            inverted = self.kind(first) in ("prep", "side", "verb", "be")
+            if (
+                inverted
+                or self.words[chunk.first - 2] not in ("is", "was", "'s")
+                or not set(acting) <= set(self.clause.subject)
+            ):
+                return None
+        if chunk.det not in ("a", "an") or chunk.plural or len(acting) != 1:
+            return None
+        person = self.people.named[acting[0]]
+        if person.plural or not self.people.fits(acting[0], gender(chunk.word)):
+            return None
+        person.gender = person.gender or gender(chunk.word)
+        person.lemma = chunk.word if person.lemma in ANYBODY else person.lemma
+        return acting[0]
+
     def is_member(self, chunk: Chunk, group: int, owners: list[int]) -> bool:
         """Whether one of a group is named: "the older man" of two men, "one child", and "his opponent", if one is left."""
         if chunk.plural:
@@ -98,13 +126,14 @@ class Subjects(Things):
     def who(self, at: int, chunk: Chunk, owners: list[int]) -> int:
         """The number of the person that a noun phrase names: known already, a member of a group, or new."""
         people = self.people
+        same = self.copula(at, chunk) if self.kind(at - 1) in ("be", "picker") else None
         group = self.listing_group
-        if group is not None and not chunk.plural and people.named[group].sentence == people.sentence:
+        if same is None and group is not None and not chunk.plural and people.named[group].sentence == people.sentence:
             return people.member(chunk, group)
-        appositive = self.apposition(at, chunk)
-        if appositive is not None:
-            people.named[appositive].also.append((chunk.first, chunk.last))
-            return appositive
+        same = self.apposition(at, chunk) if same is None else same
+        if same is not None:
+            people.named[same].also.append((chunk.first, chunk.last))
+            return same
         group = people.open_group()
         if group is not None and self.is_member(chunk, group, owners):
             return people.member(chunk, group)
@@ -207,6 +236,9 @@ class Subjects(Things):
 
     def on_side(self, at: int, chunk: Chunk) -> None:
         clause = self.clause
+        comes = next((self.chunks[place].word for place in (at - 1, at - 2) if self.kind(place) == "verb"), "")
+        if self.words[chunk.first] == "from" and comes in _COMES and not chunk.ordinal:
+            return  # where somebody came from, not where they are
         who = clause.nearest or (clause.subject if clause.finite else [])
         if self.words[chunk.first] == "from" and at and self.chunks[at - 1].pick in known.ORDINALS:
             place = known.ORDINALS[self.chunks[at - 1].pick]

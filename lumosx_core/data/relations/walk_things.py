@@ -6,6 +6,7 @@ from lumosx_core.data.relations.walk_state import PENDING, State, Thing
 
 _GENERIC = {"outfit", "attire", "clothes", "clothing", "ensemble", "costume", "garment"}
 _DECORATION = {"flower", "rose", "ribbon", "bow", "chain", "star", "heart", "badge", "pin", "belt-loop"}
+_WRAPS = {"blanket", "towel", "sheet", "quilt", "duvet", "bedsheet"}  # "a baby in a blanket"
 _MINE = ("worn", "held", "ridden", "animal", "unknown")
 
 
@@ -26,6 +27,8 @@ class Things(State):
             if chunk.noun == "crowd" and chunk.word != "people":
                 self.notes.append(f"a {chunk.word} is no person")
             return
+        if clause.role == "no" and before == "comma" and self.words[chunk.first - 2] in ("only", "just", "merely"):
+            clause.role = "with"  # "no gloves, only a thin coat"
         if chunk.det == "no" or clause.role == "no":
             self.notes.append(f"left out, for it is denied: {self.text(chunk)}")
             if chunk.det == "no":
@@ -123,7 +126,8 @@ class Things(State):
         elif role == "worn?":
             return "attribute" if noun == "worn" else "object"
         elif role == "in":
-            if noun == "worn" or chunk.word == "wheelchair":
+            wrapped = chunk.word in _WRAPS and self.kind(at - 2) in ("person", "picker", "pronoun")
+            if noun == "worn" or wrapped or chunk.word == "wheelchair":
                 return "attribute"
             if noun == "vessel":
                 return "background"
@@ -131,7 +135,13 @@ class Things(State):
             if noun == "unknown" and clause.nearest and (coloured or self.kind(at - 2) in ("person", "picker") or chunk.plural):
                 return "attribute"
             return "object"
-        if role == "" and wearable and clause.nearest and self.last_role == "attribute" and self.is_gapped(at):
+        if (
+            role == ""
+            and (wearable or noun == "unknown")
+            and clause.nearest
+            and self.last_role == "attribute"
+            and self.is_gapped(at)
+        ):
             return "attribute"
         return "object"
 
@@ -147,7 +157,7 @@ class Things(State):
         if clause.thing is not None:
             for index in [clause.thing, *clause.more_things]:
                 self.give(index, owners)
-        elif not clause.subject:
+        if not clause.subject:
             clause.body_of = owners
 
     def add(self, chunk: Chunk, kind: str, owners: list[int]) -> int:

@@ -28,14 +28,11 @@ _PLAYS_A_PART = {
     "clothe",
     "costume",
 }
+_USES = {"from": ("sip", "drink", "eat"), "through": ("flip", "leaf", "page", "thumb", "browse", "look")}
 _ADDS = {"as well as", "along with", "together with", "in addition to"}
 _LISTS = {"wear", "with", "have", "in", "hold", "hold?", "layer"}
 _LAYERS = {"over", "under", "underneath", "beneath", "atop", "on top of"}
 _BEFORE_SUBJECTS = {"there", "here", "then", "first", "next", "finally", "lastly"}  # "then comes a woman"
-_INVERTED = {
-    "be", "come", "crouch", "dance", "follow", "hang", "jump", "kneel", "lean", "lie", "perch", "pose", "run", "sit", "squat",
-    "stand", "wait", "walk",
-}  # fmt: skip
 
 
 class Actions(Subjects):
@@ -67,10 +64,13 @@ class Actions(Subjects):
 
         Else what follows would be said of the subject of the clause before.
         """
-        if verb not in _INVERTED or self.kind(at + 1) != "person" or not self.clause.finite or not self.clause.subject:
+        new_person = self.kind(at + 1) == "person" and self.clause.finite and bool(self.clause.subject)
+        new_thing = self.kind(at + 1) == "thing" and self.clause.thing is not None and bool(self.clause.body_of)
+        if verb not in known.INVERTED or not (new_person or new_thing):
             return
         first = at  # of the words that stand before the verb in its clause
-        while self.kind(first - 1) not in ("", "and", "comma", "semicolon", "stop", "sub", "but"):
+        ends = ("", "and", "semicolon", "stop", "sub", "but")
+        while self.kind(first - 1) not in (*ends, "comma") or (first == at and verb == "be" and self.kind(at - 1) == "comma"):
             first -= 1
         if first == at:
             inverted = self.words[self.chunks[at].first - 1] in _BEFORE_SUBJECTS
@@ -80,7 +80,9 @@ class Actions(Subjects):
                 for place in range(first, at)
             )
         if inverted:
+            body_of = self.clause.body_of if new_thing else []
             self.new_clause()
+            self.clause.body_of = body_of  # "... and on his head is a cap"
 
     def act(self, owners: list[int]) -> None:
         self.clause.acting = owners
@@ -251,7 +253,7 @@ class Actions(Subjects):
             and self.kind(at - 1) != "verb"
         ):
             clause.role, clause.owners = "hold", owners
-        elif word == "from" and before is not None and before.word in ("sip", "drink", "eat"):
+        elif before is not None and before.kind == "verb" and before.word in _USES.get(word, ()):
             clause.role, clause.owners = "hold?", clause.acting
         elif word in _LAYERS and clause.role in ("wear", "in", "with", "have", "layer"):
             clause.role = "layer"

@@ -28,7 +28,7 @@ CLIP_STAGES = (
         given=True,
     ),
     Stage(
-        name="reading", version=2, section="reading", needs=("caption", "people", "frames"), record=Reading, run=read_caption,
+        name="reading", version=3, section="reading", needs=("caption", "people", "frames"), record=Reading, run=read_caption,
     ),
     Stage(
         name="grounding", version=1, section="grounding", needs=("frames", "people", "reading"), record=GroundingRecord,

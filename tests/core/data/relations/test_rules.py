@@ -55,6 +55,37 @@ def test_every_puppet_caption_is_read_without_a_fault() -> None:
             [("man", ("sign",)), ("woman", ("flag",))],
         ),
         (
+            "A woman in a red coat and a man in a blue shirt stand in a park.",
+            [("woman", ("red coat",)), ("man", ("blue shirt",))],
+        ),
+        ("A boy in a cap and a girl in a scarf watch the sea.", [("boy", ("cap",)), ("girl", ("scarf",))]),
+        ("The boy in the hockey jersey skates past a man.", [("boy", ("hockey jersey",)), ("man", ())]),
+        ("A woman waits. Next to her stands a child in a hat.", [("woman", ()), ("child", ("hat",))]),
+        ("A woman sits in a hall. On her head is a cap, and on her lap is a book.", [("woman", ("cap", "book"))]),
+        (
+            "A dancer spins, and behind her, seated on the floor, are a drummer in a kurta and a boy in a turban.",
+            [("dancer", ()), ("drummer", ("kurta",)), ("boy", ("turban",))],
+        ),
+        (
+            "Two people sit. The person on the left is a woman in a dress, and the other is a man with a cane.",
+            [("person", ("dress",)), ("other", ("cane",))],
+        ),
+        (
+            "Three people run. The first wears a red vest, the second a blue vest, and the third black tights.",
+            [("first", ("red vest",)), ("second", ("blue vest",)), ("third", ("black tights",))],
+        ),
+        (
+            "Two people wait: one a man in a hat, the other a boy in a cap.",
+            [("one", ("hat",)), ("other", ("cap",))],
+        ),
+        ("A man has no gloves, only a thin hoodie.", [("man", ("thin hoodie",))]),
+        ("A woman holds a baby in a pink blanket.", [("woman", ()), ("baby", ("pink blanket",))]),
+        ("A man who is pushing the sidecar wears boots.", [("man", ("sidecar", "boots"))]),
+        ("A man ties the laces of his shoes.", [("man", ("shoes",))]),
+        ("A woman wears a red and white running vest.", [("woman", ("red and white running vest",))]),
+        ("Two boys stop: all carry bags.", [("boys", ("bags",))]),
+        ("A girl leafs through a magazine and a book.", [("girl", ("magazine", "book"))]),
+        (
             "First comes a man, wearing a cap, then comes a woman, wearing a veil.",
             [("man", ("cap",)), ("woman", ("veil",))],
         ),
@@ -107,3 +138,11 @@ def test_rubbish_never_raises() -> None:
 @given(st.text(max_size=200))
 def test_any_text_never_raises(text: str) -> None:
     check(read_rules(text))
+
+
+def test_where_somebody_came_from_is_no_side_and_a_stand_may_be_a_thing() -> None:
+    assert read_rules("A man enters from the right; he wears a coat.").mentions[0].side == ""
+    assert read_rules("A man sits on the right; he wears a coat.").mentions[0].side == "right"
+    assert read_rules("A tailor waits at a shirt stand.").words("object") == ("shirt stand",)
+    assert read_rules("Two women eat in a dimly lit hall.").words("background") == ("dimly lit hall",)
+    assert read_rules("The scene is set in an office.").words("background") == ("office",)
