@@ -11,6 +11,7 @@ from typing import Any
 from lumosx_core.data.collect_config import CollectConfig
 from lumosx_core.data.collected import Clip, CollectReport, counts_of, dropped_row, dropped_sources, packed_sample, report_of
 from lumosx_core.data.components import make_components
+from lumosx_core.data.cuts import check_detector
 from lumosx_core.data.decide import Decision, decide, near_duplicates
 from lumosx_core.data.jobs import ClipJob, JobResult, SourceJob, collect_clip, collect_source, is_finished, lost
 from lumosx_core.data.pack import MANIFEST, pack_samples, parquet, read_manifest
@@ -49,6 +50,7 @@ def collect(
     """
     parquet()
     make_components(config.models)  # what is missing is told before anything is done
+    check_detector(config.shots)
     if config.reading.reader == "server":
         server_reader(config.reading)
     videos = find_videos(inputs)

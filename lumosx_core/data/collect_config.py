@@ -22,7 +22,12 @@ class ShotSettings(_Section):
     fps: float = setting(16.0, "frames per second of the clips; Wan2.1's rate", least=1, most=120)
     most_frames: int = setting(81, "longest clip, frames, 4n + 1; Wan2.1's length", least=1, most=1025)
     least_s: float = setting(2.0, "shorter shots are left out, seconds; published pipelines", least=0, most=3600)
-    cut: float = setting(0.35, "share of the colour histogram that changes at a cut, 0 to 1; ours", least=0.01, most=1)
+    detector: str = setting(
+        "colours",
+        "what finds cuts: colours of the frames, scenedetect (PySceneDetect), or transnetv2 (fades and dissolves too)",
+        choices=("colours", "scenedetect", "transnetv2"),
+    )
+    cut: float = setting(0.35, "of colours: share of the histogram that changes at a cut, 0 to 1; ours", least=0.01, most=1)
     hdr: Literal["tone_map", "drop"] = setting("tone_map", "HDR videos: tone_map to SDR, or drop", choices=("tone_map", "drop"))
     least_side: int = setting(480, "shorter sides are left out, pixels; published pipelines", least=16, most=8192)
     short_side: int = setting(720, "larger clips are made so small, pixels of the short side; ours", least=16, most=8192)

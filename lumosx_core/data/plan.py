@@ -9,6 +9,7 @@ from pathlib import Path
 
 from lumosx_core.data.collect_config import CollectConfig
 from lumosx_core.data.components import make_components
+from lumosx_core.data.cuts import check_detector
 from lumosx_core.data.decoding import UndecodableError, probe_video
 from lumosx_core.data.sources import find_videos
 from lumosx_core.data.stages import CLIP_STAGES
@@ -64,15 +65,16 @@ def plan_collection(inputs: Sequence[Path], out: Path, config: CollectConfig) ->
         frames = min(shots.most_frames, facts.duration_s * shots.fps / number)
         clips += number
         needed += number * facts.width * facts.height * scale * (PICTURE_BYTES + FRAME_BYTES * frames)
-    missing = ""
-    try:
-        make_components(config.models)
-    except InputError as error:
-        missing = str(error)
+    missing = []
+    for look in (lambda: make_components(config.models), lambda: check_detector(config.shots)):
+        try:
+            look()
+        except InputError as error:
+            missing.append(str(error))
     place = next(folder for folder in (out, *out.resolve().parents) if os.path.isdir(folder))
     return CollectionPlan(
         paths=tuple(paths), undecodable=tuple(undecodable), seconds=seconds, clips=clips, bytes_needed=round(needed),
-        bytes_free=shutil.disk_usage(place).free, stages=_stages(config), missing=missing,
+        bytes_free=shutil.disk_usage(place).free, stages=_stages(config), missing="; ".join(missing),
     )  # fmt: skip
 
 
@@ -84,7 +86,8 @@ def _stages(config: CollectConfig) -> tuple[tuple[str, str], ...]:
     who = {stage.name: eyes if stage.looks else "no model" for stage in CLIP_STAGES}
     if config.caption.origin == "given":
         who["caption"] = "the text beside the video"
-    return (("shots", "no model"), *(who | {"reading": reader}).items())
+    cuts = "no model" if config.shots.detector == "colours" else config.shots.detector
+    return (("shots", cuts), *(who | {"reading": reader}).items())
 
 
 def _size(count: int) -> str:

@@ -1,8 +1,6 @@
 """From a video to its shots: parts without a cut, as long as the model takes.
 
-A cut is where the colours of a frame change at once. Colours are counted in a small histogram of every frame.
-
-Legend: F = frames of the video, H, W = pixels.
+Legend: F = frames of the video.
 """
 
 from pathlib import Path
@@ -10,12 +8,10 @@ from pathlib import Path
 import numpy as np
 
 from lumosx_core.data.collect_config import ShotSettings
-from lumosx_core.data.decoding import UndecodableError, probe_video, walk_frames
+from lumosx_core.data.cuts import Cuts, find_cuts
+from lumosx_core.data.decoding import UndecodableError, probe_video
 from lumosx_core.data.records import Shot, SourceRecord
 from lumosx_core.data.stage import DroppedError
-
-LOOKED_AT = 64  # pixels of the short side are enough for colours
-BINS = 8  # per channel
 
 
 def cut_into_shots(path: Path, settings: ShotSettings) -> SourceRecord:
@@ -27,12 +23,12 @@ def cut_into_shots(path: Path, settings: ShotSettings) -> SourceRecord:
             raise DroppedError("too_small", detail)
         if facts.hdr and settings.hdr == "drop":
             raise DroppedError("hdr", facts.hdr)
-        times, changes = colour_changes(path)
+        cuts = find_cuts(path, settings)
     except UndecodableError as error:
         raise DroppedError("undecodable", str(error)) from error
-    shots = tuple(shots_between(times, changes, settings))
+    shots = tuple(shots_between(cuts, settings))
     if not shots:
-        length = times[-1] - times[0] if len(times) else 0.0
+        length = cuts.times[-1] - cuts.times[0] if len(cuts.times) else 0.0
         raise DroppedError("too_short", f"{length:.2f} s without a cut at most, {settings.least_s:g} s wanted")
     return SourceRecord(
         width=facts.width,
@@ -47,28 +43,12 @@ def cut_into_shots(path: Path, settings: ShotSettings) -> SourceRecord:
     )
 
 
-def colour_changes(path: Path) -> tuple[np.ndarray, np.ndarray]:
-    """(seconds [F] of every frame, share [F] of its colours that the frame before has not: 0 to 1, 0 for the first)."""
-    times: list[float] = []
-    changes: list[float] = []
-    before: np.ndarray | None = None
-    for time, frame in walk_frames(path, short_side=LOOKED_AT):
-        coarse = (frame // (256 // BINS)).reshape(-1, 3).astype(np.int32) @ np.array([BINS * BINS, BINS, 1])
-        counts = np.bincount(coarse, minlength=BINS**3) / len(coarse)
-        changes.append(0.0 if before is None else float(np.abs(counts - before).sum() / 2))
-        times.append(time)
-        before = counts
-    return np.array(times), np.array(changes)
-
-
-def shots_between(times: np.ndarray, changes: np.ndarray, settings: ShotSettings) -> list[Shot]:
+def shots_between(cuts: Cuts, settings: ShotSettings) -> list[Shot]:
     """The shots between cuts, one after the other; what is longer than the model takes makes several."""
-    if not len(times):
-        return []
+    times = cuts.times
     step = float(np.median(np.diff(times))) if len(times) > 1 else 1 / settings.fps
-    starts = [0, *np.flatnonzero(changes > settings.cut).tolist()]
     shots = []
-    for first, end in zip(starts, [*starts[1:], len(times)], strict=True):
+    for first, end in _parts(cuts):
         begin = float(times[first])
         length = (float(times[end]) if end < len(times) else float(times[-1]) + step) - begin
         while length >= settings.least_s:
@@ -80,3 +60,15 @@ def shots_between(times: np.ndarray, changes: np.ndarray, settings: ShotSettings
             begin += frames / settings.fps
             length -= frames / settings.fps
     return shots
+
+
+def _parts(cuts: Cuts) -> list[tuple[int, int]]:
+    """(first frame, frame behind the last) of every part without a cut, without the frames of fades and dissolves."""
+    parts, first = [], None
+    for number, between in enumerate(cuts.between):
+        if first is not None and (between or cuts.begins[number]):
+            parts.append((first, number))
+            first = None
+        if first is None and not between:
+            first = number
+    return parts if first is None else [*parts, (first, len(cuts.times))]

@@ -113,7 +113,8 @@ class _Chunker(NounPhrases):
             return Chunk("both", at, at + skipped, word)
         if (word, following) in (("each", "other"), ("one", "another")):
             return Chunk("other", at, at + 1, word)
-        if word in ("both", "all") and verb_form(following) == "base" and verb(following).base in known.WEAR | known.HOLD:
+        acts = verb(following)
+        if word in ("both", "all") and acts is not None and acts.form == "base" and acts.base in known.WEAR | known.HOLD:
             return Chunk("both", at, at, word)  # "all carry bags"
         if word in PRONOUNS and not (word in POSSESSIVES and self.noun_phrase(at) and not self.stands_before_verb(at)):
             return Chunk("pronoun", at, at, word)
