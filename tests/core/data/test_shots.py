@@ -42,7 +42,7 @@ def test_scenedetect_finds_a_cut_but_no_moving_camera(tmp_path: Path) -> None:
     pytest.importorskip("scenedetect")
     rng = np.random.default_rng(0)
     wide = rng.integers(0, 255, (2, 12, 60, 3), dtype=np.uint8).repeat(16, 1).repeat(16, 2)
-    frames = np.stack([wide[n // 30][:, 8 * n : 8 * n + 256] for n in range(60)])  # the camera moves
+    frames = np.stack([wide[n // 30][:, 2 * n : 2 * n + 256] for n in range(60)])  # the camera moves
     write_video(tmp_path / "v.mp4", frames, 8.0)
     cuts = find_cuts(tmp_path / "v.mp4", replace(SHOTS, detector="scenedetect"))
     assert np.flatnonzero(cuts.begins).tolist() == [0, 30] and not cuts.between.any() and len(cuts.times) == 60
