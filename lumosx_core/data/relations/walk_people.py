@@ -118,7 +118,7 @@ class Subjects(Things):
             return chunk.word in _BESIDE and bool(self.people.named[group].members) and self.people.rest(group) == 1
         told_apart = chunk.det == "the" and (chunk.side != "" or bool(set(chunk.adjectives) & known.COMPARED))
         whole = self.people.named[group]
-        if whole.lemma == chunk.word:
+        if whole.lemma == chunk.word or (whole.lemma, chunk.word) == ("people", "person"):
             return told_apart or self.words[chunk.first - 1] == "one"
         begun = bool(whole.members) and self.people.rest(group) > 0 and self.people.again(chunk) is None
         return begun and chunk.det == "the" and self.people.is_kind_of(chunk.word, group)
