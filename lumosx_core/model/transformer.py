@@ -26,6 +26,8 @@ from lumosx_core.model.relational_attention import (
 from lumosx_core.model.rope import apply_rope, rope_table
 from lumosx_core.model.token_layout import TokenLayout
 
+FEED_FORWARD_BYTES = 2**27  # of the hidden state of a feed-forward at once; thousands of rows, so its products stay large
+
 
 class RMSNorm(nn.Module):
     """Root-mean-square norm over the last axis, in float32."""
@@ -138,6 +140,7 @@ class Block(nn.Module):
         self.ffn = nn.Sequential(
             Linear(config.dim, config.ffn_dim), nn.GELU(approximate="tanh"), Linear(config.ffn_dim, config.dim)
         )
+        self.ffn_dim = config.ffn_dim
         self.modulation = nn.Parameter(_small_random(6, config.dim))
 
     def forward(
@@ -155,8 +158,19 @@ class Block(nn.Module):
         mixed = (_norm(self.norm1, x_BLD) * (1 + scale1) + shift1).to(dtype)
         update = self.self_attn(mixed, relations, video_only)
         x_BLD = x_BLD[:, : update.shape[1]] + update * gate1
+        del mixed, update  # what follows needs the memory more
         x_BLD = x_BLD + self.cross_attn(_norm(self.norm3, x_BLD).to(dtype), text, relations)
-        return x_BLD + self.ffn((_norm(self.norm2, x_BLD) * (1 + scale2) + shift2).to(dtype)) * gate2
+
+        def fed(part: torch.Tensor) -> torch.Tensor:
+            return self.ffn((_norm(self.norm2, part) * (1 + scale2) + shift2).to(dtype)) * gate2
+
+        if torch.is_grad_enabled():
+            return x_BLD + fed(x_BLD)
+        # Its rows know nothing of each other: done in parts, the hidden state of all of them is never there at once.
+        rows = FEED_FORWARD_BYTES // (len(x_BLD) * self.ffn_dim * dtype.itemsize)
+        for part in x_BLD.split(max(1, rows), 1):
+            part += fed(part)
+        return x_BLD
 
 
 def _norm(norm: LayerNorm, x: torch.Tensor) -> torch.Tensor:

@@ -1,9 +1,15 @@
 """The whole transformer beyond the golden cases: batches, clip lengths, training switches."""
 
+from dataclasses import replace
+
 import pytest
 import torch
 
+from lumosx_core.checks.memory_count import forward_memory
+from lumosx_core.checks.speed_case import SpeedCase, layout_with
 from lumosx_core.errors import InputError
+from lumosx_core.model import transformer
+from lumosx_core.model.attention_backends import select_attention
 from lumosx_core.model.config import PRESETS, TransformerConfig
 from lumosx_core.model.token_layout import TokenLayout
 from lumosx_core.model.transformer import LumosXTransformer
@@ -125,3 +131,29 @@ def test_keys_of_the_text_made_once_give_the_same_velocity() -> None:
     assert not torch.equal(model(latent, times, other, stills, layout, levels), expected)
     with pytest.raises(InputError, match="context"):
         model.text_keys(torch.zeros(1, 5, config.text_dim + 1))
+
+
+@torch.no_grad()
+def test_a_feed_forward_in_parts_gives_the_same_velocity(model: LumosXTransformer, monkeypatch: pytest.MonkeyPatch) -> None:
+    given = inputs(3, 2, model.config)
+    whole = model(**given)
+    parts: list[int] = []
+    handle = model.blocks[0].ffn.register_forward_pre_hook(lambda module, x: parts.append(x[0].shape[1]))  # noqa: ARG005
+    monkeypatch.setattr(transformer, "FEED_FORWARD_BYTES", 2 * model.config.ffn_dim * 4 * 5)  # five rows of two samples
+    in_parts = model(**given)
+    handle.remove()
+    assert parts == [5] * 8 + [2] and (in_parts - whole).abs().max() < 2e-5 * whole.abs().max()
+    with torch.enable_grad():
+        assert (model(**given) - whole).abs().max() < 2e-5 * whole.abs().max()
+
+
+def test_memory_of_a_forward_at_full_size() -> None:
+    """81 frames at 832 x 480 with nine references in bf16: what is beside weights and inputs, in GiB (2.5 with the whole hidden
+    state of a feed-forward)."""
+    config = replace(PRESETS["t2v_1_3b"], num_layers=2)  # the peak is that of one block
+    layout = layout_with(21, 30, 52, single=3, groups=[3, 3])
+    backend = select_attention("sdpa", "cpu", torch.bfloat16)
+    case = SpeedCase(layout=layout, config=config, backend=backend, dtype=torch.bfloat16)
+    counted = forward_memory(case)["memory"]
+    assert 1.0 < counted["relational"]["peak_gib"] < 1.45
+    assert counted["relational"]["ratio"] <= 1.03
