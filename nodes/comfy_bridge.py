@@ -12,7 +12,7 @@ width, D = n * d.
 """
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import comfy.model_base
@@ -86,13 +86,14 @@ def apply_relations(
     network = model.model.diffusion_model
     _backend(options.attention, model.load_device, torch.float16, network.dim // network.num_heads)  # told before any work
     patched = model.clone()
-    hooks = _Hooks(patched, references, options, record)
     wrappers = comfy.patcher_extension.WrappersMP
+    present = patched.model_options["transformer_options"].get("patches_replace", {}).get("dit", {})
+    hooks = _Hooks(patched, references, options, record, alone=not present)
     patched.add_wrapper_with_key(wrappers.DIFFUSION_MODEL, KEY, hooks.diffusion_model)
     patched.add_wrapper_with_key(wrappers.PREPARE_SAMPLING, KEY, hooks.prepare_sampling)
-    present = patched.model_options["transformer_options"].get("patches_replace", {}).get("dit", {})
-    for index in range(len(patched.model.diffusion_model.blocks)):
-        block = _with_relational_positions(index, present.get(("double_block", index)))
+    count = len(patched.model.diffusion_model.blocks)
+    for index in range(count):
+        block = _with_relational_positions(index, index == count - 1, present.get(("double_block", index)))
         patched.set_model_patch_replace(block, "dit", "double_block", index)
     return patched
 
@@ -127,9 +128,16 @@ class _Hooks:
     """The wrappers of one patched model."""
 
     def __init__(
-        self, patcher: Any, references: EncodedReferences, options: PatchOptions, record: AttentionRecord | None
+        self,
+        patcher: Any,
+        references: EncodedReferences,
+        options: PatchOptions,
+        record: AttentionRecord | None,
+        *,
+        alone: bool,
     ) -> None:
         self.references, self.options, self.record = references, options, record
+        self.alone = alone  # no other node has a hand in the blocks
         self.base = patcher.model
         blocks = len(self.base.diffusion_model.blocks)
         self.recorded = {blocks // 4, blocks // 2, 3 * blocks // 4}
@@ -163,13 +171,14 @@ class _Hooks:
             raise InputError(
                 "another node appends frames to this model as LumosX does (time_dim_concat); remove one of the two"
             )
-        layout = self._layout(x)
+        together = self._videos_together(x, timestep, context, options)
+        layout = replace(self._layout(x), videos=together)
         frames = self.references.latents.transpose(0, 1)[None].to(x.device, torch.float32)  # [1, 16, R, h, w]
         shown = self._kept_rows(options, len(x), self.options.negative_references == "kept").to(x)
         stills = self.base.process_latent_in(frames).to(x.dtype) * shown[:, None, None, None, None]
         options[KEY] = _Forward(
             layout=layout,
-            levels=self._levels(options, len(x), context.shape[1]).to(x.device),
+            levels=self._levels(options, len(x) // together, context.shape[1]).to(x.device),
             rope=_rope(executor.class_obj, layout, x.device, options.get("rope_options") or {}),
             note=self._note(options, len(x), layout),
         )
@@ -187,6 +196,19 @@ class _Hooks:
         sampling, options = self.base.model_sampling, self.options
         highest, lowest = (float(sampling.percent_to_sigma(part)) for part in (options.start_percent, options.end_percent))
         return lowest <= float(sigmas[0]) <= highest
+
+    def _videos_together(self, x: torch.Tensor, timestep: torch.Tensor, context: torch.Tensor, options: dict) -> int:
+        """How many videos of the batch, one after the other, can share the rows of the references: all those of one prompt, if
+        nothing differs between them but their noise and nobody else looks into the blocks."""
+        videos = len(x) // len(options.get("cond_or_uncond") or [COND])
+        free = self.alone and self.record is None and not options.get("patches") and timestep.ndim == 1
+        if videos < 2 or not free or not self.options.causal_self_attention_mask:
+            return 1
+        same = all(
+            len(each) == len(x) and bool((each.unflatten(0, (-1, videos)) == each[::videos, None]).all())
+            for each in (timestep, context)
+        )
+        return videos if same else 1
 
     def _layout(self, x: torch.Tensor) -> TokenLayout:
         frames, height, width = x.shape[2:]
@@ -288,14 +310,35 @@ def _rope(network: Any, layout: TokenLayout, device: torch.device, changes: Mapp
     return network.rope_embedder(positions * scale + shift).movedim(1, 2)
 
 
-def _with_relational_positions(index: int, present: Callable | None) -> Callable:
-    """A replacement of a transformer block that exchanges the rotary table, around one that is there already."""
+def _with_relational_positions(index: int, last: bool, present: Callable | None) -> Callable:
+    """A replacement of a transformer block that exchanges the rotary table, around one that is there already. Videos that share
+    their references come together before the first block and part after the last."""
 
     def block(args: dict, extra: dict) -> dict:
         forward: _Forward | None = args["transformer_options"].get(KEY)
         if forward is not None:
             forward.block, forward.calls = index, 0
             args = {**args, "pe": forward.rope}
+            if forward.layout.videos > 1:
+                return together(args, extra["original_block"], forward.layout)
         return present(args, extra) if present is not None else extra["original_block"](args)
 
+    def together(args: dict, original: Callable, layout: TokenLayout) -> dict:
+        img = args["img"] if index else _together(args["img"], layout)
+        out = original({**args, "img": img, **{name: args[name][:: layout.videos] for name in ("txt", "vec")}})
+        return {**out, "img": _apart(out["img"], layout)} if last else out
+
     return block
+
+
+def _together(x_BLD: torch.Tensor, layout: TokenLayout) -> torch.Tensor:
+    """Videos with their references each -> the videos of a prompt one after the other, and their references once."""
+    length = layout.video_len // layout.videos
+    rows = x_BLD.unflatten(0, (-1, layout.videos))
+    return torch.cat([rows[:, :, :length].flatten(1, 2), rows[:, 0, length:]], 1)
+
+
+def _apart(x_BLD: torch.Tensor, layout: TokenLayout) -> torch.Tensor:
+    """The inverse of `_together`."""
+    videos = x_BLD[:, : layout.video_len].unflatten(1, (layout.videos, -1)).flatten(0, 1)
+    return torch.cat([videos, x_BLD[:, layout.video_len :].repeat_interleave(layout.videos, 0)], 1)

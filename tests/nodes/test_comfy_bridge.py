@@ -99,6 +99,33 @@ def test_both_passes_in_one_batch_or_one_by_one(bridge: ModuleType, model: Any) 
     assert deviation(single[0], run(_with_levels(bridge, model, case), latent, case.timestep, other, [1])) > 1e-4
 
 
+@pytest.mark.parametrize("switches", [{}, {"negative_references": "blank", "negative_spans": "none"}])
+def test_videos_of_a_prompt_share_the_rows_of_the_references(bridge: ModuleType, model: Any, switches: dict) -> None:
+    case = CASES[0]
+    patched = bridge.apply_relations(model, encoded(bridge, model, case), bridge.PatchOptions(**switches))
+    generator = torch.Generator().manual_seed(5)
+    latents = torch.randn(3, *case.tensors["latent"].shape[1:], generator=generator)
+    negative, context = case.tensors["context"].flip(1), case.tensors["context"]
+    pairs = [(latent[None], words, kind) for words, kind in ((negative, 1), (context, 0)) for latent in latents]
+    alone = torch.cat([run(patched, latent, case.timestep, words, [kind]) for latent, words, kind in pairs])
+    shapes: list[tuple[int, ...]] = []
+    first = model.model.diffusion_model.blocks[0]
+    handle = first.register_forward_pre_hook(lambda module, args: shapes.append(tuple(args[0].shape)))  # noqa: ARG005
+    try:
+        whole = torch.cat([latents, latents])
+        words = torch.cat([negative.expand(3, -1, -1), context.expand(3, -1, -1)])
+        together = run(patched, whole, case.timestep, words, [1, 0])
+        words = torch.cat([words[:5], negative])  # one video of another prompt
+        apart = run(patched, whole, case.timestep, words, [1, 0])
+    finally:
+        handle.remove()
+    frames, height, width = case.grid
+    tokens, references = frames * height * width, len(case.references) * height * width
+    assert [shape[:2] for shape in shapes] == [(2, 3 * tokens + references), (6, tokens + references)]
+    assert deviation(together, alone) <= BAR and deviation(apart[:5], alone[:5]) <= BAR
+    assert deviation(apart[5], alone[5]) > 1e-3 and deviation(together[0], together[1]) > 1e-2
+
+
 def _with_levels(bridge: ModuleType, model: Any, case: GoldenCase) -> Any:
     return bridge.apply_relations(model, encoded(bridge, model, case), bridge.PatchOptions())
 
