@@ -17,6 +17,17 @@ from lumosx_core.files.safetensors import INDEX
 from lumosx_core.progress import Progress
 
 KIND = "diffusion_models"
+# Ends of the names that the host's own fp8 and other small formats have beside the weights.
+HOST_SCALES = (
+    "scaled_fp8",
+    ".scale_weight",
+    ".scale_input",
+    ".weight_scale",
+    ".weight_scale_2",
+    ".input_scale",
+    ".comfy_quant",
+)
+LONGEST_NAME = 200  # bytes of a file name; systems take 255, and an unfinished file has a longer one
 NO_FILE = "none"  # in the list of files, so that it is never empty
 # Choices of the host's own Load Diffusion Model -> what its loader takes in.
 WEIGHT_TYPES: dict[str, dict[str, Any]] = {
@@ -58,13 +69,26 @@ def load_host_model(path: Path, entry: str, weight_type: str) -> Any:
     """A MODEL of the host out of any file of Wan2.1 text-to-video weights, in the type and with the memory handling of its own
     loader. entry: "ema" or "model" where both are stored; weight_type: of WEIGHT_TYPES.
 
-    Raises InputError for damaged files and other models.
+    Every key is looked at, since the host leaves out those that do not fit and starts the missing ones at random. Raises
+    InputError for damaged files, other models, keys that are missing, extra or of the wrong shape, and numbers that are none.
     """
-    from lumosx_core.files.weights import read_state_dict
-    from lumosx_core.model.checkpoint import transformer_sizes
+    from lumosx_core.files.weight_checks import FiniteCheck, check_types
+    from lumosx_core.files.weights import open_weights
+    from lumosx_core.model.checkpoint import check_keys, expected_transformer, transformer_sizes
 
-    state, metadata = read_state_dict(path, entry)
-    transformer_sizes(str(path), state, metadata)
+    stored, metadata = open_weights(path, entry)
+    sizes = transformer_sizes(str(path), stored, metadata)
+    expected = expected_transformer(sizes).state_dict()
+    scaled = any(name.endswith(HOST_SCALES) for name in stored)  # the host's own formats pack weights in shapes of their own
+    check_keys(str(path), {name: stored[name] for name in expected if name in stored} if scaled else stored, expected)
+    if not scaled:
+        check_types(str(path), stored)
+    check = FiniteCheck(str(path))
+    state = {}
+    for name, value in stored.items():
+        numbers = value.read()
+        state[name] = check.converted(name, numbers, numbers.dtype) if numbers.dtype.is_floating_point else numbers
+    check.finish()
     model = comfy.sd.load_diffusion_model_state_dict(state, model_options=dict(WEIGHT_TYPES[weight_type]))
     if model is None:
         raise InputError(f"ComfyUI does not know the sizes of {path}; expected Wan2.1 text-to-video weights, 1.3B or 14B")
@@ -76,10 +100,26 @@ def new_model_path(name: str) -> Path:
     that some system refuses."""
     folder = _own_folder()
     parts = PurePosixPath(name.strip().replace("\\", "/")).parts
-    if not parts or any(part == ".." or escape_phrase(part) != part for part in parts):
+    wrong = [part for part in parts if part == ".." or escape_phrase(part) != part or len(part.encode()) > LONGEST_NAME]
+    if not parts or wrong:
         raise InputError(f"name is {quoted(name)}, expected a file name, with folders below {folder} if wanted")
     path = folder.joinpath(*parts)
     return path if path.suffix == ".safetensors" else path.with_name(f"{path.name}.safetensors")
+
+
+def check_transformer(path: Path) -> None:
+    """Raises InputError, which says what to do, if a file that is there already holds no weights of the transformer."""
+    from lumosx_core.files.weights import open_weights
+    from lumosx_core.model.checkpoint import transformer_sizes
+
+    try:
+        if not path.is_file():
+            raise InputError(f"{path} is a folder")
+        transformer_sizes(str(path), *open_weights(path))
+    except InputError as error:
+        raise InputError(
+            f"there is something else under that name already: {error}. Choose another name, or delete it"
+        ) from error
 
 
 def shown_progress() -> Progress:

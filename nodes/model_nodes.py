@@ -8,6 +8,7 @@ from lumosx_core.references import LONGEST_PHRASE, check_length
 
 from .comfy_diffusion_models import (
     WEIGHT_TYPES,
+    check_transformer,
     diffusion_model_path,
     diffusion_models,
     load_host_model,
@@ -117,13 +118,16 @@ class ConvertModel(io.ComfyNode):
     @checked_inputs
     def execute(cls, file: str, entry: str, storage: str, name: str) -> io.NodeOutput:
         """The name of the new file, which is written whole or not at all; progress is shown and can be cancelled. Raises
-        InputError as `convert_transformer` does, before anything is written, and for names that are none."""
+        InputError as `convert_transformer` does, before anything is written, for names that are none, and where something
+        else lies under that name."""
         from lumosx_core.model.convert import convert_transformer
 
         source = diffusion_model_path(file)
         check_length(name, "name", LONGEST_PHRASE)
         target = new_model_path(name)
-        if not target.exists():
+        if target.exists():
+            check_transformer(target)
+        else:
             convert_transformer(source, target, entry=entry, storage=storage, progress=shown_progress())
         return io.NodeOutput(relative_name(target))
 

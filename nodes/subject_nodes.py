@@ -7,7 +7,7 @@ from typing import Any
 from comfy_api.latest import io, ui
 
 from lumosx_core.errors import InputError, quoted
-from lumosx_core.files.images import save_png
+from lumosx_core.files.images import save_image
 from lumosx_core.references import MAX_STRENGTH, ReferenceSet, Subject
 
 from .comfy_samples import new_subject, saved_subject, saved_subjects
@@ -113,6 +113,9 @@ class SaveSubject(io.ComfyNode):
         from lumosx_core.sample_folder import write_subject
 
         folder = new_subject(save_as)
+        picture_file = folder.with_name(f"{folder.name}.png")
+        if picture_file.is_dir():
+            raise InputError(f"{picture_file} is a folder, but the picture of the person goes there; save under another name")
         if not (folder.is_dir() and _is_saved(subject, folder)):
             if folder.exists() and not overwrite:
                 raise InputError(
@@ -120,7 +123,7 @@ class SaveSubject(io.ComfyNode):
                 )
             write_subject(folder, subject, overwrite=overwrite)
         panel = reference_panel(ReferenceSet(subjects=(subject,)))
-        save_png(panel, folder.with_name(f"{folder.name}.png"))
+        save_image(panel, picture_file)
         picture = image_of([panel])
         return io.NodeOutput(subject, picture, ui=ui.PreviewImage(picture, cls=cls))
 

@@ -89,7 +89,8 @@ def _choose_entry(tree: Mapping, entry: str, path: Path, depth: int) -> dict[str
             names = [str(key)[:60] for key in nested]
             more = f" and {len(names) - SHOWN} more" if len(names) > SHOWN else ""
             raise InputError(
-                f"{path} holds the entries {', '.join(names[:SHOWN])}{more}, not {entry!r}; choose one of them (--entry NAME)"
+                f"{path} holds the entries {', '.join(names[:SHOWN])}{more}, not {entry!r}; choose one of them as the entry "
+                "(--entry NAME on the command line)"
             )
         return _choose_entry(tree[entry], entry, path, depth - 1)
     return {str(key): value for key, value in tree.items() if isinstance(value, StoredTensor)}

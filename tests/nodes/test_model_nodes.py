@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 import torch
-from safetensors.torch import load_file
+from safetensors.torch import load_file, save_file
 
 from lumosx_core.errors import InputError
 from lumosx_core.model.config import TransformerConfig
@@ -135,3 +135,62 @@ def test_what_cannot_be_used_is_told(nodes: ModuleType, released: Path, weights:
         with pytest.raises(InputError, match="name"):
             nodes.ConvertModel.execute("LumosX.pt", "ema", "fp16", name)
     assert not list(released.parent.rglob("*.safetensors"))
+
+
+def test_weights_that_do_not_fit_are_told_before_the_host_fills_in_random_ones(
+    nodes: ModuleType, released: Path, weights: tuple[State, State]
+) -> None:
+    """By both nodes, in one way; and nothing is written."""
+    state, name = weights[0], "blocks.1.ffn.0.weight"
+    spoilt = state[name].clone()
+    spoilt[0, :2] = float("inf")
+    for file, content, words in (
+        ("short", {key: value for key, value in state.items() if key != name}, f"1 missing: {name}"),
+        ("more", state | {"blocks.0.extra.weight": torch.zeros(2)}, "1 not of this model: blocks.0.extra.weight"),
+        ("shape", state | {name: torch.zeros(64, 3)}, f"1 of the wrong shape: {name} (64, 3) instead of (64, 256)"),
+        ("whole", {key: value.to(torch.int8) for key, value in state.items()}, "tensors that are no floating point numbers"),
+        ("spoilt", state | {name: spoilt}, f"holds 2 NaN or infinite weights in {name}"),
+        ("empty", {}, "holds no tensors"),
+        ("lora", {"diffusion_model.blocks.0.self_attn.q.lora_A.weight": torch.zeros(2, 2)}, "it is a LoRA, not a whole model"),
+        ("other", {"double_blocks.0.img_attn.qkv.weight": torch.zeros(2, 2)}, "it is another image or video model"),
+    ):  # fmt: skip
+        save_file(content, released / f"{file}.safetensors")
+        for run in (
+            lambda choice=f"{file}.safetensors": nodes.LoadModel.execute(choice, "ema"),
+            lambda choice=f"{file}.safetensors": nodes.ConvertModel.execute(choice, "ema", "fp16", "out"),
+        ):
+            with pytest.raises(InputError) as refused:
+                run()
+            assert words in str(refused.value)
+    torch.save({"model": state}, released / "last.pt")
+    with pytest.raises(InputError, match="holds the entries model, not 'ema'; choose one of them as the entry"):
+        nodes.LoadModel.execute("last.pt", "ema")
+    assert not (released / "out.safetensors").exists()
+
+
+def test_the_hosts_own_scaled_fp8_is_loaded(nodes: ModuleType, released: Path, weights: tuple[State, State]) -> None:
+    state = dict(weights[0])
+    name = "blocks.0.self_attn.q"
+    state[f"{name}.weight"] = (weights[0][f"{name}.weight"] / 0.5).to(torch.float8_e4m3fn)
+    state[f"{name}.scale_weight"] = torch.tensor(0.5)
+    state["scaled_fp8"] = torch.empty(0, dtype=torch.float8_e4m3fn)
+    save_file(state, released / "scaled.safetensors")
+    (model,) = nodes.LoadModel.execute("scaled.safetensors", "ema").args
+    assert model.model.diffusion_model.blocks[0].self_attn.q.weight.shape == (256, 256)
+    del state["blocks.1.norm3.weight"]
+    save_file(state, released / "scaled.safetensors")
+    with pytest.raises(InputError, match="1 missing: blocks.1.norm3.weight"):
+        nodes.LoadModel.execute("scaled.safetensors", "ema")
+
+
+def test_what_lies_under_the_new_name_is_looked_at(nodes: ModuleType, released: Path) -> None:
+    (released / "taken.safetensors").write_text("no weights")
+    (released / "folder.safetensors").mkdir()
+    save_file({"double_blocks.0.img_attn.qkv.weight": torch.zeros(2, 2)}, released / "other.safetensors")
+    for name, words in (("taken", "is a text file"), ("folder", "is a folder"), ("other", "another image or video model")):
+        with pytest.raises(InputError, match=f"something else under that name already: .*{words}.*Choose another name"):
+            nodes.ConvertModel.execute("LumosX.pt", "ema", "fp16", name)
+    assert (released / "taken.safetensors").read_text() == "no weights"
+    for name in ("x" * 201, "\u5b89" * 70, "a/" + "x" * 300):
+        with pytest.raises(InputError, match="expected a file name"):
+            nodes.ConvertModel.execute("LumosX.pt", "ema", "fp16", name)

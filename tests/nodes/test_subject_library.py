@@ -108,3 +108,28 @@ def test_what_is_no_person_or_no_name_is_told(nodes: ModuleType, library: Path) 
         with pytest.raises(InputError, match="the name is"):
             nodes.SaveSubject.execute(person(), name, True)
     assert sorted(path.name for path in library.iterdir()) == ["deep", "empty"]
+
+
+@pytest.mark.parametrize(
+    ("mode", "size"), [("RGB", (1, 1)), ("RGB", (16384, 2)), ("L", (9, 7)), ("RGBA", (9, 7)), ("I;16", (9, 7))]
+)
+def test_pictures_of_every_kind_come_back(nodes: ModuleType, library: Path, mode: str, size: tuple[int, int]) -> None:
+    picture = Image.new(mode, size, {"RGBA": (1, 2, 3, 40), "RGB": (1, 2, 3)}.get(mode, 7))
+    kept = Subject(name="man", face=picture, attributes=(Attribute(phrase="hat", image=picture),))
+    nodes.SaveSubject.execute(kept, "max", False)
+    assert library.is_dir() and nodes.LoadSubject.execute("max").args[0] == kept
+
+
+def test_a_damaged_person_and_a_place_that_is_taken(nodes: ModuleType, library: Path) -> None:
+    for name, file, content in (("cut", "face_man.png", b"\x89PNG cut"), ("notes", "relations.json", b"{")):
+        (library / name).mkdir(parents=True)
+        Image.new("RGB", (9, 9)).save(library / name / "face_man.png")
+        (library / name / file).write_bytes(content)
+        with pytest.raises(InputError, match=f"cannot read the person in .*{name}.*{file}"):
+            nodes.LoadSubject.execute(name)
+    (library / "max.png").mkdir()
+    with pytest.raises(
+        InputError, match="max.png is a folder, but the picture of the person goes there; save under another name"
+    ):
+        nodes.SaveSubject.execute(person(), "max", True)
+    assert sorted(path.name for path in library.iterdir()) == ["cut", "max.png", "notes"]
