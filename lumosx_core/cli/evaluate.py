@@ -1,33 +1,37 @@
-"""Measure a model on the puppet benchmark: held-out people and clothes, half of them with the same words for everyone.
+"""Measure a model, or the parts of the pack that see and read.
 
-Finished cases are kept: the same command goes on after an interruption. `eyes` measures the puppet analyser instead, on
-pictures of one to three held-out people, and with --through-nano what becomes of what was found: do people and things out of a
-photograph bind as those of pictures that were made for the model? `reader` measures a reader of captions on hand-written ones,
-`collection` how often `lumosx collect` is wrong, on puppet clips as mp4, without and with faults planted into their captions.
-`suite` writes a folder of cases of 1 to 4 people with 1 to 3 things, in three wordings, with a manifest of digests.
+A model in three commands: `suite` writes cases with a manifest of digests, `generate` makes a run of their videos (or takes
+those that another model made), `score` judges them and reports; `compare` sets runs side by side. `puppets` does the first
+three at once for two people with two things each. What is done is kept: the same command goes on after an interruption.
 """
 
 import argparse
 from pathlib import Path
 
+from lumosx_core.cli.evaluate_runs import RUN_COMMANDS, add_run_commands, print_report
 from lumosx_core.cli.sampling_options import add_sampling_arguments, chosen_changes
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Options of the command."""
-    parser.add_argument("benchmark", choices=("puppets", "eyes", "reader", "collection", "suite"))
-    parser.add_argument("--model", type=Path, help="model folder, or of eyes a weight file (default: the embedded one)")
-    parser.add_argument("--out", type=Path, default=Path("outputs/evaluate"), help="folder of results, report, sheet")
-    parser.add_argument("--count", type=int, default=200, help="cases (default: 200; the plain half runs twice)")
-    parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--workers", type=int, help="processes (default: one per core)")
-    eyes = parser.add_argument_group("of eyes")
-    eyes.add_argument("--through-nano", type=int, metavar="N", help="N cases as videos of nano, with found and given pictures")
+    what = parser.add_subparsers(dest="what", required=True, metavar="WHAT")
+    add_run_commands(what)
+    puppets = what.add_parser("puppets", help="suite, generate, score and report at once: two people with two things each")
+    _add_common(puppets, "model folder (default: the embedded one)", "cases (default: 200; the plain half runs twice)")
+    add_sampling_arguments(puppets)
+    eyes = what.add_parser("eyes", help="the puppet analyser on pictures of one to three held-out people")
+    _add_common(eyes, "weight file (default: the embedded one)", "pictures (default: 200)")
+    eyes.add_argument(
+        "--through-nano", type=int, metavar="N",
+        help="instead N cases as videos of nano: do people found in photographs bind as those of pictures made for it?",
+    )  # fmt: skip
     eyes.add_argument("--photographs", type=int, default=1, help="of every person of --through-nano (default: 1)")
-    suite = parser.add_argument_group("of suite")
-    suite.add_argument("--people", type=int, default=2, help="1 to 4, four on a wider frame (default: 2)")
-    suite.add_argument("--things", type=int, default=2, help="of each, 1 to 3 (default: 2)")
-    reader = parser.add_argument_group("of reader")
+    add_sampling_arguments(eyes)
+    collection = what.add_parser("collection", help="how often `lumosx collect` is wrong, without and with planted faults")
+    _add_common(collection, "", "clips (default: 200)")
+    reader = what.add_parser("reader", help="a reader of captions on hand-written ones")
+    reader.add_argument("--out", type=Path, default=Path("outputs/evaluate"), help="folder of the report")
+    reader.add_argument("--seed", type=int, default=0)
     reader.add_argument(
         "--captions", type=Path, nargs="+", metavar="FILE", help="JSON Lines (default: the embedded 60 + 60 + 233)"
     )
@@ -36,30 +40,27 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     reader.add_argument("--faults", action="store_true", help="print the captions that are not read right")
     reader.add_argument("--fuzz", type=int, default=0, metavar="N", help="also read N broken captions and count exceptions")
     reader.add_argument("--speed", action="store_true", help="also time 5,000 words")
-    add_sampling_arguments(parser)
+
+
+def _add_common(parser: argparse.ArgumentParser, model: str, count: str) -> None:
+    if model:
+        parser.add_argument("--model", type=Path, help=model)
+    parser.add_argument("--out", type=Path, default=Path("outputs/evaluate"), help="folder of results, report, sheet")
+    parser.add_argument("--count", type=int, default=200, help=count)
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--workers", type=int, help="processes (default: one per core)")
 
 
 def run(options: argparse.Namespace) -> int:
     """Generate, score, report."""
-    eyes = _run_eyes if options.through_nano is None else _run_through_nano
-    benchmarks = {
+    commands = {
+        **RUN_COMMANDS,
         "puppets": _run_puppets,
-        "eyes": eyes,
+        "eyes": _run_eyes,
         "reader": _run_reader,
         "collection": _run_collection,
-        "suite": _run_suite,
     }
-    return benchmarks[options.benchmark](options)
-
-
-def _run_suite(options: argparse.Namespace) -> int:
-    from lumosx_core.evaluation.suites import read_suite, write_puppet_suite
-
-    write_puppet_suite(options.out, people=options.people, things=options.things, count=options.count, seed=options.seed)
-    suite = read_suite(options.out)
-    print(f"suite          {options.out}: {len(suite.cases)} cases of {suite.people} people with {suite.things} things each")
-    print(f"videos         {suite.width} x {suite.height}, {suite.frames} frames")
-    return 0
+    return commands[options.what](options)
 
 
 def _run_collection(options: argparse.Namespace) -> int:
@@ -131,6 +132,8 @@ def _run_reader(options: argparse.Namespace) -> int:
 
 
 def _run_eyes(options: argparse.Namespace) -> int:
+    if options.through_nano is not None:
+        return _run_through_nano(options)
     from dataclasses import asdict
 
     from lumosx_core.cli.progress import ProgressBars
@@ -191,19 +194,15 @@ def _run_through_nano(options: argparse.Namespace) -> int:
 
 def _run_puppets(options: argparse.Namespace) -> int:
     from lumosx_core.cli.progress import ProgressBars
-    from lumosx_core.errors import InputError
     from lumosx_core.evaluation.evaluate import evaluate_puppets
     from lumosx_core.files.atomic import writable_folder
     from lumosx_core.numbers import whole_number
     from lumosx_core.sampling.pipeline import NANO_FOLDER
 
     whole_number(options.count, "count", least=2)
-    model = options.model or NANO_FOLDER
-    if not (model / "transformer.safetensors").is_file():
-        raise InputError(f"{model} is no model folder: it has no transformer.safetensors")
     with ProgressBars() as progress:
         report = evaluate_puppets(
-            model,
+            options.model or NANO_FOLDER,
             writable_folder(options.out),
             count=options.count,
             seed=options.seed,
@@ -211,13 +210,5 @@ def _run_puppets(options: argparse.Namespace) -> int:
             changes=chosen_changes(options),
             progress=progress,
         )
-    print(f"{'':22}{'cases':>7}{'binding':>10}{'swapped':>10}{'wrong':>10}{'hidden':>8}{'identity':>10}")
-    for name, row in report.items():
-        if name != "settings":
-            rates = "".join(f"{row[key]:10.1%}" for key in ("binding", "swap", "wrong"))
-            print(f"{name:22}{row['cases']:7}{rates}{row['hidden']:8}{row['identity']:10.1%}")
-    whole = report["described and plain"]
-    told = [f"{key} {100 * low:.1f} to {100 * high:.1f} %" for key, (low, high) in whole["intervals"].items()]
-    print(f"95 % intervals of described and plain, drawn over cases: {', '.join(told)}")
-    print(f"report         {options.out / 'report.json'}\ncontact sheet  {options.out / 'sheet.png'}")
+    print_report(options.out, report)
     return 0

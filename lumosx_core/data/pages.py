@@ -2,7 +2,6 @@
 evidence. One HTML file with everything inside; it asks nothing of any server.
 """
 
-import base64
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -15,16 +14,13 @@ from lumosx_core.data.stage import read_mask, read_png
 from lumosx_core.data.store import Blobs
 from lumosx_core.detection.cut_outs import cut_out, on_white
 from lumosx_core.drawing.palette import BACKGROUND_COLOUR, OBJECT_COLOURS, SUBJECT_COLOURS
-from lumosx_core.errors import InputError
-from lumosx_core.files.atomic import write_text
-from lumosx_core.files.images import encoded_jpeg, rgb_on_white
-from lumosx_core.packages import install_command
+from lumosx_core.files import pages
+from lumosx_core.files.pages import data_uri
 
 if TYPE_CHECKING:
     from lumosx_core.data.collect import Clip, CollectReport
     from lumosx_core.data.collect_config import CollectConfig
 
-TEMPLATE = Path(__file__).parent.parent / "assets" / "pages" / "collection.html"
 FRAME_WIDTH, PICTURE_SIDE = 300, 200  # pixels of thumbnails
 ORDER = {"doubtful": 0, "dropped": 1, "accepted": 2}
 
@@ -34,23 +30,17 @@ def write_page(
 ) -> Path:
     """Write the page of a collection: of every outcome some clips, the doubtful ones first, `most` in all. Raises InputError if
     jinja2 is missing, or the disk refuses."""
-    try:
-        import jinja2
-    except ImportError as error:
-        raise InputError(f"pages need jinja2; run  {install_command(['jinja2'])}") from error
     shown = chosen(clips, most)
-    environment = jinja2.Environment(autoescape=True, undefined=jinja2.StrictUndefined)
-    text = environment.from_string(TEMPLATE.read_text("utf-8")).render(
-        title="What was collected",
-        summary=f"{report.sources} videos, {report.clips} clips, {report.samples} samples in the dataset.",
-        funnel=[(name, count, count / max(report.clips, 1)) for name, count in report.funnel],
-        reasons=sorted(report.dropped.items(), key=lambda item: -item[1]),
-        clips=[_clip(clip, blobs, config) for clip in shown],
-        shown=len(shown),
-        total=len(clips),
-    )
-    write_text(path, text)
-    return path
+    values = {
+        "title": "What was collected",
+        "summary": f"{report.sources} videos, {report.clips} clips, {report.samples} samples in the dataset.",
+        "funnel": [(name, count, count / max(report.clips, 1)) for name, count in report.funnel],
+        "reasons": sorted(report.dropped.items(), key=lambda item: -item[1]),
+        "clips": [_clip(clip, blobs, config) for clip in shown],
+        "shown": len(shown),
+        "total": len(clips),
+    }
+    return pages.write_page(path, "collection.html", values)
 
 
 def outcome(clip: "Clip") -> str:
@@ -189,13 +179,6 @@ def _thing(phrase: DecidedPhrase, pictures: list[Image.Image], blobs: Blobs) -> 
         if evidence.colour is not None:
             note += f", colour {evidence.colour:+.0f}"
     return {"image": image, "text": phrase.text, "note": note, "state": phrase.status, "why": phrase.reasons}
-
-
-def data_uri(picture: Image.Image, width: int) -> str:
-    """The picture on white, at most so many pixels wide, as a JPEG inside a URI."""
-    picture = rgb_on_white(picture)
-    picture.thumbnail((width, width))
-    return "data:image/jpeg;base64," + base64.b64encode(encoded_jpeg(picture)).decode("ascii")
 
 
 def _colour(track: int) -> str:

@@ -4,7 +4,7 @@ Every case of the puppet benchmark is run twice with the same words and noise: w
 large, and with what the eyes *found* in a photograph of the same people. What a photograph hides no eyes can find, so things
 and heads are counted apart by how much of them the photograph shows.
 
-<out>/cases/given-0000, found-0000, ..., results.jsonl, sheet.png: as `evaluate_puppets` writes them; report.json.
+<out>/suite, cases/given-0000, found-0000, ..., scores.jsonl: a run, as `runs.py` says; sheet.png; report.json.
 """
 
 from collections.abc import Iterator, Sequence
@@ -17,13 +17,16 @@ from PIL import Image
 
 from lumosx_core.detection.person import Eyes, Which, find_subject
 from lumosx_core.errors import InputError
-from lumosx_core.evaluation.cases import PuppetCase, puppet_cases
-from lumosx_core.evaluation.evaluate import run_cases, run_settings
+from lumosx_core.evaluation.cases import MOST_CASES, PuppetCase, puppet_cases
+from lumosx_core.evaluation.evaluate import run_own_suite
 from lumosx_core.evaluation.eyes import Eyes as AllEyes
-from lumosx_core.evaluation.report import CaseResult
+from lumosx_core.evaluation.report import draw_sheet
+from lumosx_core.evaluation.scoring import PUPPETS, Score, metric_named, read_scores
 from lumosx_core.evaluation.statistics import Case, Interval, paired_difference, rate_interval
+from lumosx_core.evaluation.suites import puppet_suite
+from lumosx_core.files.images import save_image
 from lumosx_core.files.json import write_json
-from lumosx_core.numbers import whole_number
+from lumosx_core.numbers import seed_number, whole_number
 from lumosx_core.progress import Progress
 from lumosx_core.puppets.clip import COLUMNS, ROWS, SCENE_VIEW, ClipSpec
 from lumosx_core.puppets.draw import ATTRIBUTE_LABELS, draw_puppet
@@ -57,7 +60,7 @@ def found_cases(eyes: AllEyes, count: int, seed: int, photographs: int = 1) -> I
     frame of the clip, with everybody, then others of the person alone, elsewhere and in other poses."""
     finders = Eyes(people=eyes, faces=eyes, phrases=eyes, masks=eyes)
     for case in puppet_cases(count, seed):
-        if case.half == "shuffled":
+        if case.group == "shuffled":
             continue
         rng = np.random.default_rng((seed, case.index, 92))
         rendered = render_clip(replace(case.clip, frames=1))
@@ -70,8 +73,8 @@ def found_cases(eyes: AllEyes, count: int, seed: int, photographs: int = 1) -> I
             subjects += _find(pictures, asked.name, phrases, finders, person)
         references = replace(case.sample.references, subjects=tuple(subjects))
         yield FoundCase(
-            given=replace(case, half="given"),
-            found=replace(case, half="found", sample=replace(case.sample, references=references)),
+            given=replace(case, group="given"),
+            found=replace(case, group="found", sample=replace(case.sample, references=references)),
             plain=_plain_things(case.clip, rendered),
             bare=frozenset(n for n, p in enumerate(case.clip.puppets) if not any(p.attribute(kind) for kind in ON_HEADS)),
             missing=wanted - sum(len(subject.attributes) for subject in subjects),
@@ -128,23 +131,27 @@ def evaluate_found(
     """
     whole_number(photographs, "the number of photographs", least=1, most=MOST_PHOTOGRAPHS)
     model, out = Path(pipeline_folder), Path(out)
-    name = f"eyes through a model, {photographs} photographs"
-    settings = run_settings(model, count=count, seed=seed, changes=changes, benchmark=name)
-    cases = list(found_cases(eyes, settings.count, settings.seed, photographs))
+    count, seed = whole_number(count, "count", least=1, most=MOST_CASES), seed_number(seed)
+    cases = list(found_cases(eyes, count, seed, photographs))
     both = [way for case in cases for way in (case.given, case.found)]
-    results = run_cases(model, out, both, settings, shown=both[: 2 * SHOWN], workers=workers, progress=progress)
+    manifest = puppet_suite(f"eyes through a model, {photographs} photographs", both[0], seed)
+    run = run_own_suite(manifest, both, model, out, changes=changes, workers=workers, progress=progress)
+    results = read_scores(run)[PUPPETS]
+    shown = run.suite.cases[: 2 * SHOWN]
+    save_image(draw_sheet(run, shown, results, metric_named(PUPPETS)), out / "sheet.png")
     report = {
         "cases": len(cases),
         "photographs": photographs,
         "not found": sum(case.missing for case in cases),
         "rates": summarize_found(cases, results),
-        "settings": asdict(settings),
+        "suite": run.suite.title,
+        "settings": asdict(run.settings),
     }
     write_json(out / "report.json", report)
     return report
 
 
-def summarize_found(cases: Sequence[FoundCase], results: dict[str, CaseResult]) -> dict[str, dict]:
+def summarize_found(cases: Sequence[FoundCase], results: dict[str, Score]) -> dict[str, dict]:
     """Per question how many were asked of what was found, the rates of WAYS and their difference, found less given, each with a
     95 % interval over cases. Hidden things are in neither; questions that nothing was asked of are left out."""
     rates: dict[str, dict] = {}
@@ -157,17 +164,18 @@ def summarize_found(cases: Sequence[FoundCase], results: dict[str, CaseResult]) 
     return rates
 
 
-def _things(case: FoundCase, result: CaseResult, plain: bool | None) -> Case:
+def _things(case: FoundCase, result: Score, plain: bool | None) -> Case:
     told = [
-        outcome
-        for person, kind, outcome in result.outcomes
-        if outcome != "hidden" and plain in (None, (person, kind) in case.plain)
+        thing["outcome"]
+        for thing in result.values["things"]
+        if thing["outcome"] != "hidden" and plain in (None, (thing["subject"], thing["kind"]) in case.plain)
     ]
     return float(told.count("bound")), float(len(told))
 
 
-def _people(case: FoundCase, result: CaseResult, bare: bool | None) -> Case:
-    right = [hit for person, hit in enumerate(result.identities) if bare in (None, person in case.bare)]
+def _people(case: FoundCase, result: Score, bare: bool | None) -> Case:
+    people = enumerate(result.values["people"])
+    right = [person["identity"] for n, person in people if bare in (None, n in case.bare)]
     return float(sum(right)), float(len(right))
 
 

@@ -1,87 +1,99 @@
-"""What the scores of all cases come to: rates with intervals, and a sheet of random cases."""
+"""What the scores of a run come to: rates with intervals, for all cases, for every group of them, and for kinds of things."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from typing import Any
 
 import numpy as np
 from PIL import Image
 
 from lumosx_core.drawing.contact_sheet import contact_sheet, stack_sheets
-from lumosx_core.evaluation.cases import HALVES, PuppetCase
-from lumosx_core.evaluation.generate_cases import GeneratedCase
+from lumosx_core.errors import InputError
+from lumosx_core.evaluation.metrics.metric import Figure, Metric
+from lumosx_core.evaluation.runs import Run
+from lumosx_core.evaluation.scoring import Score, metric_named
 from lumosx_core.evaluation.statistics import rate_interval
+from lumosx_core.evaluation.suites import SuiteCase
 
+ALL = "all"  # the cases of the suite without the groups that are told apart
 SHEET_CASES = 12
+SEED = 12  # of the choice of random cases
 
 
-@dataclass(frozen=True, kw_only=True)
-class CaseResult:
-    """The score of one case as plain data."""
+def summarize(run: Run, scores: Mapping[str, Mapping[str, Score]]) -> dict[str, Any]:
+    """The report as plain data.
 
-    name: str
-    half: str
-    prompt: str
-    identities: tuple[bool, ...]
-    outcomes: tuple[tuple[int, str, str], ...]  # subject, kind, outcome
-
-
-def summarize(results: list[CaseResult]) -> dict:
-    """Rates (0..1) per half and for described and plain together: binding, identity, swap, and the counts behind them.
-
-    Rates of attributes are among those that can be judged ("attributes"); how many are hidden is counted beside them.
-    "intervals": of binding, swap and identity [low, high] at 95 %, drawn over cases, since the things of one video go together.
+    "metrics": by metric, group (ALL first) and figure the rate (0..1) with its 95 % interval, drawn over cases since the things
+    of one video go together, how many cases it rests on and how many things were asked in them. "details": the first figure by
+    kind of thing, of ALL. "gaps": cases without a video, with the reason. Raises InputError if nothing is scored yet.
     """
-    groups = {half: [r for r in results if r.half == half] for half in HALVES}
-    groups["described and plain"] = groups["described"] + groups["plain"]
-    report = {}
-    for name, members in groups.items():
-        outcomes = [outcome for r in members for _, _, outcome in r.outcomes]
-        judged = len(outcomes) - outcomes.count("hidden")
-        identities = [right for r in members for right in r.identities]
-        if members:
-            report[name] = {
-                "cases": len(members),
-                "attributes": judged,
-                "hidden": outcomes.count("hidden"),
-                "binding": outcomes.count("bound") / max(1, judged),
-                "swap": outcomes.count("swapped") / max(1, judged),
-                "wrong": outcomes.count("wrong") / max(1, judged),
-                "identity": sum(identities) / len(identities),
-                "intervals": _intervals(members),
-            }
+    if not any(scores.values()):
+        raise InputError(f"nothing of {run.folder} is scored yet; run  lumosx evaluate score {run.folder}")
+    report: dict[str, Any] = {
+        "name": run.folder.resolve().name,
+        "suite": run.suite.title,
+        "cases": len(run.suite.cases),
+        "scored": {name: len(found) for name, found in scores.items()},
+        "gaps": sorted({(s.case, s.gap) for found in scores.values() for s in found.values() if s.gap}),
+        "metrics": {},
+        "details": {},
+        "settings": asdict(run.settings),
+    }
+    for name, found in sorted(scores.items()):
+        metric = metric_named(name)
+        report["metrics"][name] = {
+            group: {"cases": len(members), "figures": _intervals([metric.figures(score.values) for score in members])}
+            for group, members in grouped(run, found).items()
+        }
+        everything = grouped(run, found).get(ALL, [])
+        report["details"][name] = _intervals([metric.details(score.values) for score in everything])
     return report
 
 
-def _intervals(results: list[CaseResult]) -> dict[str, list[float]]:
-    """The 95 % interval of each rate; none where nothing could be judged."""
-
-    def of(wanted: str) -> list[tuple[float, float]]:
-        told = [[outcome for _, _, outcome in r.outcomes if outcome != "hidden"] for r in results]
-        return [(float(outcomes.count(wanted)), float(len(outcomes))) for outcomes in told]
-
-    cases = {
-        "binding": of("bound"),
-        "swap": of("swapped"),
-        "identity": [(float(sum(r.identities)), float(len(r.identities))) for r in results],
-    }
-    found = {name: rate_interval(rows) for name, rows in cases.items() if any(asked for _, asked in rows)}
-    return {name: [interval.low, interval.high] for name, interval in found.items()}
+def grouped(run: Run, found: Mapping[str, Score]) -> dict[str, list[Score]]:
+    """The scores of ALL cases and of every group, in the order of the suite; groups without scores are left out."""
+    groups: dict[str, list[Score]] = {ALL: []}
+    for case in run.suite.cases:
+        if case.name in found:
+            if case.group not in run.suite.apart:
+                groups[ALL].append(found[case.name])
+            groups.setdefault(case.group, []).append(found[case.name])
+    return {name: members for name, members in groups.items() if members}
 
 
-def sheet_cases(cases: list[PuppetCase], seed: int) -> list[PuppetCase]:
-    """12 random ones of the described and plain cases."""
-    own = [case for case in cases if case.half != "shuffled"]
-    chosen = np.random.default_rng((seed, 12)).permutation(len(own))[:SHEET_CASES]
+def _intervals(rows: Sequence[Mapping[str, Figure]]) -> dict[str, dict[str, float]]:
+    """The interval of every figure that something was asked of."""
+    names = list(dict.fromkeys(name for row in rows for name in row))
+    tables = {name: [row[name] for row in rows if name in row] for name in names}
+    return {name: asdict(rate_interval(table)) for name, table in tables.items() if any(asked for _, asked in table)}
+
+
+def by_merit(run: Run, metric: Metric, found: Mapping[str, Score]) -> list[SuiteCase]:
+    """The scored cases from the worst to the best by the metric's first figure, ties in the order of the suite."""
+
+    def merit(case: SuiteCase) -> float:
+        hits, asked = next(iter(metric.figures(found[case.name].values).values()))
+        return hits / asked if asked else 1.0
+
+    return sorted((case for case in run.suite.cases if case.name in found), key=merit)
+
+
+def random_cases(run: Run, found: Mapping[str, Score]) -> list[SuiteCase]:
+    """SHEET_CASES random ones of ALL scored cases, the same every time."""
+    own = [case for case in run.suite.cases if case.group not in run.suite.apart and case.name in found]
+    chosen = np.random.default_rng((run.suite.seed, SEED)).permutation(len(own))[:SHEET_CASES]
     return [own[index] for index in sorted(chosen)]
 
 
-def draw_sheet(cases: list[tuple[PuppetCase, GeneratedCase, CaseResult]]) -> Image.Image:
-    """References, frames and scores of cases, two side by side."""
-    sheets = []
-    for case, generated, result in cases:
-        outcomes = [outcome for _, _, outcome in result.outcomes if outcome != "hidden"]
-        note = (
-            f"{case.half}, seed {case.seed}: {outcomes.count('bound')} of {len(outcomes)} attributes bound, "
-            f"{sum(result.identities)} of {len(result.identities)} people right"
-        )
-        sheets.append(contact_sheet(case.sample.references, generated.frames(), shown=6, prompt=case.sample.prompt, note=note))
-    return stack_sheets(sheets, 2)
+def case_sheet(run: Run, case: SuiteCase, score: Score, metric: Metric) -> Image.Image:
+    """References, frames and what was judged of one case."""
+    generated = run.case(case.name)
+    sample = generated.sample()
+    frames = np.full((1, 80, 96, 3), 200, np.uint8) if score.gap else generated.frames()
+    note = f"{case.name}, seed {case.seed}: {score.gap or metric.note(score.values)}"
+    return contact_sheet(sample.references, frames, shown=6, prompt=sample.prompt, note=note)
+
+
+def draw_sheet(run: Run, cases: Sequence[SuiteCase], found: Mapping[str, Score], metric: Metric) -> Image.Image:
+    """The sheets of cases, two side by side."""
+    return stack_sheets([case_sheet(run, case, found[case.name], metric) for case in cases], 2)

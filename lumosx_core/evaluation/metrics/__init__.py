@@ -1,1 +1,1 @@
-"""One file for each metric: a function `score(video, sample) -> dict` that reads what was generated, and never generates."""
+"""One file for each metric: what it sees in a finished video. A metric reads what was generated, and never generates."""

@@ -12,8 +12,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parents[3]))  # run from anywhere, also without an installed package
+from lumosx_core.evaluation.cases import puppet_suite_cases, with_exchanged_things  # noqa: E402
 from lumosx_core.evaluation.statistics import rate_interval  # noqa: E402
-from lumosx_core.evaluation.suites import puppet_suite_cases, with_exchanged_things  # noqa: E402
 from lumosx_core.puppets.render import render_clip  # noqa: E402
 from lumosx_core.puppets.scorer import score_clip  # noqa: E402
 

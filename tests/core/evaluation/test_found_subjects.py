@@ -10,7 +10,7 @@ from lumosx_core.cli.main import main
 from lumosx_core.errors import InputError
 from lumosx_core.evaluation.cases import puppet_cases
 from lumosx_core.evaluation.found_subjects import RAISED, FoundCase, evaluate_found, found_cases, summarize_found
-from lumosx_core.evaluation.report import CaseResult
+from lumosx_core.evaluation.scoring import Score
 from lumosx_core.puppets.analyser import PuppetAnalyser
 from lumosx_core.puppets.motion import pose_at
 from lumosx_core.puppets.render import render_clip
@@ -23,7 +23,7 @@ def cases() -> list[FoundCase]:
 
 
 def test_both_ways_ask_for_the_same_people_and_things_with_the_same_words_and_noise(cases: list[FoundCase]) -> None:
-    own = [case for case in puppet_cases(8, 0) if case.half != "shuffled"]
+    own = [case for case in puppet_cases(8, 0) if case.group != "shuffled"]
     assert len(cases) == len(own) == 8
     for case, benchmark in zip(cases, own, strict=True):
         given, found = case.given, case.found
@@ -67,9 +67,9 @@ def test_rates_are_of_pairs() -> None:
     things = [(n, a.kind) for n, p in enumerate(case.given.clip.puppets) for a in p.attributes]
     case = FoundCase(given=case.given, found=case.found, plain=frozenset(things[:1]), bare=frozenset({0}), missing=0)
 
-    def result(name: str, outcomes: tuple[str, ...], identities: tuple[bool, bool]) -> CaseResult:
-        rows = tuple((*thing, outcome) for thing, outcome in zip(things, outcomes, strict=True))
-        return CaseResult(name=name, half="", prompt="", identities=identities, outcomes=rows)
+    def result(name: str, outcomes: tuple[str, ...], identities: tuple[bool, bool]) -> Score:
+        rows = [{"subject": n, "kind": kind, "outcome": o} for (n, kind), o in zip(things, outcomes, strict=True)]
+        return Score(case=name, metric="puppets", values={"people": [{"identity": i} for i in identities], "things": rows})
 
     rates = summarize_found(
         [case],
@@ -97,11 +97,11 @@ def test_the_command_runs_both_ways_and_goes_on(tmp_path: Path, capsys: pytest.C
     printed = capsys.readouterr().out
     assert printed.startswith("1 cases, 1 photographs of a person, 0 things not found\nthings bound")
     report = json.loads((tmp_path / "report.json").read_text("utf-8"))
-    assert report["settings"]["benchmark"] == "eyes through a model, 1 photographs"
+    assert report["suite"] == "eyes through a model, 1 photographs"
     assert report["rates"]["people right"]["asked"] == 2
-    lines = (tmp_path / "results.jsonl").read_text("utf-8").splitlines()
-    assert [json.loads(line)["name"] for line in lines] == ["given-0000", "found-0000"]
+    lines = (tmp_path / "scores.jsonl").read_text("utf-8").splitlines()
+    assert [json.loads(line)["case"] for line in lines] == ["given-0000", "found-0000"]
     assert (tmp_path / "sheet.png").is_file() and (tmp_path / "cases/found-0000/sample").is_dir()
     assert main([*command, *options]) == 0 and capsys.readouterr().out == printed
-    with pytest.raises(InputError, match="of other settings"):
+    with pytest.raises(InputError, match="holds another suite"):
         evaluate_found(NANO_FOLDER, tmp_path, PuppetAnalyser(), count=1, photographs=2)

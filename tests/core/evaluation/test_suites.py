@@ -5,7 +5,8 @@ from pathlib import Path
 import pytest
 
 from lumosx_core.errors import InputError
-from lumosx_core.evaluation.suites import WORDINGS, puppet_suite_cases, read_suite, with_exchanged_things, write_puppet_suite
+from lumosx_core.evaluation.cases import WORDINGS, puppet_suite_cases, with_exchanged_things
+from lumosx_core.evaluation.suites import read_suite, write_puppet_suite
 from lumosx_core.puppets.render import render_clip
 from lumosx_core.puppets.samples import read_truth
 from lumosx_core.puppets.scorer import score_clip
@@ -45,13 +46,13 @@ def test_a_changed_suite_is_noticed(tmp_path: Path) -> None:
 
 def test_wordings_tell_as_much_as_they_say() -> None:
     cases = list(puppet_suite_cases(3, 2, 9, 1))
-    assert [case.wording for case in cases] == list(WORDINGS) * 3
+    assert [case.group for case in cases] == list(WORDINGS) * 3
     for case in cases:
         assert all(is_held_out(p.identity) and all(map(is_held_out, p.attributes)) for p in case.clip.puppets)
         phrases = [tuple(a.phrase for a in s.attributes) for s in case.sample.references.subjects]
         names = {subject.name for subject in case.sample.references.subjects}
-        assert (len(set(phrases)) == 1) == (case.wording == "same")
-        assert case.wording == "told" or len(names) == 1
+        assert (len(set(phrases)) == 1) == (case.group == "same")
+        assert case.group == "told" or len(names) == 1
 
 
 @pytest.mark.parametrize(("people", "things"), [(1, 2), (2, 2), (2, 3), (4, 1)])

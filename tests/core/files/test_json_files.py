@@ -3,6 +3,7 @@
 import json
 import math
 import random
+import shutil
 import string
 import time
 from collections.abc import Callable
@@ -13,8 +14,10 @@ from typing import Any, Literal
 import pytest
 
 from lumosx_core.errors import InputError
-from lumosx_core.evaluation.evaluate import RunSettings, evaluate_puppets
-from lumosx_core.evaluation.report import CaseResult
+from lumosx_core.evaluation.evaluate import evaluate_puppets
+from lumosx_core.evaluation.runs import RunSettings
+from lumosx_core.evaluation.scoring import Score
+from lumosx_core.evaluation.suites import Suite, SuiteCase, read_manifest
 from lumosx_core.files.json import parse_json, parse_record, read_json, write_json
 from lumosx_core.files.json_lines import append_record, read_records
 from lumosx_core.model.config import PRESETS, TransformerConfig
@@ -22,7 +25,9 @@ from lumosx_core.relations_file import read_notes
 from lumosx_core.sampling.config import PipelineDefaults, read_defaults
 from lumosx_core.sampling.pipeline import NANO_FOLDER
 
-RESULT = CaseResult(name="plain-0001", half="plain", prompt="a", identities=(True, False), outcomes=((0, "hat", "bound"),))
+RESULT = Score(case="plain-0001", metric="puppets", values={"things": [{"subject": 0, "kind": "hat", "outcome": "bound"}]})
+LINES = (SuiteCase(name="a", group="b", seed=0, sha256="c"),)
+SUITE = Suite(title="a", kind="puppets", seed=0, width=96, height=80, frames=None, cases=LINES)
 # Whole texts that some reader stumbles over.
 TEXTS = (
     b"", b"[" * 100_000, b"[" * 50_000 + b"]" * 50_000, b'{"a":' * 30_000, b"9" * 5000, b"-" * 10, b"1e400", b"NaN",
@@ -50,7 +55,7 @@ def some_value(rng: random.Random, depth: int = 0) -> Any:
 
 
 def some_name(rng: random.Random) -> str:
-    known = [*PipelineDefaults.__dataclass_fields__, *CaseResult.__dataclass_fields__, *RunSettings.__dataclass_fields__]
+    known = [*PipelineDefaults.__dataclass_fields__, *Score.__dataclass_fields__, *RunSettings.__dataclass_fields__]
     return rng.choice([*known, *TransformerConfig.__dataclass_fields__, "tag", "order", "caption.txt", "x"])
 
 
@@ -74,14 +79,15 @@ def some_text(rng: random.Random, right: dict) -> bytes:
 
 
 def test_readers_give_a_record_or_an_input_error(tmp_path: Path) -> None:
-    """3,060 random texts and 174 chosen ones through six readers."""
+    """3,570 random texts and 203 chosen ones through seven readers."""
     rng = random.Random(5)
     (tmp_path / "caption.txt").write_text("a")
     runs: list[tuple[str, dict, Callable[[Path], Any]]] = [
         ("a.json", {"a": 1}, read_json),
         ("pipeline.json", asdict(PipelineDefaults()), lambda path: read_defaults(path.parent)),
-        ("settings.json", asdict(RunSettings(count=2, seed=0)), lambda p: parse_record(RunSettings, read_json(p), str(p))),
-        ("results.jsonl", asdict(RESULT), lambda path: read_records(path, CaseResult)),
+        ("run.json", asdict(RunSettings(suite="a")), lambda p: parse_record(RunSettings, read_json(p), str(p))),
+        ("scores.jsonl", asdict(RESULT), lambda path: read_records(path, Score)),
+        ("suite.json", asdict(SUITE), read_manifest),
         ("config.json", asdict(PRESETS["debug"]), lambda path: TransformerConfig.from_json(path.read_bytes())),  # type: ignore[arg-type]
         ("relations.json", {"caption.txt": {"tag": "a"}}, lambda path: read_notes(path.parent)),
     ]
@@ -158,28 +164,36 @@ def test_files_that_are_none(tmp_path: Path) -> None:
 
 
 def test_a_last_line_without_an_end_is_dropped_and_said(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
-    path = tmp_path / "results.jsonl"
+    path = tmp_path / "scores.jsonl"
     append_record(path, RESULT)
     append_record(path, RESULT)
     whole = path.read_bytes()
     for cut in range(1, len(whole) // 2 + 1):
         path.write_bytes(whole[:-cut])
         caplog.clear()
-        assert read_records(path, CaseResult) == [RESULT]
+        assert read_records(path, Score) == [RESULT]
         assert path.read_bytes() == whole[: len(whole) // 2]
         assert ("the last line was cut off" in caplog.text) is (cut < len(whole) // 2)
     path.write_bytes(b'{"name": 1}\n' + whole)
-    with pytest.raises(InputError, match="line 1 of .*results.jsonl.* lacks the field 'half'.*delete that line"):
-        read_records(path, CaseResult)
+    with pytest.raises(InputError, match="line 1 of .*scores.jsonl.* has the unknown field 'name'.*delete that line"):
+        read_records(path, Score)
     assert path.read_bytes() == b'{"name": 1}\n' + whole
 
 
-def test_settings_of_other_shapes_are_refused_and_a_path_of_earlier_versions_is_not(tmp_path: Path) -> None:
-    settings = tmp_path / "settings.json"
-    for content in ([], {"count": "2", "seed": 0}, {"count": 2}, {"count": 2, "seed": 0, "x": 1}, {"count": 3, "seed": 0}):
+def test_settings_of_other_shapes_are_refused(tmp_path: Path) -> None:
+    settings = tmp_path / "run.json"
+    for content in (
+        [],
+        {"suite": 2},
+        {"changes": {}},
+        {"suite": "a", "x": 1},
+        {"suite": "a", "source": "film"},
+        {"suite": "a"},
+    ):
         settings.write_text(json.dumps(content))
-        with pytest.raises(InputError, match="settings.json"):
+        with pytest.raises(InputError, match="run.json"):
             evaluate_puppets(NANO_FOLDER, tmp_path, count=2, changes={"steps": 1})
+    shutil.rmtree(tmp_path / "suite")
     settings.unlink()
     for changes in ({"cfg": math.nan}, {"steps": 10**9}, {"frames": 6}):
         with pytest.raises(InputError, match="(cfg|steps|frames) is"):

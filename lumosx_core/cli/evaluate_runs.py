@@ -1,0 +1,150 @@
+"""The parts of `lumosx evaluate` that measure a model on a suite: suite, generate, score, report."""
+
+import argparse
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from lumosx_core.cli.sampling_options import add_sampling_arguments, chosen_changes
+
+if TYPE_CHECKING:
+    from lumosx_core.evaluation.runs import Run
+
+
+def add_run_commands(what: Any) -> None:
+    """Add the commands to the subparsers of `lumosx evaluate`."""
+    suite = what.add_parser("suite", help="write cases of 1 to 4 people with 1 to 3 things, in three wordings")
+    suite.add_argument("--out", type=Path, required=True, help="folder of the suite")
+    suite.add_argument("--people", type=int, default=2, help="1 to 4, four on a wider frame (default: 2)")
+    suite.add_argument("--things", type=int, default=2, help="of each, 1 to 3 (default: 2)")
+    suite.add_argument("--count", type=int, default=200, help="cases (default: 200)")
+    suite.add_argument("--seed", type=int, default=0)
+    generate = what.add_parser("generate", help="make the videos of a suite, or take those that another model made")
+    generate.add_argument("suite", type=Path, metavar="SUITE", help="folder of the suite")
+    generate.add_argument("--out", type=Path, required=True, metavar="RUN", help="folder of the run")
+    source = generate.add_mutually_exclusive_group(required=True)
+    source.add_argument("--model", type=Path, help="model folder")
+    source.add_argument("--videos", type=Path, metavar="FOLDER", help="videos that are there, each called <case>.mp4")
+    generate.add_argument("--gaps", action="store_true", help="of --videos: cases without a whole video count as missing")
+    generate.add_argument("--device", default="cpu", help="cpu, cuda, cuda:1, ... (default: cpu)")
+    generate.add_argument("--dtype", default="fp32", choices=("fp32", "bf16", "fp16"), help="of the weights in memory")
+    _add_share(generate)
+    add_sampling_arguments(generate)
+    score = what.add_parser("score", help="judge the videos of a run, each once; then report")
+    score.add_argument("run_folder", type=Path, metavar="RUN")
+    _add_share(score)
+    report = what.add_parser("report", help="what the scores of a run come to")
+    report.add_argument("run_folder", type=Path, metavar="RUN")
+    compare = what.add_parser("compare", help="runs of one suite side by side: is a difference more than chance?")
+    compare.add_argument("runs", type=Path, nargs="+", metavar="RUN", help="the first one is what the others are compared with")
+    compare.add_argument("--out", type=Path, default=Path("outputs/compare"), help="folder of the comparison")
+
+
+def _add_share(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--share", metavar="I/N", help="only every Nth case from the Ith on: one of N machines")
+    parser.add_argument("--workers", type=int, help="processes (default: one per core, on a GPU one)")
+
+
+def print_report(folder: Path, report: dict[str, Any]) -> None:
+    """The rates, and where the files are."""
+    from lumosx_core.evaluation.report_text import terminal_table
+
+    print(terminal_table(report))
+    print(f"page           {folder / 'report.html'}\ncontact sheet  {folder / 'sheet.png'}")
+
+
+def _run_suite(options: argparse.Namespace) -> int:
+    from lumosx_core.evaluation.suites import read_suite, write_puppet_suite
+
+    write_puppet_suite(options.out, people=options.people, things=options.things, count=options.count, seed=options.seed)
+    suite = read_suite(options.out)
+    print(f"suite          {options.out}: {len(suite.cases)} cases of {suite.title}")
+    print(f"videos         {suite.width} x {suite.height}, {suite.frames} frames")
+    return 0
+
+
+def _run_generate(options: argparse.Namespace) -> int:
+    from lumosx_core.cli.progress import ProgressBars
+    from lumosx_core.errors import InputError
+    from lumosx_core.evaluation.generate_run import generate_run, take_videos
+    from lumosx_core.evaluation.runs import parse_share
+    from lumosx_core.files.atomic import writable_folder
+
+    share = parse_share(options.share)
+    if options.videos is not None:
+        if chosen_changes(options) or options.share:
+            raise InputError("--videos takes videos as they are; leave the sampling options and --share out")
+        _told(take_videos(options.suite, options.videos, writable_folder(options.out), gaps=options.gaps))
+        return 0
+    if options.gaps:
+        raise InputError("--gaps is of --videos; a model makes every video")
+    with ProgressBars() as progress:
+        run = generate_run(
+            options.suite,
+            options.model,
+            writable_folder(options.out),
+            changes=chosen_changes(options),
+            device=options.device,
+            dtype=options.dtype,
+            share=share,
+            workers=1 if options.workers is None and options.device != "cpu" else options.workers,
+            progress=progress,
+        )
+    _told(run)
+    return 0
+
+
+def _told(run: "Run") -> None:
+    cases = [run.case(case.name) for case in run.suite.cases]
+    there = sum(case.exists() for case in cases)
+    gaps = sum(bool(case.gap()) for case in cases)
+    print(f"run            {run.folder}: {there - gaps} of {len(cases)} videos" + (f", {gaps} missing" if gaps else ""))
+    print(f"next           lumosx evaluate score {run.folder}")
+
+
+def _run_score(options: argparse.Namespace) -> int:
+    from lumosx_core.cli.progress import ProgressBars
+    from lumosx_core.evaluation.evaluate import write_report
+    from lumosx_core.evaluation.runs import open_run, parse_share
+    from lumosx_core.evaluation.scoring import PUPPETS, score_run
+
+    share = parse_share(options.share)
+    run = open_run(options.run_folder)
+    with ProgressBars() as progress:
+        score_run(run, [PUPPETS], share=share, workers=options.workers, progress=progress)
+    print_report(run.folder, write_report(run))
+    return 0
+
+
+def _run_report(options: argparse.Namespace) -> int:
+    from lumosx_core.evaluation.evaluate import write_report
+    from lumosx_core.evaluation.runs import open_run
+
+    run = open_run(options.run_folder)
+    print_report(run.folder, write_report(run))
+    return 0
+
+
+def _run_compare(options: argparse.Namespace) -> int:
+    from lumosx_core.evaluation.compare import compare_runs
+    from lumosx_core.evaluation.comparison_text import comparison_markdown, terminal_comparison, write_comparison_page
+    from lumosx_core.evaluation.runs import open_run
+    from lumosx_core.files.atomic import writable_folder, write_text
+    from lumosx_core.files.json import write_json
+
+    comparison = compare_runs([open_run(folder) for folder in options.runs])
+    out = writable_folder(options.out)
+    write_json(out / "comparison.json", comparison, "the comparison")
+    write_text(out / "comparison.md", comparison_markdown(comparison))
+    write_comparison_page(out / "comparison.html", comparison)
+    print(terminal_comparison(comparison))
+    print(f"page           {out / 'comparison.html'}")
+    return 0
+
+
+RUN_COMMANDS = {
+    "suite": _run_suite,
+    "generate": _run_generate,
+    "score": _run_score,
+    "report": _run_report,
+    "compare": _run_compare,
+}

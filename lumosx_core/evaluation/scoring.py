@@ -1,0 +1,123 @@
+"""What metrics say of the videos of a run: raw values, counted once and kept as they come."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from lumosx_core.errors import InputError
+from lumosx_core.evaluation.generate_cases import GeneratedCase
+from lumosx_core.evaluation.metrics import puppet_binding
+from lumosx_core.evaluation.metrics.metric import Metric
+from lumosx_core.evaluation.runs import Run, Share
+from lumosx_core.evaluation.suites import folder_digest
+from lumosx_core.files.json import read_json, write_json
+from lumosx_core.files.json_lines import append_record, read_records
+from lumosx_core.progress import Progress
+from lumosx_core.workers import run_in_processes, worker_count
+
+SCORING = "scoring.json"
+PUPPETS = "puppets"  # the metric of puppet suites
+
+
+@dataclass(frozen=True, kw_only=True)
+class Score:
+    """One line of scores.jsonl. values: as the metric gave them; gap: why there was no video."""
+
+    case: str
+    metric: str
+    values: dict
+    gap: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Job:
+    metric: str
+    case: str
+    folder: GeneratedCase
+    sha256: str  # of its sample
+
+
+def metric_named(name: str) -> Metric:
+    """The metric of that name. Raises InputError for another name."""
+    if name != PUPPETS:
+        raise InputError(f"the metric is {name!r}, expected {PUPPETS}")
+    return puppet_binding
+
+
+def score_run(
+    run: Run, metrics: Sequence[str], *, share: Share | None = None, workers: int | None = 1, progress: Progress | None = None
+) -> dict[str, dict[str, Score]]:
+    """Score every case that is there and has no score yet; returns all scores by metric and case.
+
+    metrics: names of them. share: only those cases. workers: processes, one thread each (None: one per core). progress: its
+    stage is "score". Raises InputError if the run holds scores of another version, or a case's sample was changed.
+    """
+    share = share or Share()
+    _check_versions(run, metrics)
+    scores = read_scores(run)
+    cases = [case for case in share.take(run.suite.cases) if run.case(case.name).exists()]
+    wanted = [(metric, case) for case in cases for metric in metrics]
+    jobs = [
+        _Job(metric=metric, case=case.name, folder=run.case(case.name), sha256=case.sha256)
+        for metric, case in wanted
+        if case.name not in scores.get(metric, {})
+    ]
+    done = len(wanted) - len(jobs)
+
+    def keep(score: Score) -> None:
+        nonlocal done
+        append_record(_file_of(run, share), score)
+        scores.setdefault(score.metric, {})[score.case] = score
+        done += 1
+        if progress is not None:
+            progress("score", done, len(wanted))
+
+    run_in_processes(_score, jobs, worker_count(workers), keep)
+    return scores
+
+
+def read_scores(run: Run) -> dict[str, dict[str, Score]]:
+    """The scores of a run by metric and case, of all its shares. Raises InputError for damaged lines, scores of cases that are
+    not in the suite, and two different ones of the same."""
+    names = {case.name for case in run.suite.cases}
+    found: dict[str, dict[str, Score]] = {}
+    for path in sorted(run.folder.glob("scores*.jsonl")):
+        for score in read_records(path, Score):
+            if score.case not in names:
+                raise InputError(f"{path} scores {score.case}, which is not in the suite; take that line out")
+            other = found.setdefault(score.metric, {}).setdefault(score.case, score)
+            if other != score:
+                raise InputError(f"{path} and another line score {score.case} differently; delete one of them")
+    return found
+
+
+def _score(job: _Job) -> Score:
+    metric = metric_named(job.metric)
+    if folder_digest(job.folder.sample_folder) != job.sha256:
+        raise InputError(
+            f"the sample of {job.case} in the run is not the suite's any more; delete {job.folder.folder} and generate it again"
+        )
+    if gap := job.folder.gap():
+        return Score(case=job.case, metric=job.metric, values=metric.missing(job.folder.sample_folder), gap=gap)
+    return Score(case=job.case, metric=job.metric, values=metric.score(job.folder.frames(), job.folder.sample_folder))
+
+
+def _file_of(run: Run, share: Share) -> Path:
+    return run.folder / ("scores.jsonl" if share.of == 1 else f"scores-{share.number}-of-{share.of}.jsonl")
+
+
+def _check_versions(run: Run, metrics: Sequence[str]) -> None:
+    """Note the versions of the metrics, or raise InputError if the run holds scores of others."""
+    path = run.folder / SCORING
+    stored = read_json(path, "the versions of the metrics") if path.exists() else {}
+    if not isinstance(stored, dict):
+        raise InputError(f"{path} holds no versions of metrics; delete it with the scores*.jsonl, and score again")
+    versions = {name: metric_named(name).VERSION for name in metrics}
+    for name, version in versions.items():
+        if stored.get(name, version) != version or (name not in stored and name in read_scores(run)):
+            raise InputError(
+                f"{run.folder} holds scores of {name} of another version ({stored.get(name)}, this is {version}); delete "
+                f"{SCORING} and the scores*.jsonl, and score again: the videos stay"
+            )
+    if set(versions) - set(stored):
+        write_json(path, stored | versions, "the versions of the metrics")

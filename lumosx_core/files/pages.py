@@ -1,0 +1,36 @@
+"""Pages to look at: one HTML file with everything inside, which asks nothing of any server."""
+
+import base64
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from PIL import Image
+
+from lumosx_core.errors import InputError
+from lumosx_core.files.atomic import write_text
+from lumosx_core.files.images import encoded_jpeg, rgb_on_white
+from lumosx_core.packages import install_command
+
+TEMPLATES = Path(__file__).parent.parent / "assets" / "pages"
+
+
+def write_page(path: Path, template: str, values: Mapping[str, Any]) -> Path:
+    """Write the page of a template of assets/pages, whole or not at all. Raises InputError if jinja2 is missing, or the disk
+    refuses."""
+    try:
+        import jinja2
+    except ImportError as error:
+        raise InputError(f"pages need jinja2; run  {install_command(['jinja2'])}") from error
+    environment = jinja2.Environment(
+        autoescape=True, undefined=jinja2.StrictUndefined, loader=jinja2.FileSystemLoader(TEMPLATES), trim_blocks=True
+    )
+    write_text(path, environment.get_template(template).render(values))
+    return path
+
+
+def data_uri(picture: Image.Image, width: int) -> str:
+    """The picture on white, at most so many pixels wide, as a JPEG inside a URI."""
+    picture = rgb_on_white(picture)
+    picture.thumbnail((width, width))
+    return "data:image/jpeg;base64," + base64.b64encode(encoded_jpeg(picture)).decode("ascii")
