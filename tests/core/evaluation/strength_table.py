@@ -13,9 +13,9 @@ from dataclasses import replace
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parents[3]))  # run from anywhere, also without an installed package
+from lumosx_core.evaluation.cases import PuppetCase, puppet_suite_cases  # noqa: E402
 from lumosx_core.evaluation.generate_cases import generate_frames  # noqa: E402
 from lumosx_core.evaluation.statistics import rate_interval  # noqa: E402
-from lumosx_core.evaluation.suites import PuppetSuiteCase, puppet_suite_cases  # noqa: E402
 from lumosx_core.puppets.scorer import score_clip  # noqa: E402
 from lumosx_core.references import Sample  # noqa: E402
 from lumosx_core.sampling.pipeline import LumosXPipeline, load_pipeline  # noqa: E402
@@ -35,7 +35,7 @@ def weighted(sample: Sample, what: str, strength: float) -> Sample:
     return replace(sample, references=replace(sample.references, subjects=(first, *others)))
 
 
-def seen(pipeline: LumosXPipeline, case: PuppetSuiteCase, sample: Sample) -> dict[str, tuple[float, float]]:
+def seen(pipeline: LumosXPipeline, case: PuppetCase, sample: Sample) -> dict[str, tuple[float, float]]:
     """Per column (hits, asked): of the first person the face, the first thing, the second thing; of the second person all."""
     score = score_clip(generate_frames(pipeline, sample, pipeline.defaults.config, case.seed), case.clip.puppets)
     own = [each.outcome for each in score.attributes if each.subject == 0]
@@ -57,7 +57,7 @@ def main() -> None:
     parser.add_argument("--strengths", type=float, nargs="+", default=[0.5, 1.5, 0.0])
     options = parser.parse_args()
     pipeline = load_pipeline()
-    cases = [case for case in puppet_suite_cases(2, 2, 3 * options.count, options.seed) if case.wording == "same"]
+    cases = [case for case in puppet_suite_cases(2, 2, 3 * options.count, options.seed) if case.group == "same"]
     settings = [("all", 1.0), *((what, strength) for strength in options.strengths for what in WEIGHTED)]
     for what, strength in settings:
         rows = [seen(pipeline, c, c.sample if what == "all" else weighted(c.sample, what, strength)) for c in cases]
