@@ -129,3 +129,35 @@ def write_sam2(folder: Path) -> Path:
         folder
     )
     return folder
+
+
+def write_sam3(folder: Path) -> Path:
+    """Segment Anything 3 of 56 x 56 pixels with 8 queries."""
+    from transformers import CLIPTokenizer, Sam3Config, Sam3ImageProcessor, Sam3Model, Sam3Processor
+
+    torch.manual_seed(0)
+    letters = "abcdefghijklmnopqrstuvwxyz"
+    vocab = ["!", "<|startoftext|>", "<|endoftext|>", *letters, *(f"{letter}</w>" for letter in letters)]
+    inner = {"hidden_size": 32, "num_layers": 1, "num_attention_heads": 2, "intermediate_size": 32}
+    config = Sam3Config(
+        vision_config={
+            "backbone_config": {
+                "model_type": "sam3_vit_model", "hidden_size": 32, "intermediate_size": 32, "num_hidden_layers": 2,
+                "num_attention_heads": 2, "image_size": 56, "patch_size": 14, "window_size": 2, "global_attn_indexes": [1],
+                "pretrain_image_size": 56,
+            },
+            "fpn_hidden_size": 32, "backbone_feature_sizes": [[16, 16], [8, 8], [4, 4]],
+        },
+        text_config={
+            "vocab_size": len(vocab), "hidden_size": 32, "intermediate_size": 32, "num_hidden_layers": 1,
+            "num_attention_heads": 2, "max_position_embeddings": 32, "projection_dim": 32, "bos_token_id": 1, "eos_token_id": 2,
+            "pad_token_id": 0,
+        },
+        geometry_encoder_config=inner, detr_encoder_config=inner, detr_decoder_config=inner | {"num_queries": 8},
+        mask_decoder_config={"hidden_size": 32, "num_attention_heads": 2},
+    )  # fmt: skip
+    Sam3Model(config).save_pretrained(folder)
+    tokenizer = CLIPTokenizer(vocab={word: i for i, word in enumerate(vocab)}, merges=[], pad_token="!")
+    tokenizer.model_max_length = 32
+    Sam3Processor(Sam3ImageProcessor(size={"height": 56, "width": 56}), tokenizer).save_pretrained(folder)
+    return folder

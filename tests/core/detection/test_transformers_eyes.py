@@ -8,6 +8,7 @@ import pytest
 import torch
 from PIL import Image
 
+from lumosx_core.detection import segment_folders
 from lumosx_core.detection.people import PeopleDetector
 from lumosx_core.detection.phrases import PhraseDetector
 from lumosx_core.detection.segment_folders import FolderSegmenter
@@ -107,6 +108,30 @@ def test_sam2_gives_a_mask_as_large_as_the_picture(tmp_path: Path) -> None:
     assert finder.segment(PICTURE, Found(box=WITHIN, score=1.0, mask=known)) is known
     with pytest.raises(InputError, match="knows no words"):
         finder.find_phrase(PICTURE, "red hat")
+
+
+def test_sam3_finds_by_words_and_cuts_out_by_words_and_box(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(segment_folders, "THRESHOLD", 0.0)  # random weights are sure of nothing
+    finder = FolderSegmenter(tiny_eyes.write_sam3(tmp_path / "sam3"))
+    things = finder.find_phrase(PICTURE, "red hat")
+    loaded = finder.loaded()
+    with torch.inference_mode():
+        raw = loaded.model(**loaded.processor(images=PICTURE, text="red hat", return_tensors="pt"))
+    boxes = raw.pred_boxes[0] * torch.tensor([WIDTH, HEIGHT, WIDTH, HEIGHT])
+    large = torch.nn.functional.interpolate(raw.pred_masks.float(), (HEIGHT, WIDTH), mode="bilinear", align_corners=False)[0]
+    assert len(things) == 8 and [t.score for t in things] == sorted((t.score for t in things), reverse=True)
+    for thing in things:
+        number = int((boxes - torch.tensor(thing.box)).abs().sum(1).argmin())
+        assert np.allclose(thing.box, boxes[number], atol=1e-2) and thing.phrase == "red hat"
+        assert thing.mask is not None and thing.mask.shape == (HEIGHT, WIDTH)
+        assert (thing.mask == (large[number] > 0).numpy()).mean() > 0.99
+    left, top, right, bottom = WITHIN
+    inside = [t for t in things if left <= (t.box[0] + t.box[2]) / 2 < right and top <= (t.box[1] + t.box[3]) / 2 < bottom]
+    assert [t.box for t in finder.find_phrase(PICTURE, "red hat", WITHIN)] == [t.box for t in inside]
+    mask = finder.segment(PICTURE, Found(box=WITHIN, score=1.0, phrase="red hat"))
+    assert mask.shape == (HEIGHT, WIDTH) and mask.dtype == bool and mask.any()
+    known = np.ones((HEIGHT, WIDTH), bool)
+    assert finder.segment(PICTURE, Found(box=WITHIN, score=1.0, mask=known)) is known
 
 
 def test_faults_of_folders_are_told(tmp_path: Path) -> None:
