@@ -18,6 +18,7 @@ def add_run_commands(what: Any) -> None:
     suite.add_argument("--things", type=int, default=2, help="of each, 1 to 3 (default: 2)")
     suite.add_argument("--count", type=int, default=200, help="cases (default: 200)")
     suite.add_argument("--seed", type=int, default=0)
+    suite.add_argument("--samples", type=Path, metavar="FOLDER", help="instead the sample folders in FOLDER, of photographs")
     generate = what.add_parser("generate", help="make the videos of a suite, or take those that another model made")
     generate.add_argument("suite", type=Path, metavar="SUITE", help="folder of the suite")
     generate.add_argument("--out", type=Path, required=True, metavar="RUN", help="folder of the run")
@@ -31,6 +32,11 @@ def add_run_commands(what: Any) -> None:
     add_sampling_arguments(generate)
     score = what.add_parser("score", help="judge the videos of a run, each once; then report")
     score.add_argument("run_folder", type=Path, metavar="RUN")
+    score.add_argument(
+        "--metrics", nargs="+", metavar="METRIC",
+        help="puppets (binding in the puppet world), faces (likeness; photographs) (default: the one of the suite's kind)",
+    )  # fmt: skip
+    score.add_argument("--eyes", type=Path, default=Path("models/eyes"), metavar="FOLDER", help="folder of models, for faces")
     _add_share(score)
     report = what.add_parser("report", help="what the scores of a run come to")
     report.add_argument("run_folder", type=Path, metavar="RUN")
@@ -53,12 +59,16 @@ def print_report(folder: Path, report: dict[str, Any]) -> None:
 
 
 def _run_suite(options: argparse.Namespace) -> int:
-    from lumosx_core.evaluation.suites import read_suite, write_puppet_suite
+    from lumosx_core.evaluation.suites import read_suite, write_puppet_suite, write_sample_suite
 
-    write_puppet_suite(options.out, people=options.people, things=options.things, count=options.count, seed=options.seed)
+    if options.samples is not None:
+        write_sample_suite(options.out, options.samples, seed=options.seed)
+    else:
+        write_puppet_suite(options.out, people=options.people, things=options.things, count=options.count, seed=options.seed)
     suite = read_suite(options.out)
-    print(f"suite          {options.out}: {len(suite.cases)} cases of {suite.title}")
-    print(f"videos         {suite.width} x {suite.height}, {suite.frames} frames")
+    print(f"suite          {options.out}: {len(suite.cases)} cases, {suite.title}")
+    if suite.width is not None:
+        print(f"videos         {suite.width} x {suite.height}, {suite.frames} frames")
     return 0
 
 
@@ -105,12 +115,13 @@ def _run_score(options: argparse.Namespace) -> int:
     from lumosx_core.cli.progress import ProgressBars
     from lumosx_core.evaluation.evaluate import write_report
     from lumosx_core.evaluation.runs import open_run, parse_share
-    from lumosx_core.evaluation.scoring import PUPPETS, score_run
+    from lumosx_core.evaluation.scoring import FACES, PUPPETS, score_run
 
     share = parse_share(options.share)
     run = open_run(options.run_folder)
     with ProgressBars() as progress:
-        score_run(run, [PUPPETS], share=share, workers=options.workers, progress=progress)
+        metrics = options.metrics or [PUPPETS if run.suite.kind == "puppets" else FACES]
+        score_run(run, metrics, models=options.eyes, share=share, workers=options.workers, progress=progress)
     print_report(run.folder, write_report(run))
     return 0
 

@@ -25,14 +25,18 @@ def real_eyes(root: Path, *, device: str = "cpu") -> Eyes:
     Raises InputError that lists every role for which there is no model, with what to get.
     """
     best = _best_models(root, tuple(ROLES))
-    faces: FaceFinder
-    faces = OpenCVFaces(root / "yunet_sface") if best["faces"] == "yunet_sface" else InsightFaces(root / "insightface")
     return Eyes(
         people=PeopleDetector(root / best["people"], device=device),
-        faces=faces,
+        faces=face_finder(root),
         phrases=PhraseDetector(root / best["phrases"], device=device),
         masks=_segmenter(root, best["masks"], device),
     )
+
+
+def face_finder(root: Path) -> FaceFinder:
+    """What finds faces, as in `real_eyes`; nothing else is needed."""
+    name = _best_models(root, ("faces",))["faces"]
+    return OpenCVFaces(root / name) if name == "yunet_sface" else InsightFaces(root / name)
 
 
 def thing_eyes(root: Path, *, device: str = "cpu", sam: Path | None = None) -> ThingEyes:

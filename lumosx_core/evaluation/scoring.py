@@ -2,11 +2,15 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 
+from lumosx_core.detection.known_models import available_models
+from lumosx_core.detection.real_eyes import face_finder
 from lumosx_core.errors import InputError
 from lumosx_core.evaluation.generate_cases import GeneratedCase
 from lumosx_core.evaluation.metrics import puppet_binding
+from lumosx_core.evaluation.metrics.faces import Faces
 from lumosx_core.evaluation.metrics.metric import Metric
 from lumosx_core.evaluation.runs import Run, Share
 from lumosx_core.evaluation.suites import folder_digest
@@ -16,7 +20,7 @@ from lumosx_core.progress import Progress
 from lumosx_core.workers import run_in_processes, worker_count
 
 SCORING = "scoring.json"
-PUPPETS = "puppets"  # the metric of puppet suites
+PUPPETS, FACES = METRICS = ("puppets", "faces")  # binding in the puppet world; likeness of photographed faces
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -32,33 +36,44 @@ class Score:
 @dataclass(frozen=True, kw_only=True)
 class _Job:
     metric: str
+    models: Path | None
     case: str
     folder: GeneratedCase
     sha256: str  # of its sample
 
 
-def metric_named(name: str) -> Metric:
-    """The metric of that name. Raises InputError for another name."""
-    if name != PUPPETS:
-        raise InputError(f"the metric is {name!r}, expected {PUPPETS}")
-    return puppet_binding
+def metric_named(name: str, models: Path | None = None) -> Metric:
+    """The metric of that name, one of METRICS; `models`: the folder of models that it looks with, as of `real_eyes`, None where
+    nothing is looked at. Raises InputError for another name, and where the models are missing."""
+    if name == PUPPETS:
+        return puppet_binding
+    if name == FACES:
+        return Faces(None if models is None else face_finder(models))
+    raise InputError(f"the metric is {name!r}, expected one of {', '.join(METRICS)}")
 
 
 def score_run(
-    run: Run, metrics: Sequence[str], *, share: Share | None = None, workers: int | None = 1, progress: Progress | None = None
+    run: Run,
+    metrics: Sequence[str],
+    *,
+    models: Path | None = None,
+    share: Share | None = None,
+    workers: int | None = 1,
+    progress: Progress | None = None,
 ) -> dict[str, dict[str, Score]]:
     """Score every case that is there and has no score yet; returns all scores by metric and case.
 
-    metrics: names of them. share: only those cases. workers: processes, one thread each (None: one per core). progress: its
-    stage is "score". Raises InputError if the run holds scores of another version, or a case's sample was changed.
+    metrics: names of them. models: the folder of models, for those that look at photographs. share: only those cases.
+    workers: processes, one thread each (None: one per core). progress: its stage is "score". Raises InputError if models are
+    missing, the run holds scores of another version or with other models, or a case's sample was changed.
     """
     share = share or Share()
-    _check_versions(run, metrics)
+    _check_versions(run, metrics, models)
     scores = read_scores(run)
     cases = [case for case in share.take(run.suite.cases) if run.case(case.name).exists()]
     wanted = [(metric, case) for case in cases for metric in metrics]
     jobs = [
-        _Job(metric=metric, case=case.name, folder=run.case(case.name), sha256=case.sha256)
+        _Job(metric=metric, models=models, case=case.name, folder=run.case(case.name), sha256=case.sha256)
         for metric, case in wanted
         if case.name not in scores.get(metric, {})
     ]
@@ -91,8 +106,11 @@ def read_scores(run: Run) -> dict[str, dict[str, Score]]:
     return found
 
 
+_metric = lru_cache(maxsize=len(METRICS))(metric_named)  # a worker loads its models once
+
+
 def _score(job: _Job) -> Score:
-    metric = metric_named(job.metric)
+    metric = _metric(job.metric, job.models)
     if folder_digest(job.folder.sample_folder) != job.sha256:
         raise InputError(
             f"the sample of {job.case} in the run is not the suite's any more; delete {job.folder.folder} and generate it again"
@@ -106,18 +124,26 @@ def _file_of(run: Run, share: Share) -> Path:
     return run.folder / ("scores.jsonl" if share.of == 1 else f"scores-{share.number}-of-{share.of}.jsonl")
 
 
-def _check_versions(run: Run, metrics: Sequence[str]) -> None:
-    """Note the versions of the metrics, or raise InputError if the run holds scores of others."""
+def _check_versions(run: Run, metrics: Sequence[str], models: Path | None) -> None:
+    """Note the versions of the metrics and digests of their models, or raise InputError if the run holds scores of others."""
     path = run.folder / SCORING
     stored = read_json(path, "the versions of the metrics") if path.exists() else {}
     if not isinstance(stored, dict):
         raise InputError(f"{path} holds no versions of metrics; delete it with the scores*.jsonl, and score again")
-    versions = {name: metric_named(name).VERSION for name in metrics}
+    versions = {name: {"version": metric_named(name, models).VERSION} | _model_digest(name, models) for name in metrics}
     for name, version in versions.items():
         if stored.get(name, version) != version or (name not in stored and name in read_scores(run)):
             raise InputError(
-                f"{run.folder} holds scores of {name} of another version ({stored.get(name)}, this is {version}); delete "
-                f"{SCORING} and the scores*.jsonl, and score again: the videos stay"
+                f"{run.folder} holds scores of {name} of another version or with other models; delete {SCORING} and the "
+                "scores*.jsonl, and score again: the videos stay"
             )
     if set(versions) - set(stored):
         write_json(path, stored | versions, "the versions of the metrics")
+
+
+def _model_digest(name: str, models: Path | None) -> dict[str, str]:
+    """Which models the metric looks with, and the digest of their files; nothing for one that needs none."""
+    if name != FACES or models is None:
+        return {}
+    chosen = available_models(models, "faces")[0]
+    return {"models": chosen, "sha256": folder_digest(models / chosen)}

@@ -16,7 +16,9 @@ from lumosx_core.evaluation.cases import FRAMES, PuppetCase, puppet_suite_cases
 from lumosx_core.files.atomic import whole_folder
 from lumosx_core.files.existing import existing_folder
 from lumosx_core.files.json import parse_record, read_json, write_json
+from lumosx_core.numbers import MAX_SEED, seed_number
 from lumosx_core.puppets.clip import BLOCK, HEIGHT
+from lumosx_core.sample_folder import read_sample, write_sample
 
 MANIFEST, CASES = "suite.json", "cases"
 
@@ -107,6 +109,40 @@ def puppet_suite(title: str, case: PuppetCase, seed: int, apart: tuple[str, ...]
         title=title, kind="puppets", seed=seed, width=BLOCK * case.clip.columns, height=HEIGHT, frames=FRAMES, cases=(),
         apart=apart,
     )  # fmt: skip
+
+
+@dataclass(frozen=True, kw_only=True)
+class _FolderCase:
+    """A sample folder that is there, as a case."""
+
+    folder: Path
+    group: str
+    seed: int
+
+    @property
+    def name(self) -> str:
+        return self.folder.name
+
+    def write(self, folder: Path) -> None:
+        write_sample(folder, read_sample(self.folder))
+
+
+def write_sample_suite(folder: str | Path, samples: str | Path, *, seed: int) -> Suite:
+    """Write a suite of the sample folders in `samples`, grouped by how many people they have; videos are as large as the model
+    makes them. Raises InputError for a folder without any, for one that cannot be read, and as `write_suite`."""
+    seed = seed_number(seed)
+    samples = existing_folder(samples, "folder of samples", "give a folder of sample folders, each with caption.txt")
+    folders = sorted(path for path in samples.iterdir() if path.is_dir() and not path.name.startswith("."))
+    if not folders:
+        raise InputError(f"{samples} holds no sample folders; give a folder of folders, each with caption.txt")
+    cases = []
+    for number, place in enumerate(folders):
+        people = len(read_sample(place).references.subjects)
+        group = "1 person" if people == 1 else f"{people} people"
+        cases.append(_FolderCase(folder=place, group=group, seed=(seed + number) % (MAX_SEED + 1)))
+    title = f"sample folders of {samples.resolve().name}"
+    manifest = Suite(title=title, kind="photographs", seed=seed, width=None, height=None, frames=None, cases=())
+    return write_suite(folder, cases, manifest)
 
 
 def read_manifest(path: Path) -> Suite:
