@@ -5,12 +5,15 @@ Training and preparing go on where they were stopped. `--debug` is a run of seco
 """
 
 import argparse
+import os
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from lumosx_core.cli.train_data import add_check, add_prepare, run_check, run_prepare
+from lumosx_core.cli.train_plan import add_plan, add_recipe, chosen_memory, chosen_recipe, run_plan
 
 if TYPE_CHECKING:
+    from lumosx_core.training.parallelize import Processes
     from lumosx_core.training.recipes import Recipe
 
 
@@ -38,27 +41,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     eyes.add_argument("--debug", action="store_true", help="a few steps")
     add_check(what.add_parser("check", help="read clips, train nothing: what there is, what is left out, a sheet to look at"))
     add_prepare(what.add_parser("prepare", help="encode clips, texts and pictures once, for transformer"))
+    add_plan(what.add_parser("plan", help="what a training needs on its card, and what makes it fit; loads nothing"))
     loop = what.add_parser("transformer", help="the training loop on prepared clips, or latents-*.safetensors")
     loop.add_argument("data", type=Path, nargs="?", help="folder that `train prepare` made, or one with latents-*.safetensors")
     loop.add_argument("--out", type=Path, help="folder of the run")
-    loop.add_argument(
-        "--recipe", metavar="NAME", help="numbers to start from: published_1, published_2 (default), finetune, lora, debug"
-    )
-    loop.add_argument("--config", type=Path, metavar="FILE", help="TOML file with other numbers")
-    loop.add_argument(
-        "--set", action="append", default=[], metavar="A=B", dest="changes", help="one number, such as clip_norm=0.5"
-    )
-    loop.add_argument("--print-recipe", action="store_true", help="print every number with its meaning, and do nothing")
-    loop.add_argument("--preset", help="sizes, instead of the recipe's: t2v_1_3b, t2v_14b, nano or debug")
-    loop.add_argument("--initial", type=Path, help="weights to start from (Wan2.1)")
-    loop.add_argument("--lora-rank", type=int, metavar="N", help="train a LoRA of this rank beside frozen --initial weights")
-    loop.add_argument("--lora-alpha", type=float, metavar="ALPHA", help="its factors count ALPHA / N (default: N)")
-    loop.add_argument("--train-norms", action="store_true", help="the LoRA trains norms too")
-    loop.add_argument("--steps", type=int, help="of the whole run, instead of the recipe's")
-    loop.add_argument("--batch", type=int, help="samples of a step, instead of the recipe's")
-    loop.add_argument("--learning-rate", type=float, help="instead of the recipe's")
-    loop.add_argument("--precision", choices=("fp32", "bf16"), help="instead of the recipe's")
-    loop.add_argument("--seed", type=int, help="instead of the recipe's")
+    add_recipe(loop)
     loop.add_argument("--device", default="cuda")
     loop.add_argument("--validation", type=Path, help="folder of other latents-*.safetensors, whose loss is shown too")
     loop.add_argument("--validate-every", type=int, default=500, help="steps between validations (default: 500)")
@@ -69,7 +56,7 @@ def run(options: argparse.Namespace) -> int:
     """Train."""
     commands = {
         "nano": _run_nano, "analyser": _run_analyser, "transformer": _run_transformer,
-        "check": run_check, "prepare": run_prepare,
+        "check": run_check, "prepare": run_prepare, "plan": run_plan,
     }  # fmt: skip
     return commands[options.what](options)
 
@@ -131,67 +118,59 @@ def _run_nano(options: argparse.Namespace) -> int:
     return 0
 
 
-def _recipe(options: argparse.Namespace) -> "Recipe":
-    """The recipe with everything that the command line changes."""
-    from dataclasses import replace
-
-    from lumosx_core.errors import InputError
-    from lumosx_core.model.config import PRESETS
-    from lumosx_core.training.config import LoraConfig
-    from lumosx_core.training.recipes import ModelChoice, read_recipe
-
-    recipe = read_recipe(options.recipe or "published_2", options.config, options.changes)
-    if options.preset is not None:
-        if options.preset not in PRESETS:
-            raise InputError(f"unknown preset {options.preset!r}; expected one of {', '.join(PRESETS)}")
-        recipe = replace(recipe, model=ModelChoice(preset=options.preset))
-    given = ("steps", "batch", "learning_rate", "precision", "seed")
-    changed = {name: getattr(options, name) for name in given if getattr(options, name) is not None}
-    recipe = replace(recipe, training=replace(recipe.training, **changed))
-    lora = recipe.lora
-    if options.lora_rank is not None:
-        lora = replace(lora or LoraConfig(), rank=options.lora_rank)
-    if (options.lora_alpha is not None or options.train_norms) and lora is None:
-        raise InputError("--lora-alpha and --train-norms are of a LoRA; give --lora-rank too")
-    if lora is not None and options.lora_alpha is not None:
-        lora = replace(lora, alpha=options.lora_alpha)
-    if lora is not None and options.train_norms:
-        lora = replace(lora, train_norms=True)
-    return replace(recipe, lora=lora)
-
-
 def _run_transformer(options: argparse.Namespace) -> int:
-    from lumosx_core.cli.progress import ProgressBars
-    from lumosx_core.data.clip_dataset import open_training_data
     from lumosx_core.data.settings import to_toml
     from lumosx_core.errors import InputError
-    from lumosx_core.files.atomic import writable_folder
-    from lumosx_core.files.weights import read_state_dict
-    from lumosx_core.model.checkpoint import save_transformer
-    from lumosx_core.model.config import PRESETS
     from lumosx_core.model.devices import check_device
-    from lumosx_core.training.curves import tensorboard_curves
-    from lumosx_core.training.lora import export_lora
-    from lumosx_core.training.step_log import StepLog
-    from lumosx_core.training.train import train
-    from lumosx_core.training.validate import Validation
+    from lumosx_core.training.parallelize import begin_processes, end_processes
 
-    recipe = _recipe(options)
+    recipe = chosen_recipe(options)
     if options.print_recipe:
         print(to_toml(recipe), end="")
         return 0
     if options.out is None or options.data is None:
         raise InputError("give the prepared clips, and the folder of the run with --out")
     check_device(options.device)
+    processes, device = begin_processes(options.device, os.environ)
+    try:
+        _train_transformer(options, recipe, processes, device)
+    finally:
+        end_processes(processes)
+    return 0
+
+
+def _train_transformer(options: argparse.Namespace, recipe: "Recipe", processes: "Processes", device: str) -> None:
+    from lumosx_core.cli.progress import ProgressBars
+    from lumosx_core.data.clip_dataset import open_training_data
+    from lumosx_core.files.atomic import writable_folder
+    from lumosx_core.files.weights import read_state_dict
+    from lumosx_core.model.checkpoint import save_transformer
+    from lumosx_core.model.config import PRESETS
+    from lumosx_core.model.devices import free_bytes
+    from lumosx_core.training.curves import tensorboard_curves
+    from lumosx_core.training.lora import export_lora
+    from lumosx_core.training.step_log import StepLog
+    from lumosx_core.training.train import train
+    from lumosx_core.training.validate import Validation
+
     config, sizes = recipe.config(), PRESETS[recipe.model.preset]
     data = open_training_data(options.data, grouped=recipe.draws.grouped)
     data.check_model(sizes)
     out = writable_folder(options.out)
+    gib = options.memory
+    if gib is None and processes.count == 1 and (free := free_bytes(device)) is not None:
+        gib = free / 2**30
+    if gib is not None:
+        config = chosen_memory(sizes, config, data.largest_layout(), gib, say=processes.first)
     initial = read_state_dict(options.initial)[0] if options.initial else None
     validation = None
     if options.validation is not None:
         validation = Validation(data=open_training_data(options.validation), every=options.validate_every)
         validation.data.check_model(sizes)
+    settings: dict[str, Any] = {"validation": validation, "device": device, "initial": initial, "processes": processes}
+    if not processes.first:
+        train(config, sizes, data, out, **settings)
+        return
     curves = tensorboard_curves(out / "curves") if options.curves else None
     log = StepLog(out / "log.jsonl")
     with ProgressBars() as progress:
@@ -206,13 +185,10 @@ def _run_transformer(options: argparse.Namespace) -> int:
             if curves is not None:
                 curves(step, figures)
 
-        model = train(
-            config, sizes, data, out, validation=validation, device=options.device, initial=initial, on_step=on_step
-        )  # fmt: skip
+        model = train(config, sizes, data, out, on_step=on_step, **settings)
     if config.lora is not None and initial is not None:
         target = export_lora(out / "lora.safetensors", model, config, initial, steps=config.steps)
         print(f"LoRA: {target} (lumosx generate --lora {target}:1; in ComfyUI: models/loras)")
-        return 0
+        return
     target = save_transformer(out / "weights.safetensors", model.state_dict(), model.config, storage="bf16")
     print(f"averaged weights: {target}")
-    return 0

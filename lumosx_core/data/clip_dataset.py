@@ -85,6 +85,10 @@ class ClipDataset:
                 f"reads {wanted[0]}, {wanted[2]} x {wanted[1]}; prepare the clips for this model"
             )
 
+    def largest_layout(self) -> TokenLayout:
+        """Of the clips with the most tokens, people grouped: nothing is drawn that has more."""
+        return max(map(_largest_layout, self.clips), key=lambda layout: layout.seq_len)
+
     def batch(
         self, size: int, seed: int, step: int, *, text_dropout: float = 0.0, reference_dropout: float = 0.0,
         frames: tuple[int, ...] = (),
@@ -167,6 +171,20 @@ class ClipDataset:
                 take("attribute", subject, person.attributes[int(k)], n)
             subject += 1
         return opened, drawn
+
+
+def _largest_layout(clip: ListedClip) -> TokenLayout:
+    scene: list[ReferenceKind] = ["background"] if clip.background else []
+    thing: list[ReferenceKind] = ["object"]
+    face: list[ReferenceKind] = ["face"]
+    worn: list[ReferenceKind] = ["attribute"]
+    kinds = scene + thing * clip.objects
+    subjects: list[int | None] = [None] * len(kinds)
+    for person, attributes in enumerate(clip.attributes):
+        drawn = 1 + min(MOST_ATTRIBUTES, attributes)
+        kinds += face + worn * (drawn - 1)
+        subjects += [person] * drawn
+    return TokenLayout(*clip.bucket.grid, kinds=tuple(kinds), subjects=tuple(subjects))
 
 
 def _structure(clip: ListedClip, grouped: bool) -> tuple:

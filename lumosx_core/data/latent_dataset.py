@@ -87,6 +87,11 @@ class LatentDataset:
                 f"{_words(wanted)}; choose the preset that the data was prepared for, or prepare it again"
             )
 
+    def largest_layout(self) -> TokenLayout:
+        """Of the samples with the most tokens."""
+        layouts = [TokenLayout(f, h // 2, w // 2, kinds=kinds, subjects=owners) for kinds, owners, f, h, w in self.buckets]
+        return max(layouts, key=lambda layout: layout.seq_len)
+
     def batch(
         self,
         size: int,

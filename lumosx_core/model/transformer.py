@@ -153,7 +153,7 @@ class Block(nn.Module):
     ) -> torch.Tensor:
         """[B, L, D] -> [B, L, D]; text: as `CrossAttention` takes it. video_only: the reference rows feed nothing
         afterwards and are dropped."""
-        dtype = self.self_attn.q.weight.dtype
+        dtype = self.self_attn.q.bias.dtype  # not the weight's, which may be kept in fewer bits
         shift1, scale1, gate1, shift2, scale2, gate2 = (self.modulation.float() + time_B6D).chunk(6, 1)
         mixed = (_norm(self.norm1, x_BLD) * (1 + scale1) + shift1).to(dtype)
         update = self.self_attn(mixed, relations, video_only)

@@ -6,7 +6,7 @@ import re
 from dataclasses import dataclass
 from typing import get_args
 
-from lumosx_core.data.settings import setting
+from lumosx_core.data.settings import check_section, setting
 from lumosx_core.errors import InputError
 from lumosx_core.model.devices import PRECISIONS
 from lumosx_core.model.flow import Density
@@ -18,6 +18,7 @@ MAX_RANK = 4096  # above every width of a layer a LoRA only wastes memory
 MAX_WEIGHT = 1e6  # learning rates, weights of losses, norms
 # Layers of a block that can get factors, by Wan's names; by default all of them do.
 LORA_LAYERS = (*(f"{attention}.{layer}" for attention in ("self_attn", "cross_attn") for layer in "qkvo"), "ffn.0", "ffn.2")
+BASES = ("fp32", "bf16", "fp8")
 OPTIMIZERS = ("adamw", "muon", "adamw_8bit", "prodigy")
 OPTIMIZER_CLASS, OPTIMIZER_OPTION = r"[A-Za-z_][\w.]*:[A-Za-z_]\w*", r"[A-Za-z_]\w*=.+"
 
@@ -50,6 +51,26 @@ class LoraConfig:
     def full_alpha(self) -> float:
         """alpha, or what it is where none is given."""
         return self.alpha or float(self.rank)
+
+
+@dataclass(frozen=True, kw_only=True)
+class MemoryConfig:
+    """What makes a training fit a card (model/low_memory.py); chosen by `--memory`, or by hand. Raises InputError for
+    values out of range.
+
+    None of it is part of what is learnt: a run may go on with another choice.
+    """
+
+    base: str = setting(
+        "fp32", "type of a LoRA's frozen weights; fp8: the matrices of the blocks, the rest bf16; ours", choices=BASES
+    )
+    streamed: bool = setting(False, "a LoRA's frozen matrices stay in RAM and visit the card block by block; ours")
+    inputs_in_ram: bool = setting(False, "what is kept for the backward (the inputs of the blocks) waits in RAM; ours")
+    average_in_ram: bool = setting(False, "the average of the weights is kept in RAM; ours")
+    feed_forward_parts: int = setting(1, "parts that the feed-forward is computed in; ours", least=1, most=64)
+
+    def __post_init__(self) -> None:
+        check_section(self)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -117,6 +138,7 @@ class TrainingConfig:
     )  # fmt: skip
     spikes_allowed: int = setting(20, "of the last 200 steps; more end the run; ours", least=0, most=MAX_COUNT)
     seed: int = setting(0, "of weights, order, draws and noise; ours", least=0, most=2**63 - 1)
+    memory: MemoryConfig = MemoryConfig()  # what makes it fit a card
     lora: LoraConfig | None = None  # train factors beside frozen weights; None: all weights, as published
 
     def __post_init__(self) -> None:
@@ -155,6 +177,13 @@ class TrainingConfig:
         for option in self.optimizer_options:
             if not re.fullmatch(OPTIMIZER_OPTION, str(option)):
                 raise InputError(f"training: optimizer_options has {option!r}, expected NAME=VALUE, such as d_coef=2.0")
+        if self.lora is None and (self.memory.base != "fp32" or self.memory.streamed):
+            raise InputError(
+                "training: base and streamed are of frozen weights, and without a LoRA all weights learn; train a LoRA, or "
+                "leave base at 'fp32' and streamed at false"
+            )
+        if self.memory.inputs_in_ram and not self.gradient_checkpointing:
+            raise InputError("training: inputs_in_ram needs gradient_checkpointing; without it everything would go to RAM")
         if self.text_dropout + self.reference_dropout > 1:
             raise InputError("training: text_dropout and reference_dropout are more than 1 together")
 

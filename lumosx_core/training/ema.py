@@ -4,10 +4,14 @@ from collections.abc import Mapping
 
 import torch
 
+from lumosx_core.training.parallelize import local
 
-def begin_average(weights: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
-    """float32 copies of the weights, by name."""
-    return {name: value.detach().to(torch.float32, copy=True) for name, value in weights.items()}
+
+def begin_average(weights: Mapping[str, torch.Tensor], *, in_ram: bool = False) -> dict[str, torch.Tensor]:
+    """float32 copies of the weights, by name; where they are, or in the machine's memory."""
+    return {
+        name: value.detach().to("cpu" if in_ram else value.device, torch.float32, copy=True) for name, value in weights.items()
+    }
 
 
 def move_average(average: dict[str, torch.Tensor], weights: Mapping[str, torch.Tensor], decay: float, step: int) -> None:
@@ -18,4 +22,8 @@ def move_average(average: dict[str, torch.Tensor], weights: Mapping[str, torch.T
     """
     share = min(decay, (step + 1) / (step + 10))
     with torch.no_grad():
-        torch._foreach_lerp_(list(average.values()), [weights[name].float() for name in average], 1 - share)
+        torch._foreach_lerp_(
+            [local(value) for value in average.values()],
+            [local(weights[name].detach()).to(value.device, torch.float32) for name, value in average.items()],
+            1 - share,
+        )

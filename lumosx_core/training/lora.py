@@ -10,7 +10,7 @@ Legend: in, out = channels of a layer, r = rank.
 
 import json
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict
 from pathlib import Path
 
@@ -23,6 +23,7 @@ from lumosx_core.model.lora import Factors, Lora, weights_digest, write_lora
 from lumosx_core.model.relational_options import RelationalOptions
 from lumosx_core.model.transformer import LumosXTransformer
 from lumosx_core.training.config import LoraConfig, TrainingConfig
+from lumosx_core.training.parallelize import like
 
 # Parts of the names of norms. Not the modulations: ComfyUI 0.33.0 takes their differences without a word and does not apply
 # them (its patches reach parameters of modules without children only), so that a video there would be another one.
@@ -39,16 +40,28 @@ class LoraLinear(nn.Linear):
     def __init__(self, base: nn.Linear, config: LoraConfig, generator: torch.Generator | None) -> None:
         super().__init__(base.in_features, base.out_features, bias=base.bias is not None, device="meta")
         self.weight, self.bias = base.weight, base.bias
+        # A layer that keeps its weight in its own way; in a tuple, so that it is no module of its own and the names stay.
+        self.frozen = () if type(base) is nn.Linear else (base,)
         self.scale = config.scale
-        bound, device = 1 / math.sqrt(base.in_features), base.weight.device
+        bound, device = 1 / math.sqrt(base.in_features), base.bias.device
         start = torch.empty(config.rank, base.in_features, device="meta" if device.type == "meta" else "cpu")
         self.lora_A = nn.Parameter(start.uniform_(-bound, bound, generator=generator).to(device))
         self.lora_B = nn.Parameter(torch.zeros(base.out_features, config.rank, device=device))
 
+    def _apply(self, fn: Callable, recurse: bool = True) -> "LoraLinear":
+        """The frozen layer is moved too; its weight stays this layer's."""
+        super()._apply(fn, recurse)
+        for base in self.frozen:
+            base._apply(fn, recurse)
+            self.weight, self.bias = base.weight, base.bias
+        return self
+
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """[..., in] -> [..., out] in the type that the frozen layer gives."""
-        own = F.linear(x, self.weight, self.bias)
-        learnt = F.linear(F.linear(x.to(self.lora_A.dtype), self.lora_A), self.lora_B)
+        own = self.frozen[0](x) if self.frozen else F.linear(x, self.weight, self.bias)
+        if not torch.is_autocast_enabled(x.device.type):  # autocast chooses the type itself; a wide copy is only in the way
+            x = x.to(self.lora_A.dtype)
+        learnt = F.linear(F.linear(x, self.lora_A), self.lora_B)
         return own + (self.scale * learnt).to(own.dtype)
 
 
@@ -82,7 +95,7 @@ def put_weights(model: nn.Module, weights: Mapping[str, torch.Tensor]) -> None:
     """Copy values into what learns; `weights` has the same names."""
     with torch.no_grad():
         for name, parameter in trained_weights(model).items():
-            parameter.copy_(weights[name])
+            parameter.copy_(like(weights[name], parameter))
 
 
 def export_lora(

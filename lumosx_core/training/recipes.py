@@ -13,7 +13,7 @@ from pathlib import Path
 from lumosx_core.data.draws import GROUPED
 from lumosx_core.data.settings import check_section, read_config, setting
 from lumosx_core.model.config import PRESETS
-from lumosx_core.training.config import LoraConfig, TrainingConfig
+from lumosx_core.training.config import LoraConfig, MemoryConfig, TrainingConfig
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -45,11 +45,12 @@ class Recipe:
     model: ModelChoice = field(default_factory=ModelChoice)
     draws: Draws = field(default_factory=Draws)
     training: TrainingConfig
+    memory: MemoryConfig = field(default_factory=MemoryConfig)
     lora: LoraConfig | None = None
 
     def config(self) -> TrainingConfig:
         """What the loop takes."""
-        return replace(self.training, lora=self.lora)
+        return replace(self.training, lora=self.lora, memory=self.memory)
 
 
 _FULL = TrainingConfig(steps=16_000, batch=1, learning_rate=1e-5, precision="bf16", gradient_checkpointing=True)

@@ -21,6 +21,7 @@ from lumosx_core.numbers import whole_number
 from lumosx_core.training.config import MAX_COUNT, LoraConfig, TrainingConfig
 from lumosx_core.training.guards import check_finite
 from lumosx_core.training.lora import add_lora, trained_weights
+from lumosx_core.training.parallelize import like
 
 WHAT = "the training state"
 REMEDY = "delete it to begin again, or choose another output folder"
@@ -135,10 +136,19 @@ def load_optimizer(optimizer: torch.optim.Optimizer, saved: Any, path: Path) -> 
         if "step" in names and float(entry["step"]) < 0:
             raise InputError(f"{path}: {what} is at a step below 0; {REMEDY}")
     groups = _groups(optimizer, saved.get("param_groups"), path)
+    own = {index: _shares(copy.deepcopy(dict(entry)), parameters[index]) for index, entry in entries.items()}  # not the file's
     try:
-        optimizer.load_state_dict({"state": copy.deepcopy(dict(entries)), "param_groups": groups})  # a copy: not the file's
+        optimizer.load_state_dict({"state": own, "param_groups": groups})
     except (ValueError, TypeError, KeyError, RuntimeError, AttributeError) as error:  # of another package's own reading
         raise InputError(f"{path}: the optimizer's state cannot be used ({error}); {REMEDY}") from error
+
+
+def _shares(entry: dict[str, Any], parameter: torch.Tensor) -> dict[str, Any]:
+    """What an optimizer keeps of a parameter as the parameter itself is kept: tensors of its shape in shares."""
+    return {
+        name: like(value, parameter) if isinstance(value, torch.Tensor) and value.shape == parameter.shape else value
+        for name, value in entry.items()
+    }
 
 
 def _groups(optimizer: torch.optim.Optimizer, saved: Any, path: Path) -> list[dict[str, Any]]:

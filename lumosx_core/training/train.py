@@ -14,14 +14,17 @@ from lumosx_core.model.checkpoint import check_keys
 from lumosx_core.model.config import TransformerConfig
 from lumosx_core.model.flow import sample_timesteps
 from lumosx_core.model.lora import weights_digest
+from lumosx_core.model.low_memory import HostRam
 from lumosx_core.model.transformer import LumosXTransformer
 from lumosx_core.training.config import TrainingConfig
 from lumosx_core.training.ema import begin_average, move_average
 from lumosx_core.training.figures import level_losses, speed_figures
+from lumosx_core.training.fit import fit_model
 from lumosx_core.training.guards import StepGuard, check_finite
 from lumosx_core.training.lora import add_lora, put_weights, trained_weights
 from lumosx_core.training.losses import Draw, Loss, PublishedLoss, StepLoss
 from lumosx_core.training.optimizers import make_optimizers
+from lumosx_core.training.parallelize import ALONE, Processes, check_sharded, gathered, gone_told, like, shard_model, whole
 from lumosx_core.training.resume import load_optimizer, load_state, optimizer_words, save_state
 from lumosx_core.training.validate import Validation
 
@@ -39,6 +42,7 @@ def train(
     device: str = "cpu",
     initial: dict[str, torch.Tensor] | None = None,
     on_step: Callable[[int, Figures], None] | None = None,
+    processes: Processes = ALONE,
 ) -> LumosXTransformer:
     """Train a transformer and return it with its averaged (EMA) weights; with `config.lora` only factors beside them learn.
 
@@ -46,7 +50,8 @@ def train(
     made small, by default the published one. validation: measured on the averaged weights, its figures join those of the step.
     device: "cpu" or "cuda". initial: weights to start from (Wan2.1 names) instead of fresh ones; a LoRA needs them.
     on_step(step, figures) is called after every step with what `LoggedStep` tells; raising from it stops the run, its
-    checkpoint stays.
+    checkpoint stays. processes: of `begin_processes`, where several share the work; all call this with the same, the first one
+    writes, and all get the whole result.
 
     A step whose loss or gradient is not finite, or whose loss is a spike, is left out: weights, average and optimizer stay, the
     log says which samples it had, its figures are what they are, with "skipped" 1. Raises InputError after too many such steps
@@ -55,7 +60,8 @@ def train(
     """
     data.check_model(model_config)
     loss = loss or PublishedLoss()
-    run = _start(config, model_config, device, initial)
+    check_sharded(config, loss.in_parts, processes)
+    run = _start(config, model_config, device, initial, processes)
     if config.micro_batch and not loss.in_parts:
         raise InputError(
             "training: micro_batch is asked for, but this loss weighs the samples of a batch against each other; set it to 0"
@@ -66,23 +72,23 @@ def train(
         started = time.monotonic()
         draw = _draw(run, data, step)
         drawn = time.monotonic()
-        figures = _step(run, step, draw, loss) | {"waited": drawn - started}
-        figures |= speed_figures(draw, time.monotonic() - started)
-        if (step + 1) % config.save_every == 0 or step + 1 == config.steps:
-            _save(run, folder / "state.pt", step + 1)
-            data.refresh()
-        if validation is not None and validation.is_due(step, config.steps):
-            figures |= validation.figures(run.model, run.ema, loss)
+        with gone_told(processes, step + 1):
+            figures = _step(run, step, draw, loss) | {"waited": drawn - started}
+            figures |= speed_figures(draw, time.monotonic() - started)
+            if (step + 1) % config.save_every == 0 or step + 1 == config.steps:
+                _save(run, folder / "state.pt", step + 1)
+                data.refresh()
+            if validation is not None and validation.is_due(step, config.steps):
+                figures |= validation.figures(run.model, run.ema, loss)
         if on_step is not None:
             on_step(step, figures | {"seconds": time.monotonic() - started})
-    put_weights(run.model, run.ema)
-    return run.model.train(False)
+    return _result(run, initial)
 
 
 @dataclass(frozen=True, kw_only=True)
 class _Run:
     """What changes from step to step. ema: the averages of what learns, by name. base: digest of the frozen weights, or "".
-    guard: which steps count."""
+    guard: which steps count. processes: who shares the work."""
 
     config: TrainingConfig
     model: LumosXTransformer
@@ -91,10 +97,15 @@ class _Run:
     device: str
     base: str
     guard: StepGuard
+    processes: Processes
 
 
 def _start(
-    config: TrainingConfig, model_config: TransformerConfig, device: str, initial: dict[str, torch.Tensor] | None
+    config: TrainingConfig,
+    model_config: TransformerConfig,
+    device: str,
+    initial: dict[str, torch.Tensor] | None,
+    processes: Processes,
 ) -> _Run:
     """A run at its first step, from fresh or given weights."""
     if config.lora is not None and initial is None:
@@ -109,10 +120,10 @@ def _start(
     base = ""
     if config.lora is not None and initial is not None:
         base = weights_digest(initial)
-        add_lora(model, config.lora, config.seed)
+    fit_model(model, config, HostRam(device))
+    shard_model(model, processes, device)
     model.to(device).train()
-    model.gradient_checkpointing = config.gradient_checkpointing
-    ema = begin_average(trained_weights(model))
+    ema = begin_average(trained_weights(model), in_ram=config.memory.average_in_ram)
     return _Run(
         config=config,
         model=model,
@@ -121,6 +132,7 @@ def _start(
         device=device,
         base=base,
         guard=StepGuard("training", config.skipped_in_a_row, spike=config.spike, spikes_allowed=config.spikes_allowed),
+        processes=processes,
     )
 
 
@@ -141,7 +153,7 @@ def _resume(run: _Run, path: Path) -> int:
         load_optimizer(optimizer, saved, path)
     put_weights(run.model, state["model"])
     for name, value in state["ema"].items():
-        run.ema[name].copy_(value)
+        run.ema[name].copy_(like(value, run.ema[name]))
     run.guard.resume(state["guard"], str(path))
     _name_state(run, path, state["step"])
     return state["step"]
@@ -171,12 +183,15 @@ def _step(run: _Run, step: int, draw: Draw, loss: Loss) -> Figures:
         optimizer.zero_grad(set_to_none=True)
         for group in optimizer.param_groups:
             group["lr"] = rate
-    result = _gradients(run, draw, loss)
-    norm = torch.nn.utils.clip_grad_norm_(trained_weights(run.model).values(), run.config.clip_norm)
-    figures = {"loss": result.samples.mean().item(), "norm": norm.item(), "rate": rate}
-    figures |= {name: value.item() for name, value in result.figures.items()}
-    figures |= level_losses(draw.timestep, result.samples)
-    samples = dict(zip(draw.batch.samples, result.samples.tolist(), strict=True))
+    own, share = run.processes.share(draw)
+    result = _gradients(run, own, loss, share, run.processes.rounds(draw, run.config.micro_batch))
+    norm = whole(torch.nn.utils.clip_grad_norm_(trained_weights(run.model).values(), run.config.clip_norm))
+    told = {"loss": result.samples.mean(), **result.figures}
+    figures = run.processes.sum({name: value.item() * share for name, value in told.items()})
+    figures = {"loss": figures.pop("loss"), "norm": norm.item(), "rate": rate} | figures
+    samples = run.processes.together(dict(zip(own.batch.samples, result.samples.tolist(), strict=True)))
+    losses = run.processes.in_order(result.samples, len(draw.timestep))
+    figures |= level_losses(draw.timestep, losses)
     counts = run.guard.counts(step, figures, samples, level=float(draw.timestep.mean()) / 1000)
     if counts:
         for optimizer in run.optimizers:
@@ -185,23 +200,24 @@ def _step(run: _Run, step: int, draw: Draw, loss: Loss) -> Figures:
     return figures | {"skipped": float(not counts)}
 
 
-def _gradients(run: _Run, draw: Draw, loss: Loss) -> StepLoss:
-    """Gradients of the whole draw, computed in parts where the config asks for it; its loss."""
+def _gradients(run: _Run, draw: Draw, loss: Loss, share: float, rounds: int) -> StepLoss:
+    """Gradients of this process's samples, which are `share` of the whole draw, computed in so many parts; their loss."""
     parts = draw.parts(run.config.micro_batch)
-    if len(parts) == 1:
-        result = loss(run.model, draw)
-        result.total.backward()
-        return result
-    done: list[StepLoss] = []
-    for part in parts:
-        result = loss(run.model, part)
-        total = result.total * (len(part.timestep) / len(draw.timestep))
-        total.backward()
-        figures = {name: value.detach() for name, value in result.figures.items()}
-        done.append(StepLoss(total=total.detach(), samples=result.samples.detach(), figures=figures))
     shares = [len(part.timestep) / len(draw.timestep) for part in parts]
+    done: list[StepLoss] = []
+    for number in range(rounds):
+        part = parts[number] if number < len(parts) else parts[0]  # processes with fewer samples go along, for nothing
+        result = loss(run.model, part)
+        # Gradients are averaged over the processes, and should be those of the mean over all samples.
+        factor = shares[number] * share * run.processes.count if number < len(parts) else 0.0
+        (result.total if factor == 1 else result.total * factor).backward()
+        figures = {name: value.detach() for name, value in result.figures.items()}
+        done.append(StepLoss(total=result.total.detach(), samples=result.samples.detach(), figures=figures))
+    done = done[: len(parts)]
+    if len(done) == 1:
+        return done[0]
     return StepLoss(
-        total=torch.stack([part.total for part in done]).sum(),
+        total=torch.stack([s * part.total for s, part in zip(shares, done, strict=True)]).sum(),
         samples=torch.cat([part.samples for part in done]),
         figures={
             name: sum((s * part.figures[name] for s, part in zip(shares, done, strict=True)), torch.zeros(()))
@@ -211,20 +227,36 @@ def _gradients(run: _Run, draw: Draw, loss: Loss) -> StepLoss:
 
 
 def _save(run: _Run, path: Path, step: int) -> None:
-    save_state(
-        path,
-        step=step,
-        config=run.config,
-        model={name: value.detach() for name, value in trained_weights(run.model).items()},
-        ema=run.ema,
-        optimizers=[optimizer.state_dict() for optimizer in run.optimizers],
-        model_config=run.model.config.to_json(),
-        base=run.base,
-        guard=run.guard.state(),
-    )
+    model, optimizers = trained_weights(run.model), [optimizer.state_dict() for optimizer in run.optimizers]
+    model, ema, optimizers = (gathered(part, keep=run.processes.first) for part in (model, run.ema, optimizers))
+    if run.processes.first:
+        save_state(
+            path,
+            step=step,
+            config=run.config,
+            model=model,
+            ema=ema,
+            optimizers=optimizers,
+            model_config=run.model.config.to_json(),
+            base=run.base,
+            guard=run.guard.state(),
+        )
+    run.processes.wait()
     _name_state(run, path, step)
 
 
 def _name_state(run: _Run, path: Path, step: int) -> None:
     """For the message of a run that is stopped."""
     run.guard.saved = f"{path} of step {step}"
+
+
+def _result(run: _Run, initial: dict[str, torch.Tensor] | None) -> LumosXTransformer:
+    """The model with the averages as its weights, whole."""
+    model = run.model
+    if run.processes.count > 1:
+        model = LumosXTransformer(run.model.config)
+        if run.config.lora is not None and initial is not None:
+            model.load_state_dict(initial)
+            add_lora(model, run.config.lora)
+    put_weights(model, gathered(run.ema) if run.processes.count > 1 else run.ema)
+    return model.train(False)

@@ -199,6 +199,7 @@ def test_grouped_people_have_faces_and_whole_ones_are_objects(cache: Path) -> No
         assert "face" not in alone.layout.kinds
         people = next(len(OpenClip(cache, c.key).clip.people) for c in whole.clips if c.name == alone.samples[0])
         assert alone.layout.kinds.count("object") >= people
+    assert grouped.largest_layout().seq_len == max(grouped.batch(1, 0, step).layout.seq_len for step in range(COUNT))
     blank = grouped.batch(1, 0, 0, reference_dropout=1.0)
     assert not blank.references.any() and (blank.owners == NOBODY).all() and int((blank.context[0].abs().sum(1) > 0).sum()) == 1
     assert grouped.batch(1, 0, 0, frames=(1,)).video.shape[2] == 1

@@ -118,7 +118,7 @@ def test_every_number_says_whether_it_was_published_and_has_a_range() -> None:
     recipe = RECIPES["lora"]
     for section in fields(recipe):
         for field in fields(getattr(recipe, section.name)):
-            if field.name == "lora":
+            if field.name in ("lora", "memory"):  # sections of their own
                 continue
             where, about = f"{section.name}.{field.name}", field.metadata["about"]
             assert ("published" in about) != about.endswith("; ours") or "not published, ours" in about, where

@@ -1,0 +1,217 @@
+"""A training in several processes, as torchrun starts them: every process has a share of each batch and of every tensor that
+learns (FSDP2, torch.distributed.fsdp.fully_shard).
+
+What a step learns from is a function of the seed, the step and the place in the whole batch, and so the same for any number of
+processes. States are those of one process: whole tensors, gathered one by one; a run goes on with any number of processes.
+"""
+
+import warnings
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any
+
+import torch
+import torch.distributed as dist
+from torch.distributed.tensor import DTensor, distribute_tensor
+
+from lumosx_core.errors import InputError
+from lumosx_core.model.devices import is_cuda
+from lumosx_core.model.transformer import LumosXTransformer
+from lumosx_core.training.config import TrainingConfig
+from lumosx_core.training.losses import Draw
+
+VARIABLES = ("RANK", "WORLD_SIZE", "LOCAL_RANK", "MASTER_ADDR", "MASTER_PORT")  # that torchrun sets
+PATIENCE_S = 600  # a process that is not heard of for so long ends the run
+SHARDED_OPTIMIZERS = ("adamw", "muon")  # tried on shares of tensors
+
+
+@dataclass(frozen=True, kw_only=True)
+class Processes:
+    """Which process of how many this is. rank: from 0."""
+
+    rank: int = 0
+    count: int = 1
+
+    @property
+    def first(self) -> bool:
+        """Whether this is the one that writes and tells."""
+        return self.rank == 0
+
+    def share(self, draw: Draw) -> tuple[Draw, float]:
+        """This process's samples of a whole draw, and what part of the whole they are. Where there are fewer samples than
+        processes, the last ones compute the first sample, as part 0: all take the same steps."""
+        total = len(draw.timestep)
+        each = -(-total // self.count)
+        parts = draw.parts(each)
+        if self.rank < len(parts):
+            return parts[self.rank], len(parts[self.rank].timestep) / total
+        return parts[0], 0.0
+
+    def rounds(self, draw: Draw, size: int) -> int:
+        """In how many parts of at most `size` samples (0: all) every process computes its share of a whole draw."""
+        each = -(-len(draw.timestep) // self.count)
+        return -(-each // size) if size else 1
+
+    def sum(self, values: Mapping[str, float]) -> dict[str, float]:
+        """Sums over all processes, by name; all have the same names."""
+        if self.count == 1:
+            return dict(values)
+        sums = torch.tensor(list(values.values()), dtype=torch.float64)
+        every = [torch.empty_like(sums) for _ in range(self.count)]
+        dist.all_gather(every, sums)
+        return dict(zip(values, torch.stack(every).sum(0).tolist(), strict=True))
+
+    def in_order(self, own_B: torch.Tensor, total: int) -> torch.Tensor:
+        """Values of each process's samples as those of the whole draw of `total` samples."""
+        if self.count == 1:
+            return own_B
+        each = -(-total // self.count)
+        padded = torch.zeros(each, dtype=torch.float64)
+        padded[: len(own_B)] = own_B.detach().double().cpu()
+        every = [torch.empty_like(padded) for _ in range(self.count)]
+        dist.all_gather(every, padded)
+        return torch.cat(every)[:total]
+
+    def wait(self) -> None:
+        """Until all are here."""
+        if self.count > 1:
+            dist.barrier()
+
+    def together(self, samples: dict[str, float]) -> dict[str, float]:
+        """The entries of all processes, in their order."""
+        if self.count == 1:
+            return samples
+        every: list[dict[str, float]] = [{} for _ in range(self.count)]
+        dist.all_gather_object(every, samples)
+        return {name: value for one in every for name, value in one.items()}
+
+
+ALONE = Processes()
+
+
+@contextmanager
+def gone_told(processes: Processes, step: int) -> Iterator[None]:
+    """A block of one step, counted from 1, in which it is told if another process is gone: raises InputError instead of what
+    the library that carries the exchange raises."""
+    try:
+        yield
+    except RuntimeError as error:
+        text = str(error)
+        if processes.count == 1 or not any(word in text.lower() for word in ("gloo", "nccl", "connection", "timed out")):
+            raise
+        raise InputError(
+            f"process {processes.rank} of {processes.count}, at step {step}: another process ended, or was not heard of for "
+            f"{PATIENCE_S} seconds ({text.strip().splitlines()[0][:160]}); its own messages say why. The last state is whole, "
+            "and the same command goes on from it, with any number of processes"
+        ) from error
+
+
+def begin_processes(device: str, environment: Mapping[str, str]) -> tuple[Processes, str]:
+    """Join the processes that torchrun started, and the device of this one; a process on its own where it did not.
+
+    environment: the variables of this process, of which VARIABLES are read.
+
+    Raises InputError if torchrun's variables are half set, for fewer cards than processes, and if the others cannot be reached.
+    """
+    there = [name for name in VARIABLES if environment.get(name)]
+    if not there:
+        return ALONE, device
+    missing = [name for name in VARIABLES if name not in there]
+    if missing:
+        raise InputError(
+            f"of torchrun's variables {', '.join(there)} are set, but {', '.join(missing)} are not; start with torchrun "
+            "--nproc_per_node N -m lumosx_core train ..., or unset them"
+        )
+    try:
+        rank, count, local = (int(environment[name]) for name in ("RANK", "WORLD_SIZE", "LOCAL_RANK"))
+    except ValueError as error:
+        raise InputError(f"torchrun's variables RANK, WORLD_SIZE and LOCAL_RANK must be whole numbers ({error})") from error
+    if count == 1:
+        return ALONE, device
+    cards = is_cuda(device)
+    if cards and local >= torch.cuda.device_count():
+        raise InputError(f"process {local} of this machine has no card, it has {torch.cuda.device_count()}; start fewer")
+    if cards:
+        device = f"cuda:{local}"
+        torch.cuda.set_device(device)
+    try:
+        # The second word is for what lies in the machine's memory: figures, and averages that are kept there.
+        dist.init_process_group(
+            "cpu:gloo,cuda:nccl" if cards else "gloo",
+            init_method=f"tcp://{environment['MASTER_ADDR']}:{environment['MASTER_PORT']}",
+            rank=rank,
+            world_size=count,
+            timeout=timedelta(seconds=PATIENCE_S),
+        )
+    except (RuntimeError, ValueError) as error:
+        raise InputError(f"process {rank} of {count} cannot reach the others ({error})") from error
+    return Processes(rank=rank, count=count), device
+
+
+def end_processes(processes: Processes) -> None:
+    """Leave the group; nothing for a process on its own."""
+    if processes.count > 1:
+        dist.destroy_process_group()
+
+
+def shard_model(model: LumosXTransformer, processes: Processes, device: str) -> None:
+    """Leave this process its share of every parameter, block by block; they are whole only while a block computes. Nothing
+    for a process on its own. All numbers keep their types: autocast chooses those of the arithmetic."""
+    if processes.count == 1:
+        return
+    from torch.distributed.device_mesh import init_device_mesh
+    from torch.distributed.fsdp import fully_shard
+
+    # It is not changed in place, of which this warns at every step.
+    warnings.filterwarnings("ignore", message="FSDP2-wrapped module .* returned a view tensor")
+    mesh = init_device_mesh("cuda" if is_cuda(device) else "cpu", (processes.count,))
+    for block in model.blocks:
+        fully_shard(block, mesh=mesh)
+    fully_shard(model, mesh=mesh)
+
+
+def whole(tensor: torch.Tensor) -> torch.Tensor:
+    """All of a tensor, gathered from all processes, which all ask for it."""
+    return tensor.full_tensor() if isinstance(tensor, DTensor) else tensor
+
+
+def local(tensor: torch.Tensor) -> torch.Tensor:
+    """This process's share of a tensor, sharing its memory."""
+    return tensor.to_local() if isinstance(tensor, DTensor) else tensor
+
+
+def gathered(tree: Any, *, keep: bool = True) -> Any:
+    """Nested dictionaries and lists with all tensors whole, on the CPU; every process asks for it, and those that do not `keep`
+    them get None for each."""
+    if isinstance(tree, torch.Tensor):
+        value = whole(tree.detach())
+        return value.cpu() if keep else None
+    if isinstance(tree, Mapping):
+        return {name: gathered(value, keep=keep) for name, value in tree.items()}
+    return [gathered(value, keep=keep) for value in tree] if isinstance(tree, list) else tree
+
+
+def like(value: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
+    """A whole tensor as `target` is kept: this process's share of it, where that is one."""
+    if not isinstance(target, DTensor) or isinstance(value, DTensor):
+        return value
+    return distribute_tensor(value.to(target.device), target.device_mesh, target.placements)
+
+
+def check_sharded(config: TrainingConfig, in_parts: bool, processes: Processes) -> None:
+    """Raises InputError for a training that does not go in several processes."""
+    if processes.count == 1:
+        return
+    if config.optimizer not in SHARDED_OPTIMIZERS:
+        raise InputError(
+            f"training: optimizer {config.optimizer!r} was not tried in several processes; take "
+            f"{' or '.join(SHARDED_OPTIMIZERS)}"
+        )
+    if config.memory.average_in_ram or config.memory.streamed or config.memory.base == "fp8":
+        raise InputError(
+            "training: average_in_ram, streamed and base=fp8 are for one process; shares of tensors take less already"
+        )
+    if not in_parts:
+        raise InputError("training: this loss weighs the samples of a batch against each other; train it in one process")

@@ -1,0 +1,148 @@
+"""Several processes give what one gives, step by step, and go on from each other's states."""
+
+import contextlib
+import io
+import os
+import socket
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+import torch.multiprocessing as multiprocessing
+from test_recipes import latents
+
+from lumosx_core.cli.main import main
+from lumosx_core.data.latent_dataset import LatentDataset
+from lumosx_core.errors import InputError
+from lumosx_core.model.config import PRESETS
+from lumosx_core.model.transformer import LumosXTransformer
+from lumosx_core.training.config import DEBUG, LoraConfig, MemoryConfig, TrainingConfig
+from lumosx_core.training.parallelize import VARIABLES, Processes, begin_processes, check_sharded, end_processes
+from lumosx_core.training.train import train
+
+SIZES = replace(PRESETS["debug_64"], num_layers=2)
+PLAIN = replace(DEBUG, steps=6, batch=3, save_every=2, warmup_steps=1, text_dropout=0.2)
+CONFIGS = {
+    "adamw": replace(PLAIN, micro_batch=1),
+    "muon": replace(PLAIN, optimizer="muon", gradient_checkpointing=True),
+    "lora": replace(PLAIN, lora=LoraConfig(rank=4), batch=1),  # fewer samples than processes
+}
+
+IN_PARTS = {"muon in parts": replace(CONFIGS["muon"], micro_batch=1)}
+
+
+class StopError(Exception):
+    pass
+
+
+def free_port() -> int:
+    with socket.socket() as listening:
+        listening.bind(("127.0.0.1", 0))
+        return listening.getsockname()[1]
+
+
+def base() -> dict[str, torch.Tensor]:
+    torch.manual_seed(1)
+    model = LumosXTransformer(SIZES)
+    model.initialize_weights()
+    return model.state_dict()
+
+
+def trained(name: str, folder: Path, until: int, processes: Processes, device: str = "cpu") -> dict[int, float]:
+    """Train until that step is done; the losses by step. The result is written beside the state by the first process."""
+    config: TrainingConfig = (CONFIGS | IN_PARTS)[name]
+    losses: dict[int, float] = {}
+
+    def on_step(step: int, figures: dict[str, float]) -> None:
+        losses[step] = figures["loss"]
+        if step + 1 == until < config.steps:
+            raise StopError
+
+    initial = base() if config.lora is not None else None
+    try:
+        model = train(
+            config, SIZES, LatentDataset(folder.parent / "data"), folder, on_step=on_step, processes=processes,
+            device=device, initial=initial,
+        )  # fmt: skip
+    except StopError:
+        return losses
+    if processes.first:
+        torch.save(model.state_dict(), folder / "result.pt")
+    return losses
+
+
+def in_process(rank: int, ports: tuple[int, int], folder: Path, until: int) -> None:
+    """One of two processes: every training until that step; with the last one the command too."""
+    os.environ |= dict(zip(VARIABLES, map(str, (rank, 2, rank, "127.0.0.1", ports[0])), strict=True))
+    torch.set_num_threads(1)
+    processes, device = begin_processes("cpu", os.environ)
+    for name in CONFIGS:
+        losses = trained(name, folder / name, until, processes, device)
+        if processes.first:
+            torch.save(losses, folder / name / f"losses-{until}.pt")
+    end_processes(processes)
+    if until == PLAIN.steps:
+        os.environ["MASTER_PORT"] = str(ports[1])
+        with contextlib.redirect_stdout(io.StringIO()) as told:
+            command = ["train", "transformer", str(folder / "data"), "--device", "cpu", "--recipe", "debug", "--steps", "2"]
+            assert main([*command, "--out", str(folder / "command")]) == 0
+        (folder / f"told-{rank}.txt").write_text(told.getvalue(), "utf-8")
+
+
+def furthest(one: dict[str, torch.Tensor], other: dict[str, torch.Tensor]) -> float:
+    assert one.keys() == other.keys()
+    return max(float((one[key] - other[key]).abs().max()) for key in one)
+
+
+def test_two_processes_then_one_then_two_give_what_one_gives(tmp_path: Path) -> None:
+    """AdamW with parts, Muon with checkpointing, a LoRA with fewer samples than processes: losses and results within 1e-6.
+
+    Muon makes steps orthogonal in bfloat16, and so makes much of the last bit of a gradient: its results may differ as
+    much as those of one process differ when it adds the gradients of a batch up in another order. Then the command, as
+    torchrun starts it.
+    """
+    latents(tmp_path / "data")
+    for name in CONFIGS:
+        (tmp_path / name).mkdir()
+    multiprocessing.spawn(in_process, ((free_port(), free_port()), tmp_path, 2), nprocs=2)
+    for name in CONFIGS:
+        torch.save(trained(name, tmp_path / name, 4, Processes()), tmp_path / name / "losses-4.pt")
+    multiprocessing.spawn(in_process, ((free_port(), free_port()), tmp_path, 6), nprocs=2)
+    for name in CONFIGS:
+        expected = trained(name, tmp_path / f"whole-{name}", 6, Processes())
+        got: dict[int, float] = {}
+        for until in (2, 4, 6):
+            got |= torch.load(tmp_path / name / f"losses-{until}.pt")
+        assert got == pytest.approx(expected, rel=1e-6) and len(got) == 6, name
+        bound, result = 1e-6, torch.load(tmp_path / f"whole-{name}" / "result.pt")
+        if name == "muon":
+            trained("muon in parts", tmp_path / "parts", 6, Processes())
+            bound = 4 * furthest(torch.load(tmp_path / "parts" / "result.pt"), result)
+            assert bound < 4e-4  # a step moves a weight by up to 1e-3
+        assert furthest(torch.load(tmp_path / name / "result.pt"), result) <= bound, name
+    assert "averaged weights" in (tmp_path / "told-0.txt").read_text("utf-8")
+    assert (tmp_path / "told-1.txt").read_text("utf-8") == ""
+    run = tmp_path / "command"
+    assert (run / "log.jsonl").read_text("utf-8").count("\n") == 2 and (run / "weights.safetensors").is_file()
+
+
+def test_what_does_not_go_in_several_processes_is_told() -> None:
+    two = Processes(rank=0, count=2)
+    for config, words in (
+        (replace(PLAIN, optimizer="prodigy"), "was not tried in several processes; take adamw or muon"),
+        (replace(PLAIN, lora=LoraConfig(), memory=MemoryConfig(base="fp8")), "are for one process"),
+        (replace(PLAIN, memory=MemoryConfig(average_in_ram=True)), "are for one process"),
+    ):
+        with pytest.raises(InputError, match=words):
+            check_sharded(config, True, two)
+        check_sharded(config, True, Processes())
+    with pytest.raises(InputError, match="against each other; train it in one process"):
+        check_sharded(PLAIN, False, two)
+    assert begin_processes("cpu", {}) == (Processes(), "cpu")
+    with pytest.raises(
+        InputError, match="variables RANK are set, but WORLD_SIZE, LOCAL_RANK, MASTER_ADDR, MASTER_PORT are not"
+    ):
+        begin_processes("cpu", {"RANK": "0"})
+    with pytest.raises(InputError, match="must be whole numbers"):
+        begin_processes("cpu", dict.fromkeys(VARIABLES, "x"))
