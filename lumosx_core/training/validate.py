@@ -1,11 +1,12 @@
-"""The loss on clips that a run does not learn from, always with the same noise, at fixed noise levels."""
+"""The loss on clips that a run does not learn from, always with the same noise, at fixed noise levels; and whether the model
+tells whose things are whose, which needs neither sampling nor a judge."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 
 from lumosx_core.data.clip_dataset import ClipDataset
-from lumosx_core.data.latent_dataset import LatentDataset
+from lumosx_core.data.latent_dataset import Batch, LatentDataset
 from lumosx_core.model.transformer import LumosXTransformer
 from lumosx_core.numbers import whole_number
 from lumosx_core.training.lora import put_weights, trained_weights
@@ -33,26 +34,52 @@ class Validation:
         return (step + 1) % self.every == 0 or step + 1 == steps
 
     def figures(self, model: LumosXTransformer, weights: dict[str, torch.Tensor], loss: Loss) -> dict[str, float]:
-        """ "validation" (the mean) and "validation/0.06" ... "validation/0.94", the loss at each noise level, of the model with
-        `weights` in place of its own. The model is left as it was; no random number of the run is used up."""
+        """ "validation" (the mean) and "validation/0.06" ... "validation/0.94", the loss at each noise level, of the model
+        with `weights` in place of its own; and "binding_margin", if two subjects with attributes are among the clips: by how much the
+        loss is larger, on average over the levels, when they have each other's (`exchanged`), with the same noise. 0: the model
+        does not tell whose things are whose. The model is left as it was; no random number of the run is used up."""
         device = next(model.parameters()).device
         own = {name: value.detach().clone() for name, value in trained_weights(model).items()}
         try:
             put_weights(model, weights)
             model.train(False)
             with torch.no_grad():
-                levels = {level: self._loss_at(level, model, loss, device) for level in LEVELS}
+                right, margins = zip(*(self._at(level, model, loss, device) for level in LEVELS), strict=True)
         finally:
             put_weights(model, own)
             model.train()
-        figures = {f"validation/{level:.2f}": value for level, value in levels.items()}
-        return {"validation": sum(levels.values()) / len(levels)} | figures
+        figures = {f"validation/{level:.2f}": value for level, value in zip(LEVELS, right, strict=True)}
+        told = [margin for margin in margins if margin is not None]
+        margin = {"binding_margin": sum(told) / len(told)} if told else {}
+        return {"validation": sum(right) / len(right)} | figures | margin
 
-    def _loss_at(self, level: float, model: LumosXTransformer, loss: Loss, device: torch.device) -> float:
-        total = 0.0
+    def _at(self, level: float, model: LumosXTransformer, loss: Loss, device: torch.device) -> tuple[float, float | None]:
+        """The loss at a noise level, and the binding margin there, if there is any."""
+        total, margins = 0.0, []
         for index in range(self.batches):
             batch = self.data.batch(self.batch, 0, index).to(device)
             noise = torch.randn(batch.video.shape, generator=torch.Generator().manual_seed(index)).to(device)
-            timestep = torch.full((len(batch.video),), 1000 * level, device=device)
-            total += float(loss(model, Draw(batch=batch, noise=noise, timestep=timestep)).samples.mean())
-        return total / self.batches
+            draw = Draw(batch=batch, noise=noise, timestep=torch.full((len(batch.video),), 1000 * level, device=device))
+            value = float(loss(model, draw).samples.mean())
+            total += value
+            wrong = exchanged(batch)
+            if wrong is not None:
+                margins.append(float(loss(model, replace(draw, batch=wrong)).samples.mean()) - value)
+        return total / self.batches, sum(margins) / len(margins) if margins else None
+
+
+def exchanged(batch: Batch) -> Batch | None:
+    """The batch in which the first two subjects with attributes have each other's: the pictures, with the words that are
+    theirs, change places between the groups, as many as both have. None without two such subjects. A model without relations between
+    tokens sees the same pictures in another order."""
+    places: dict[int, list[int]] = {}
+    for number, (kind, subject) in enumerate(zip(batch.layout.kinds, batch.layout.subjects, strict=True)):
+        if kind == "attribute" and subject is not None:
+            places.setdefault(subject, []).append(number)
+    if len(places) < 2:
+        return None
+    one, other = list(places.values())[:2]
+    order = list(range(len(batch.layout.kinds)))
+    for mine, theirs in zip(one, other, strict=False):
+        order[mine], order[theirs] = theirs, mine
+    return replace(batch, references=batch.references[:, order], levels=batch.levels[:, order])
