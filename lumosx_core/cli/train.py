@@ -47,6 +47,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     loop.add_argument("--out", type=Path, help="folder of the run")
     add_recipe(loop)
     loop.add_argument("--device", default="cuda")
+    loop.add_argument(
+        "--sequence-shards", type=int, default=1, metavar="N", help="N processes share the tokens of each sample (default: 1)"
+    )
     loop.add_argument("--validation", type=Path, help="folder of other latents-*.safetensors, whose loss is shown too")
     loop.add_argument("--validate-every", type=int, default=500, help="steps between validations (default: 500)")
     loop.add_argument("--curves", action="store_true", help="write TensorBoard files into OUT/curves")
@@ -131,7 +134,7 @@ def _run_transformer(options: argparse.Namespace) -> int:
     if options.out is None or options.data is None:
         raise InputError("give the prepared clips, and the folder of the run with --out")
     check_device(options.device)
-    processes, device = begin_processes(options.device, os.environ)
+    processes, device = begin_processes(options.device, os.environ, options.sequence_shards)
     try:
         _train_transformer(options, recipe, processes, device)
     finally:

@@ -18,6 +18,7 @@ from torch.distributed.tensor import DTensor, distribute_tensor
 
 from lumosx_core.errors import InputError
 from lumosx_core.model.devices import is_cuda
+from lumosx_core.model.sequence_shards import SequenceShards, share_sequence
 from lumosx_core.model.transformer import LumosXTransformer
 from lumosx_core.training.config import TrainingConfig
 from lumosx_core.training.losses import Draw
@@ -29,10 +30,13 @@ SHARDED_OPTIMIZERS = ("adamw", "muon")  # tried on shares of tensors
 
 @dataclass(frozen=True, kw_only=True)
 class Processes:
-    """Which process of how many this is. rank: from 0."""
+    """Which process of how many this is. rank: from 0. sequence: so many neighbouring ones share the tokens of their samples
+    (`model/sequence_shards.py`); group: of torch.distributed, those that this one shares with."""
 
     rank: int = 0
     count: int = 1
+    sequence: int = 1
+    group: Any = None
 
     @property
     def first(self) -> bool:
@@ -43,36 +47,37 @@ class Processes:
         """This process's samples of a whole draw, and what part of the whole they are. Where there are fewer samples than
         processes, the last ones compute the first sample, as part 0: all take the same steps."""
         total = len(draw.timestep)
-        each = -(-total // self.count)
-        parts = draw.parts(each)
-        if self.rank < len(parts):
-            return parts[self.rank], len(parts[self.rank].timestep) / total
+        parts, own = draw.parts(self._each(total)), self.rank // self.sequence
+        if own < len(parts):
+            return parts[own], len(parts[own].timestep) / total
         return parts[0], 0.0
+
+    def _each(self, total: int) -> int:
+        """How many of so many samples are computed by processes that share their tokens, at most."""
+        return -(-total // (self.count // self.sequence))
 
     def rounds(self, draw: Draw, size: int) -> int:
         """In how many parts of at most `size` samples (0: all) every process computes its share of a whole draw."""
-        each = -(-len(draw.timestep) // self.count)
-        return -(-each // size) if size else 1
+        return -(-self._each(len(draw.timestep)) // size) if size else 1
 
     def sum(self, values: Mapping[str, float]) -> dict[str, float]:
-        """Sums over all processes, by name; all have the same names."""
+        """Sums over all samples of what every process has of its own, by name; all have the same names."""
         if self.count == 1:
             return dict(values)
         sums = torch.tensor(list(values.values()), dtype=torch.float64)
         every = [torch.empty_like(sums) for _ in range(self.count)]
         dist.all_gather(every, sums)
-        return dict(zip(values, torch.stack(every).sum(0).tolist(), strict=True))
+        return dict(zip(values, torch.stack(every[:: self.sequence]).sum(0).tolist(), strict=True))
 
     def in_order(self, own_B: torch.Tensor, total: int) -> torch.Tensor:
         """Values of each process's samples as those of the whole draw of `total` samples."""
         if self.count == 1:
             return own_B
-        each = -(-total // self.count)
-        padded = torch.zeros(each, dtype=torch.float64)
+        padded = torch.zeros(self._each(total), dtype=torch.float64)
         padded[: len(own_B)] = own_B.detach().double().cpu()
         every = [torch.empty_like(padded) for _ in range(self.count)]
         dist.all_gather(every, padded)
-        return torch.cat(every)[:total]
+        return torch.cat(every[:: self.sequence])[:total]
 
     def wait(self) -> None:
         """Until all are here."""
@@ -108,26 +113,34 @@ def gone_told(processes: Processes, step: int) -> Iterator[None]:
         ) from error
 
 
-def begin_processes(device: str, environment: Mapping[str, str]) -> tuple[Processes, str]:
+def begin_processes(device: str, environment: Mapping[str, str], sequence: int = 1) -> tuple[Processes, str]:
     """Join the processes that torchrun started, and the device of this one; a process on its own where it did not.
 
-    environment: the variables of this process, of which VARIABLES are read.
+    environment: the variables of this process, of which VARIABLES are read. sequence: so many neighbouring processes share the
+    tokens of their samples.
 
-    Raises InputError if torchrun's variables are half set, for fewer cards than processes, and if the others cannot be reached.
+    Raises InputError if torchrun's variables are half set, for fewer cards than processes, a number of sequence shards that
+    does not divide the processes, and if the others cannot be reached.
     """
     there = [name for name in VARIABLES if environment.get(name)]
     if not there:
+        if sequence != 1:
+            raise InputError(
+                "--sequence-shards is of several processes; start with torchrun --nproc_per_node N -m lumosx_core ..."
+            )
         return ALONE, device
     missing = [name for name in VARIABLES if name not in there]
     if missing:
         raise InputError(
             f"of torchrun's variables {', '.join(there)} are set, but {', '.join(missing)} are not; start with torchrun "
-            "--nproc_per_node N -m lumosx_core train ..., or unset them"
+            "--nproc_per_node N -m lumosx_core train ..."
         )
     try:
         rank, count, local = (int(environment[name]) for name in ("RANK", "WORLD_SIZE", "LOCAL_RANK"))
     except ValueError as error:
         raise InputError(f"torchrun's variables RANK, WORLD_SIZE and LOCAL_RANK must be whole numbers ({error})") from error
+    if sequence < 1 or count % sequence:
+        raise InputError(f"--sequence-shards is {sequence}, expected a divisor of the number of processes, {count}")
     if count == 1:
         return ALONE, device
     cards = is_cuda(device)
@@ -147,7 +160,8 @@ def begin_processes(device: str, environment: Mapping[str, str]) -> tuple[Proces
         )
     except (RuntimeError, ValueError) as error:
         raise InputError(f"process {rank} of {count} cannot reach the others ({error})") from error
-    return Processes(rank=rank, count=count), device
+    groups = [dist.new_group(list(range(first, first + sequence))) for first in range(0, count, sequence)]
+    return Processes(rank=rank, count=count, sequence=sequence, group=groups[rank // sequence]), device
 
 
 def end_processes(processes: Processes) -> None:
@@ -161,6 +175,8 @@ def shard_model(model: LumosXTransformer, processes: Processes, device: str) -> 
     for a process on its own. All numbers keep their types: autocast chooses those of the arithmetic."""
     if processes.count == 1:
         return
+    if processes.sequence > 1:
+        share_sequence(model, SequenceShards(processes.group, processes.rank % processes.sequence, processes.sequence))
     from torch.distributed.device_mesh import init_device_mesh
     from torch.distributed.fsdp import fully_shard
 

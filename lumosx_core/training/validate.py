@@ -34,10 +34,11 @@ class Validation:
         return (step + 1) % self.every == 0 or step + 1 == steps
 
     def figures(self, model: LumosXTransformer, weights: dict[str, torch.Tensor], loss: Loss) -> dict[str, float]:
-        """ "validation" (the mean) and "validation/0.06" ... "validation/0.94", the loss at each noise level, of the model
-        with `weights` in place of its own; and "binding_margin", if two subjects with attributes are among the clips: by how much the
-        loss is larger, on average over the levels, when they have each other's (`exchanged`), with the same noise. 0: the model
-        does not tell whose things are whose. The model is left as it was; no random number of the run is used up."""
+        """ "validation" (the mean) and "validation/0.06" ... "validation/0.94", the loss at each noise level, of the model with
+        `weights` in place of its own; and "binding_margin", if two subjects with attributes are among the clips: by how much
+        the loss is larger, on average over the levels, when they have each other's (`exchanged`), with the same noise.
+        0: the model does not tell whose things are whose. The model is left as it was; no random number of the run is used up.
+        """
         device = next(model.parameters()).device
         own = {name: value.detach().clone() for name, value in trained_weights(model).items()}
         try:
@@ -70,8 +71,8 @@ class Validation:
 
 def exchanged(batch: Batch) -> Batch | None:
     """The batch in which the first two subjects with attributes have each other's: the pictures, with the words that are
-    theirs, change places between the groups, as many as both have. None without two such subjects. A model without relations between
-    tokens sees the same pictures in another order."""
+    theirs, change places between the groups, as many as both have. None without two such subjects. A model without relations
+    between tokens sees the same pictures in another order."""
     places: dict[int, list[int]] = {}
     for number, (kind, subject) in enumerate(zip(batch.layout.kinds, batch.layout.subjects, strict=True)):
         if kind == "attribute" and subject is not None:

@@ -1,4 +1,4 @@
-"""Several processes give what one gives, step by step, and go on from each other's states."""
+"""Several processes give what one gives, step by step, share samples, and go on from each other's states."""
 
 import contextlib
 import io
@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 import torch
+import torch.distributed as dist
 import torch.multiprocessing as multiprocessing
 from test_recipes import latents
 
@@ -16,6 +17,8 @@ from lumosx_core.cli.main import main
 from lumosx_core.data.latent_dataset import LatentDataset
 from lumosx_core.errors import InputError
 from lumosx_core.model.config import PRESETS
+from lumosx_core.model.sequence_shards import SequenceShards, share_sequence
+from lumosx_core.model.token_layout import TokenLayout
 from lumosx_core.model.transformer import LumosXTransformer
 from lumosx_core.training.config import DEBUG, LoraConfig, MemoryConfig, TrainingConfig
 from lumosx_core.training.parallelize import VARIABLES, Processes, begin_processes, check_sharded, end_processes
@@ -72,15 +75,45 @@ def trained(name: str, folder: Path, until: int, processes: Processes, device: s
     return losses
 
 
+def shared_errors(rank: int) -> list[float]:
+    """How far outputs and gradients of two processes that share tokens are from those of one, relative to the largest number of
+    each: groups of references are cut across the processes, and nothing divides the rows."""
+    layout = TokenLayout(3, 3, 5, kinds=("object", "face", "attribute", "face"), subjects=(None, 0, 0, 1))
+    errors = []
+    for levels in (True, False):
+        results = []
+        for shared in (False, True):
+            torch.manual_seed(4)
+            model = LumosXTransformer(SIZES)
+            for parameter in model.parameters():
+                torch.nn.init.normal_(parameter, std=0.1)
+            if shared:
+                share_sequence(model, SequenceShards(None, rank, 2))
+            model.gradient_checkpointing = levels
+            out = model(
+                torch.randn(2, 16, 3, 6, 10), torch.tensor([5.0, 900.0]), torch.randn(2, 80, 96), torch.randn(2, 4, 16, 6, 10),
+                layout, torch.rand(2, 4, 80) if levels else None,
+            )  # fmt: skip
+            (out * torch.randn(out.shape)).sum().backward()
+            gradients = [parameter.grad for parameter in model.parameters() if parameter.grad is not None]
+            for gradient in gradients if shared else []:
+                dist.all_reduce(gradient)
+            results.append([out.detach(), *gradients])
+        errors += [float((one - two).abs().max() / one.abs().max()) for one, two in zip(*results, strict=True)]
+    return errors
+
+
 def in_process(rank: int, ports: tuple[int, int], folder: Path, until: int) -> None:
     """One of two processes: every training until that step; with the last one the command too."""
     os.environ |= dict(zip(VARIABLES, map(str, (rank, 2, rank, "127.0.0.1", ports[0])), strict=True))
     torch.set_num_threads(1)
-    processes, device = begin_processes("cpu", os.environ)
+    processes, device = begin_processes("cpu", os.environ, sequence=2 if until == PLAIN.steps else 1)
     for name in CONFIGS:
         losses = trained(name, folder / name, until, processes, device)
         if processes.first:
             torch.save(losses, folder / name / f"losses-{until}.pt")
+    if until == 2:
+        assert max(shared_errors(rank)) <= 1e-5, shared_errors(rank)
     end_processes(processes)
     if until == PLAIN.steps:
         os.environ["MASTER_PORT"] = str(ports[1])
@@ -96,7 +129,8 @@ def furthest(one: dict[str, torch.Tensor], other: dict[str, torch.Tensor]) -> fl
 
 
 def test_two_processes_then_one_then_two_give_what_one_gives(tmp_path: Path) -> None:
-    """AdamW with parts, Muon with checkpointing, a LoRA with fewer samples than processes: losses and results within 1e-6.
+    """AdamW with parts, Muon with checkpointing, a LoRA with fewer samples than processes: losses and results within
+    1e-6. The last two processes share the tokens of each sample.
 
     Muon makes steps orthogonal in bfloat16, and so makes much of the last bit of a gradient: its results may differ as
     much as those of one process differ when it adds the gradients of a batch up in another order. Then the command, as
@@ -140,6 +174,12 @@ def test_what_does_not_go_in_several_processes_is_told() -> None:
     with pytest.raises(InputError, match="against each other; train it in one process"):
         check_sharded(PLAIN, False, two)
     assert begin_processes("cpu", {}) == (Processes(), "cpu")
+    with pytest.raises(InputError, match="start with torchrun"):
+        begin_processes("cpu", {}, sequence=2)
+    with pytest.raises(InputError, match="--sequence-shards is 3, expected a divisor of the number of processes, 4"):
+        begin_processes("cpu", dict(zip(VARIABLES, ("0", "4", "0", "x", "1"), strict=True)), sequence=3)
+    with pytest.raises(InputError, match="3 do not divide the 2 heads of the model; take one of 1, 2"):
+        share_sequence(LumosXTransformer(SIZES), SequenceShards(None, 0, 3))
     with pytest.raises(
         InputError, match="variables RANK are set, but WORLD_SIZE, LOCAL_RANK, MASTER_ADDR, MASTER_PORT are not"
     ):
