@@ -71,3 +71,11 @@ class Segmenter(Protocol):
     def segment(self, picture: Image.Image, found: Found) -> np.ndarray:
         """The mask bool [H, W] of what was found; by its box, its phrase or both, as the segmenter is able to."""
         ...
+
+
+class Filler(Protocol):
+    """Invents what is hidden in a picture."""
+
+    def fill(self, picture: np.ndarray, places: np.ndarray) -> np.ndarray:
+        """The picture uint8 [H, W, 3] RGB with these places bool [H, W] invented; all else stays as it is."""
+        ...

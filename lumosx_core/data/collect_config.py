@@ -92,7 +92,10 @@ class BackgroundSettings(_Section):
 
     grow: float = setting(0.025, "people are cut out with this margin, share of the short side; ours", least=0, most=0.2)
     still: float = setting(4.0, "mean difference below which the camera stands still, 0 to 255; ours", least=0, most=255)
-    looked_at: int = setting(9, "frames whose free places are used; ours", least=1, most=81)
+    looked_at: int = setting(
+        9, "frames between the selected ones whose free places are used where a still camera leaves open ones; ours",
+        least=0, most=81,
+    )  # fmt: skip
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -123,7 +126,10 @@ class KeepSettings(_Section):
     margin: float = setting(0.1, "how much worse the next best match of names and people must be; ours", least=0, most=1)
     likeness: float = setting(0.35, "people followed less surely are doubtful, 0 to 1; ours", least=0, most=1)
     sharpness: float = setting(30.0, "blurred frames give no pictures, variance of the Laplacian; ours", least=0, most=1e6)
-    invented: float = setting(0.35, "share of a background that may be inpainted, 0 to 1; ours", least=0, most=1)
+    invented: float = setting(
+        0.35, "share of a background that may be inpainted without a model, which smears, 0 to 1; ours", least=0, most=1
+    )
+    painted: float = setting(0.7, "share of a background that models.filler may invent, 0 to 1; ours", least=0, most=1)
     alike: int = setting(6, "frames that differ in fewer of 64 bits look the same; ours", least=0, most=64)
     text_len: int = setting(512, "tokens of a caption, with its end; of the model that it is meant for", least=8, most=8192)
 
@@ -144,6 +150,7 @@ class ModelSettings(_Section):
         "models/eyes", "folder of models, puppets for the drawn world, or package.module:function of another package"
     )
     device: str = setting("cpu", "cpu or cuda, for the models")
+    filler: str = setting("", "LaMa file (.onnx) that invents the places of backgrounds; empty: OpenCV's inpainting")
     tokenizer: str = setting("", "spiece.model or folder of the model's tokenizer; empty: the embedded one")
 
 

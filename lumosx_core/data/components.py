@@ -9,7 +9,7 @@ Legend: H, W = pixels.
 
 import importlib
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Protocol
 
@@ -18,9 +18,8 @@ from PIL import Image
 from lumosx_core.data.collect_config import ModelSettings
 from lumosx_core.data.records import digest_of
 from lumosx_core.errors import InputError
-from lumosx_core.eyes import FaceFinder, PeopleFinder, PhraseFinder, Segmenter
-
-READ_AT_ONCE = 2**20
+from lumosx_core.eyes import FaceFinder, Filler, PeopleFinder, PhraseFinder, Segmenter
+from lumosx_core.files.existing import existing_file
 
 
 class Captioner(Protocol):
@@ -33,7 +32,8 @@ class Captioner(Protocol):
 
 @dataclass(frozen=True, kw_only=True)
 class Components:
-    """The finders. digest: of the model files behind them; a stage that used them is done again when it changes."""
+    """The finders. digest: of the model files behind them; a stage that used them is done again when it changes. filler: what
+    invents places of backgrounds, None for OpenCV's way."""
 
     people: PeopleFinder
     faces: FaceFinder
@@ -41,11 +41,22 @@ class Components:
     masks: Segmenter
     captioner: Captioner | None
     digest: str
+    filler: Filler | None = None
 
 
 def make_components(settings: ModelSettings) -> Components:
     """The finders of these settings: the puppet analyser, the models of a folder, or those that a function of another package
-    gives. Raises InputError for what is missing."""
+    gives, with the filler of backgrounds. Raises InputError for what is missing."""
+    made = _finders(settings)
+    if not settings.filler:
+        return made
+    from lumosx_core.detection.inpainting import LamaFiller
+
+    filler = LamaFiller(Path(settings.filler), device=settings.device)
+    return replace(made, filler=filler, digest=components_digest(settings))
+
+
+def _finders(settings: ModelSettings) -> Components:
     if settings.eyes == "puppets":
         from lumosx_core.puppets.analyser import PuppetAnalyser
         from lumosx_core.puppets.analyser_network import WEIGHTS
@@ -69,6 +80,11 @@ def make_components(settings: ModelSettings) -> Components:
 
 def components_digest(settings: ModelSettings) -> str:
     """The digest alone, without loading anything. Raises InputError as `make_components`."""
+    finders = _finders_digest(settings)
+    return finders if not settings.filler else digest_of([finders, file_digest(Path(settings.filler))])
+
+
+def _finders_digest(settings: ModelSettings) -> str:
     if settings.eyes == "puppets":
         from lumosx_core.puppets.analyser_network import WEIGHTS
 
@@ -99,6 +115,12 @@ def _plugged(settings: ModelSettings) -> Components:
             f"{settings.eyes} gave {type(made).__name__}, expected lumosx_core.data.components.Components; ask whoever wrote it"
         )
     return made
+
+
+def file_digest(path: Path) -> str:
+    """Of name, size and time of a file of a model. Raises InputError if it is not there."""
+    path = existing_file(path, "model file", "give a file that is there")
+    return digest_of([path.name, path.stat().st_size, path.stat().st_mtime_ns])
 
 
 def folder_digest(folder: Path) -> str:

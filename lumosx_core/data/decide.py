@@ -81,7 +81,7 @@ def decide(records: dict[str, Any], keep: KeepSettings, tokenizer: Tokenizer) ->
     size = (frames.width, frames.height)
     sharp = {number for number, frame in enumerate(frames.frames) if frame.sharpness >= keep.sharpness}
     phrases = tuple(_decide_phrase(records, relation, keep, sharp, size) for relation in records["relations"].relations)
-    decision = Decision(reason="", phrases=phrases, background=_decide_background(records, keep))
+    decision = Decision(reason="", phrases=phrases, background=decide_background(records, keep))
     if problem := _problem_of_people(records, keep, size):
         return replace(decision, reason=problem[0], detail=problem[1])
     people = []
@@ -178,7 +178,8 @@ def _decide_phrase(
     )
 
 
-def _decide_background(records: dict[str, Any], keep: KeepSettings) -> DecidedPhrase | None:
+def decide_background(records: dict[str, Any], keep: KeepSettings) -> DecidedPhrase | None:
+    """The background of a clip; None where its caption names no place."""
     reading, scene = records["reading"], records["background"]
     named = [number for number, phrase in enumerate(reading.phrases) if phrase.kind == "background"]
     if not named:
@@ -188,8 +189,9 @@ def _decide_background(records: dict[str, Any], keep: KeepSettings) -> DecidedPh
         doubts.append("there is no picture of it")
     if scene.left:
         doubts.append(f"{scene.left} people are still in it")
-    if scene.invented > keep.invented:
-        doubts.append(f"{scene.invented:.0%} of it were invented, at most {keep.invented:.0%} are taken")
+    most = keep.painted if scene.painted else keep.invented
+    if scene.invented > most:
+        doubts.append(f"{scene.invented:.0%} of it were invented, at most {most:.0%} are taken")
     view = View(frame=scene.frame, mask=scene.picture, box=(0.0, 0.0, 0.0, 0.0), score=1.0)
     return DecidedPhrase(
         phrase=named[0],

@@ -154,12 +154,13 @@ class RelationsRecord:
 @dataclass(frozen=True, kw_only=True)
 class BackgroundRecord:
     """The scene without people and things; empty where there is none. invented: share of inpainted pixels, 0..1. frame: the
-    selected frame whose view it is. left: how many people were still found in it."""
+    selected frame whose view it is. left: how many people were still found in it. painted: whether a model invented them."""
 
     picture: Blob = ""
     invented: float = 0.0
     frame: int = 0
     left: int = 0
+    painted: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -39,7 +39,7 @@ CLIP_STAGES = (
         run=match_relations,
     ),
     Stage(
-        name="background", version=1, section="background", needs=("frames", "people", "grounding", "reading"),
+        name="background", version=2, section="background", needs=("frames", "people", "grounding", "reading"),
         record=BackgroundRecord, run=fill_background, looks=True,
     ),
     Stage(name="video", version=1, section="video", needs=("frames",), record=VideoRecord, run=write_clip),

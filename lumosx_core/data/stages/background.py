@@ -1,7 +1,11 @@
-"""The scene without people and things: their places filled from other frames where the camera stands still, the rest invented.
+"""The scene without people and things: their places filled from other frames where the camera stands still, the rest invented
+by a model, or smeared over from around them.
 
 Legend: F = frames, H, W = pixels.
 """
+
+from collections.abc import Iterator
+from itertools import chain
 
 import numpy as np
 from PIL import Image
@@ -26,25 +30,46 @@ def fill_background(work: ClipWork) -> BackgroundRecord:
     taken = [ndimage.binary_dilation(mask, iterations=grow) for mask in taken]
     chosen = min(range(len(pictures)), key=lambda n: (taken[n].sum(), abs(n - len(pictures) // 2)))
     scene, open_places = pictures[chosen].copy(), taken[chosen].copy()
-    for number, picture in enumerate(pictures):
-        free = open_places & ~taken[number]
-        if (
-            number != chosen
-            and free.any()
-            and _same_scene(picture, pictures[chosen], taken[number] | taken[chosen], settings.still)
-        ):
+    others = [(pictures[n], taken[n]) for n in range(len(pictures)) if n != chosen]
+    is_still = [_same_scene(picture, scene, hidden | taken[chosen], settings.still) for picture, hidden in others]
+    looked_at = chain(others, _more_frames(work, scene.shape[:2], grow) if any(is_still) else ())
+    for picture, hidden in looked_at:
+        free = open_places & ~hidden
+        if free.any() and _same_scene(picture, pictures[chosen], hidden | taken[chosen], settings.still):
             scene[free] = picture[free]
             open_places &= ~free
+        if not open_places.any():
+            break
+    filler = work.components.filler
     invented = float(open_places.mean())
     if open_places.any():
-        scene = _invent(scene, open_places)
+        scene = _invent(scene, open_places) if filler is None else filler.fill(scene, open_places)
     filled = Image.fromarray(scene)
     return BackgroundRecord(
         picture=work.blobs.put(encoded_png(filled)),
         invented=round(invented, 4),
         frame=chosen,
         left=len(work.components.people.find_people(filled)),
+        painted=filler is not None and invented > 0,
     )
+
+
+def _more_frames(work: ClipWork, size: tuple[int, int], grow: int) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    """(picture uint8 [H, W, 3], bool [H, W] where people and things may be) of frames between the selected ones, looked at only
+    when they are asked for. Things of nobody were looked for in the selected frames alone, and are taken to stay there."""
+    count = work.config.background.looked_at
+    things = np.zeros(size, bool)
+    for candidate in work.records["grounding"].candidates:
+        if candidate.track is None:
+            things |= work.mask(candidate.mask)
+    things = ndimage.binary_dilation(things, iterations=grow)
+    for number in np.unique(np.linspace(0, len(work.frames) - 1, count + 2)[1:-1].round().astype(int)):
+        picture = work.frames[number]
+        hidden = np.zeros(picture.shape[:2], bool)
+        image = Image.fromarray(picture)
+        for person in work.components.people.find_people(image):
+            hidden |= person.mask if person.mask is not None else work.components.masks.segment(image, person)
+        yield picture, ndimage.binary_dilation(hidden, iterations=2 * grow) | things  # what they hold is beside them
 
 
 def _invent(scene: np.ndarray, places: np.ndarray) -> np.ndarray:
