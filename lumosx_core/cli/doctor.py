@@ -26,6 +26,7 @@ def run(options: argparse.Namespace) -> int:
     _report_letters()
     whole = _report_assets()
     _report_eyes()
+    _report_collection()
     if options.model is not None:
         whole = _report_model(options.model) and whole
     return 1 if wrong or not whole else 0
@@ -168,6 +169,17 @@ def _report_eyes() -> None:
         else:
             state = "there" if fault is None else f"not there (optional; get {known.source})"
         print(f"  {name:14} {ROLES[known.role]}: {state}; licence: {known.terms}")
+
+
+def _report_collection() -> None:
+    """Print what each part of `lumosx collect` could run with here, and what it lacks."""
+    from lumosx_core.data.plan import collection_parts
+    from lumosx_core.detection.known_models import ROOT
+
+    print(f"collection     what its parts can run with, of the models in {ROOT}:")
+    for part in collection_parts(ROOT):
+        state = "there" if not part.lacking else f"lacks {part.lacking}"
+        print(f"  {part.stage:14} {part.name}: {state}{f'; licence: {part.terms}' if part.terms else ''}")
 
 
 def _report_model(folder: Path) -> bool:

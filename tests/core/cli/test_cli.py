@@ -181,7 +181,8 @@ def test_bench_and_doctor_run(capsys: pytest.CaptureFixture[str], tmp_path: Path
     assert set(report["self"]) == {"plain", "relational", "no references", "dense mask"}
     assert set(report["cross"]) == {"plain", "relational", "no references", "dense bias"}
     assert main(["doctor"]) == 0
-    assert "attention      sage  on cpu: it runs on CUDA only" in capsys.readouterr().out
+    told = capsys.readouterr().out
+    assert "attention      sage  on cpu: it runs on CUDA only" in told and "  reading        rules: there\n" in told
 
 
 def test_every_command_has_help(capsys: pytest.CaptureFixture[str]) -> None:
