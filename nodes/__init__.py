@@ -12,6 +12,7 @@ from .model_nodes import ConvertModel, LoadModel
 from .person_nodes import PersonNode
 from .reference_nodes import AttributeReferenceNode, SceneReferenceNode
 from .sampling_nodes import Apply, Sampler, Scheduler, Solver
+from .seed_nodes import Seeds
 from .subject_nodes import LoadSubject, SaveSubject, SubjectNode
 
 
@@ -43,6 +44,7 @@ class LumosXExtension(ComfyExtension):
             EncodeReferences,
             Apply,
             Sampler,
+            Seeds,
             Scheduler,
             Solver,
             Inspect,

@@ -10,12 +10,12 @@ from lumosx_core.model.relational_attention import PoolLayout
 from lumosx_core.model.relational_options import NegativeReferences, NegativeSpans
 from lumosx_core.sampling.solver import SOLVERS
 
-from .advanced_inputs import ADVANCED
 from .comfy_bridge import PatchOptions, apply_relations
 from .comfy_prompts import check_prompts
 from .comfy_sampling import check_latent, host_sampler, sample_latent, with_shift
 from .io_types import AttentionSocket, EncodedReferences, ReferencesSocket
 from .node_inputs import checked_inputs
+from .sampling_inputs import relation_inputs, shift_input, solver_input, steps_input
 from .search_aliases import search_aliases
 from .written_prompts import prompts_beside, prompts_into
 
@@ -32,8 +32,8 @@ class Scheduler(io.ComfyNode):
             category="LumosX",
             description="The noise schedule that LumosX was trained and published with, for SamplerCustom.",
             inputs=[
-                _steps_input("Sampling steps. Published: 50."),
-                _shift_input("8 for the released 1.3B weights, 3 for the nano model. It replaces ModelSamplingSD3's shift."),
+                steps_input("Sampling steps. Published: 50."),
+                shift_input("8 for the released 1.3B weights, 3 for the nano model. It replaces ModelSamplingSD3's shift."),
             ],
             outputs=[io.Sigmas.Output(display_name="sigmas", tooltip="steps + 1 noise levels, from 1 down to 0.")],
         )
@@ -57,7 +57,7 @@ class Solver(io.ComfyNode):
             category="LumosX",
             description="The solver that LumosX was published with, for SamplerCustom. ComfyUI's own dpmpp_2m is another "
             "one and gives worse results with this kind of model.",
-            inputs=[_solver_input("DPM-Solver++ (2M) for flow models, as published")],
+            inputs=[solver_input("DPM-Solver++ (2M) for flow models, as published")],
             outputs=[io.Sampler.Output(display_name="sampler", tooltip="For SamplerCustom's sampler input.")],
         )
 
@@ -83,7 +83,7 @@ class Apply(io.ComfyNode):
             inputs=[
                 io.Model.Input("model", tooltip="LumosX 1.3B weights, loaded as a diffusion model, or the nano model."),
                 ReferencesSocket.Input("references", tooltip="From LumosX Encode References."),
-                *_relation_inputs(),
+                *relation_inputs(),
             ],
             outputs=[
                 io.Model.Output(display_name="model", tooltip="A copy that sees the references."),
@@ -159,7 +159,7 @@ class Sampler(io.ComfyNode):
                     control_after_generate=True,
                     tooltip="Another seed gives another video; the same one gives the same again.",
                 ),
-                _steps_input("Released weights: 50. Nano: 16."),
+                steps_input("Released weights: 50. Nano: 16."),
                 io.Float.Input(
                     "cfg",
                     default=6.0,
@@ -169,9 +169,9 @@ class Sampler(io.ComfyNode):
                     tooltip="How strictly the prompt is followed. Released weights: 6. Nano: 3. 1 leaves the negative prompt "
                     "out and takes half the time.",
                 ),
-                _shift_input("Released weights: 8. Nano: 3. It replaces the model's own and ModelSamplingSD3's."),
-                _solver_input("as published"),
-                *_relation_inputs(),
+                shift_input("Released weights: 8. Nano: 3. It replaces the model's own and ModelSamplingSD3's."),
+                solver_input("as published"),
+                *relation_inputs(),
             ],
             outputs=[
                 io.Latent.Output(display_name="latent", tooltip="For VAE Decode."),
@@ -235,109 +235,3 @@ class Sampler(io.ComfyNode):
             seed=seed,
         )
         return io.NodeOutput(out, record)
-
-
-def _steps_input(tooltip: str) -> io.Input:
-    return io.Int.Input("steps", default=50, min=1, max=1000, tooltip=tooltip)
-
-
-def _shift_input(values: str) -> io.Input:
-    tooltip = f"Higher: more steps at high noise, where it is decided who wears what. {values}"
-    return io.Float.Input("shift", default=8.0, min=0.01, max=100.0, step=0.1, tooltip=tooltip)
-
-
-def _solver_input(published: str) -> io.Input:
-    tooltip = f"dpmpp_2m: {published}. unipc: often as good in fewer steps. euler: the plain one."
-    return io.Combo.Input("solver", options=list(SOLVERS), default="dpmpp_2m", tooltip=tooltip)
-
-
-def _relation_inputs() -> list[io.Input]:
-    """The switches of the method; left alone they are the published one."""
-    return [
-        io.Boolean.Input(
-            "causal_self_attention_mask",
-            default=True,
-            optional=True,
-            extra_dict=ADVANCED,
-            tooltip="References look only at their own subject. Off: everything looks at everything, and people blend.",
-        ),
-        io.Boolean.Input(
-            "relational_positions",
-            default=True,
-            optional=True,
-            extra_dict=ADVANCED,
-            tooltip="The pictures of one subject share a place in time. Off: every picture has its own.",
-        ),
-        io.Float.Input(
-            "ratio",
-            default=0.5,
-            min=0.0,
-            max=2.0,
-            step=0.05,
-            optional=True,
-            extra_dict=ADVANCED,
-            tooltip="How strongly pictures are drawn to their own words and kept from others'. Published: 0.5; 0 is off.",
-        ),
-        io.Combo.Input(
-            "pool_layout",
-            options=["released", "aligned"],
-            default="released",
-            optional=True,
-            extra_dict=ADVANCED,
-            tooltip="released: as the published weights were trained. aligned: every place reads its own score.",
-        ),
-        io.Combo.Input(
-            "negative_spans",
-            options=["positive", "none"],
-            default="positive",
-            optional=True,
-            extra_dict=ADVANCED,
-            tooltip="positive: the negative prompt's pass keeps the places of the prompt's words, as published. none: it has "
-            "no such places.",
-        ),
-        io.Float.Input(
-            "start_percent",
-            default=0.0,
-            min=0.0,
-            max=1.0,
-            step=0.01,
-            optional=True,
-            extra_dict=ADVANCED,
-            tooltip="From which part of the sampling on the references are there.",
-        ),
-        io.Float.Input(
-            "end_percent",
-            default=1.0,
-            min=0.0,
-            max=1.0,
-            step=0.01,
-            optional=True,
-            extra_dict=ADVANCED,
-            tooltip="Until which part of the sampling they are there; after it the model sees text alone.",
-        ),
-        io.Combo.Input(
-            "attention",
-            options=["host", "sage", "sdpa"],
-            default="host",
-            optional=True,
-            extra_dict=ADVANCED,
-            tooltip="host: what ComfyUI was started with. sage: SageAttention, if it is installed. sdpa: PyTorch's own.",
-        ),
-        io.Boolean.Input(
-            "record_attention",
-            default=False,
-            optional=True,
-            extra_dict=ADVANCED,
-            tooltip="Record where the video looks at each subject's references, for LumosX Inspect. Costs a few percent "
-            "more time.",
-        ),
-        io.Combo.Input(
-            "negative_references",
-            options=["kept", "blank"],
-            default="kept",
-            optional=True,
-            extra_dict=ADVANCED,
-            tooltip="kept: the negative prompt's pass sees the references, as published. blank: it sees blank ones, so that "
-            "cfg strengthens what the references show too; for weights trained for that, as the nano model is.",
-        ),
-    ]

@@ -23,7 +23,7 @@ from lumosx_core.references import Attribute, ReferenceSet, SceneReference, Subj
 from lumosx_core.text_spans import bind_prompt
 from lumosx_core.tokenizers import load_tokenizer
 
-SHEET_CLIPS, FRAMES_SHOWN, MARGIN = 12, 6, 30
+SHEET_CLIPS, FRAMES_SHOWN, MARGIN, SHEET_WIDTH = 12, 6, 30, 1200
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -119,7 +119,7 @@ def _row(item: CheckedClip, model: Path, fps: float, ranges: Augmentation, rng: 
         frames = fit_frames(read_clip(path, 0.0, bucket.frames, fps)[0], bucket)
     references = drawn_references(clip, bucket, ranges, rng)
     bound = bind_prompt(clip.caption, references, load_tokenizer(model), on_problem="ignore")
-    graph = draw_relation_graph(references, bound)
+    graph = draw_relation_graph(references, bound, SHEET_WIDTH)
     shown = np.linspace(0, len(frames) - 1, min(FRAMES_SHOWN, len(frames))).round().astype(int)
     side = (graph.width - 2 * MARGIN) // FRAMES_SHOWN
     row = Image.new("RGB", (graph.width, round(side * bucket.height / bucket.width) + graph.height + 60), PAPER)

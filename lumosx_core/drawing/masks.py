@@ -15,6 +15,9 @@ from lumosx_core.text_spans import BoundPrompt
 from lumosx_core.tokenizers import Tokenizer
 
 MARGIN, LABELS = 24, 190
+WIDEST = 640  # pixels of the words: more of them go on below
+CELL, ROW, HEAD = 22, 26, 110  # of the levels: a word's width, a picture's height, the height of the words above at most
+COLUMNS = (WIDEST - LABELS - 2 * MARGIN) // CELL  # words side by side
 VIDEO: RGB = (60, 64, 76)
 POSITIVE: RGB = (28, 120, 92)
 NEGATIVE: RGB = (190, 60, 60)
@@ -23,7 +26,8 @@ NEGATIVE: RGB = (190, 60, 60)
 def draw_masks(
     references: ReferenceSet, bound: BoundPrompt, layout: TokenLayout, levels_RS: torch.Tensor, tokenizer: Tokenizer
 ) -> Image.Image:
-    """RGB picture: left which tokens attend to which (blocks true to scale), right the level of every word per reference.
+    """RGB picture: on top which tokens attend to which (blocks true to scale), below the level of every word per reference, in
+    bands of `COLUMNS` words.
 
     levels_RS: from `text_levels`, in -1..1; green words are favoured, red ones suppressed. Its S is what the model reads: of
     a longer prompt the words up to there are drawn, and how many tokens are left out is said.
@@ -53,7 +57,7 @@ def _draw_self_attention(references: ReferenceSet, layout: TokenLayout) -> Image
     labels = [(f"frame {t + 1}", VIDEO, 0) for t in range(layout.frames)] + _row_labels(references)
     cell = max(10, min(26, 620 // max(1, len(labels))))
     side = cell * len(labels)
-    picture = Image.new("RGB", (LABELS + side + 2 * MARGIN + 300, side + 3 * MARGIN + 40), PAPER)
+    picture = Image.new("RGB", (max(LABELS + side + 2 * MARGIN, WIDEST), side + 4 * MARGIN + 100), PAPER)
     draw = ImageDraw.Draw(picture)
     draw_text(picture, (MARGIN, MARGIN - 8), "Self-attention: rows look at coloured columns", 20, INK)
     left, top, p = MARGIN + LABELS, MARGIN + 40, layout.tokens_per_frame
@@ -76,7 +80,7 @@ def _draw_self_attention(references: ReferenceSet, layout: TokenLayout) -> Image
         f"{allowed / total**2:.0%} of all pairs are computed",
     ]
     for line, fact in enumerate(facts):
-        draw_text(picture, (left + side + 16, top + 22 * line), fact, 16, INK)
+        draw_text(picture, (left, top + side + 12 + 22 * line), fact, 16, INK)
     return picture
 
 
@@ -85,27 +89,36 @@ def _draw_levels(references: ReferenceSet, bound: BoundPrompt, levels_RS: torch.
     pieces = tokenizer.pieces(bound.prompt)
     words = [bound.prompt[start:stop].strip() for _, start, stop in pieces[: levels_RS.shape[1] - 1]]  # the last is the end
     labels = _row_labels(references)
-    cell, row_height, head = 22, 26, 110
-    width = LABELS + cell * max(1, len(words)) + 2 * MARGIN
-    title = "Cross-attention: words each picture is drawn to or kept from"
+    title = ["Cross-attention: words each picture is drawn to or kept from"]
     if len(pieces) > len(words):
-        title += f" ({len(words)} tokens; the model does not read the other {len(pieces) - len(words)})"
-    width = max(width, round(text_width(title, 20)) + 2 * MARGIN)
-    picture = Image.new("RGB", (width, head + row_height * max(1, len(labels)) + 3 * MARGIN), PAPER)
-    draw = ImageDraw.Draw(picture)
-    draw_text(picture, (MARGIN, 0), title, 20, INK)
-    left, top = MARGIN + LABELS, head + 30
-    for column, word in enumerate(words):
-        label = Image.new("RGB", (head, cell), PAPER)
-        draw_text(label, (2, cell / 2), fit_text(word, 14, head - 6), 14, INK, anchor="lm")
-        picture.paste(label.rotate(90, expand=True), (left + column * cell, top - head - 4))
-    for row, (text, colour, kept) in enumerate(labels):
-        y = top + row * row_height
-        name = fit_text(text, 15, LABELS - 10, kept)
-        draw_text(picture, (left - 8, y + row_height / 2), name, 15, colour, anchor="rm")
-        for column in range(len(words)):
-            level = float(levels_RS[row, column])
-            shade = tint(POSITIVE, 0.85 * level) if level >= 0 else tint(NEGATIVE, -0.7 * level)
-            x = left + column * cell
-            draw.rectangle((x + 1, y + 1, x + cell - 1, y + row_height - 1), fill=shade, outline=(228, 228, 224))
+        title.append(f"{len(words)} tokens; the model does not read the other {len(pieces) - len(words)}")
+    bands = [range(start, min(start + COLUMNS, len(words))) for start in range(0, max(1, len(words)), COLUMNS)]
+    head = min(HEAD, 14 + max((round(text_width(word, 14)) for word in words), default=0))
+    above, tall = 26 * len(title) + 10, head + ROW * max(1, len(labels)) + MARGIN
+    picture = Image.new("RGB", (WIDEST, above + tall * len(bands) + MARGIN), PAPER)
+    for line, text in enumerate(title):
+        draw_text(picture, (MARGIN, 26 * line), fit_text(text, 20, WIDEST - 2 * MARGIN), 20, INK)
+    for number, band in enumerate(bands):
+        _draw_band(picture, above + tall * number + head, words, labels, levels_RS, band)
     return picture
+
+
+def _draw_band(
+    picture: Image.Image, top: int, words: list[str], labels: list[tuple[str, RGB, int]], levels_RS: torch.Tensor, band: range
+) -> None:
+    """The levels of a run of words, from `top` on, with the words above."""
+    draw = ImageDraw.Draw(picture)
+    left = MARGIN + LABELS
+    for column, place in enumerate(band):
+        label = Image.new("RGB", (HEAD, CELL), PAPER)
+        draw_text(label, (2, CELL / 2), fit_text(words[place], 14, HEAD - 6), 14, INK, anchor="lm")
+        picture.paste(label.rotate(90, expand=True), (left + column * CELL, top - HEAD - 4))
+    for row, (text, colour, kept) in enumerate(labels):
+        row_top = top + row * ROW
+        name = fit_text(text, 15, LABELS - 10, kept)
+        draw_text(picture, (left - 8, row_top + ROW / 2), name, 15, colour, anchor="rm")
+        for column, place in enumerate(band):
+            level = float(levels_RS[row, place])
+            shade = tint(POSITIVE, 0.85 * level) if level >= 0 else tint(NEGATIVE, -0.7 * level)
+            x = left + column * CELL
+            draw.rectangle((x + 1, row_top + 1, x + CELL - 1, row_top + ROW - 1), fill=shade, outline=(228, 228, 224))

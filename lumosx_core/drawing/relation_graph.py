@@ -12,7 +12,8 @@ from lumosx_core.owners import Owner, owners
 from lumosx_core.references import ReferenceSet
 from lumosx_core.text_spans import BoundPrompt
 
-WIDTH = 1200  # pixels
+WIDTHS = range(480, 1201, 120)  # pixels: the first one at which the picture is not much taller than it is wide
+TALLEST = 1.6  # times the width
 MARGIN = 24
 TEXT = 22
 LINE = round(TEXT * 1.7)  # of the prompt
@@ -21,8 +22,8 @@ GAP = 26
 CARD_HEAD = 36
 TITLE_LINE = 24
 BRANCH = 34  # height of the lines between a face and what belongs to it
-LABEL = 46
-PROMPT_LINES, TITLE_LINES, PROBLEM_LINES, PROBLEMS = 60, 3, 6, 40  # at most: what is longer is cut or counted
+LABEL = 66  # height of the words below a picture
+PROMPT_LINES, TITLE_LINES, PHRASE_LINES, PROBLEM_LINES, PROBLEMS = 60, 3, 2, 6, 40  # at most: what is longer is cut or counted
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -47,24 +48,52 @@ class _Card:
         return self.head + GAP + rows * (NODE + LABEL) + BRANCH * bool(self.face_rows and self.rows)
 
 
-def draw_relation_graph(references: ReferenceSet, bound: BoundPrompt) -> Image.Image:
-    """RGB picture, 1200 pixels wide: the prompt with every owner's words in its colour, then one card per owner.
+@dataclass(frozen=True, kw_only=True)
+class _Layout:
+    """Where everything lies in a picture of that width. lines: (start, stop) of the prompt's; problems: lines with colours."""
+
+    width: int
+    lines: list[tuple[int, int]]
+    cards: list[_Card]
+    problems: list[tuple[str, RGB]]
+
+    @property
+    def bottom(self) -> int:
+        below = [card.top + card.height for card in self.cards]
+        return max(below, default=MARGIN + LINE * len(self.lines)) + MARGIN
+
+    @property
+    def height(self) -> int:
+        return self.bottom + 23 * len(self.problems) + MARGIN
+
+
+def draw_relation_graph(references: ReferenceSet, bound: BoundPrompt, width: int | None = None) -> Image.Image:
+    """RGB picture: the prompt with every owner's words in its colour, then one card per owner.
 
     Words that two owners share have a line in both colours; a picture without words is marked in red, problems are listed
-    at the bottom. bound: from `bind_prompt` with the same references.
+    at the bottom. bound: from `bind_prompt` with the same references. width: in pixels, 480 to 1200; None: as wide as its
+    content needs, so that its letters can be read where it is shown small.
     """
     everybody = owners(references)
-    lines = wrap(bound.prompt, TEXT, WIDTH - 2 * MARGIN, PROMPT_LINES)
-    cards = _placed([_card(owner, references) for owner in everybody], 2 * MARGIN + LINE * len(lines))
-    bottom = max([card.top + card.height for card in cards], default=MARGIN + LINE * len(lines)) + MARGIN
-    problems = _problem_lines(bound)
-    canvas = Image.new("RGB", (WIDTH, bottom + 23 * len(problems) + MARGIN), PAPER)
-    _draw_prompt(canvas, bound, everybody, lines)
-    for card in cards:
+    layout = _layout(references, bound, everybody, width or WIDTHS[-1])
+    for narrower in WIDTHS if width is None else ():
+        layout = _layout(references, bound, everybody, narrower)
+        if layout.height <= TALLEST * layout.width:
+            break
+    canvas = Image.new("RGB", (layout.width, layout.height), PAPER)
+    _draw_prompt(canvas, bound, everybody, layout.lines)
+    for card in layout.cards:
         _draw_card(canvas, references, bound, card)
-    for row, (line, colour) in enumerate(problems):
-        draw_text(canvas, (MARGIN, bottom + 23 * row), line, 16, colour)
+    for row, (line, colour) in enumerate(layout.problems):
+        draw_text(canvas, (MARGIN, layout.bottom + 23 * row), line, 16, colour)
     return canvas
+
+
+def _layout(references: ReferenceSet, bound: BoundPrompt, everybody: tuple[Owner, ...], width: int) -> _Layout:
+    lines = wrap(bound.prompt, TEXT, width - 2 * MARGIN, PROMPT_LINES)
+    cards = [_card(owner, references, width) for owner in everybody]
+    placed = _placed(cards, 2 * MARGIN + LINE * len(lines), width)
+    return _Layout(width=width, lines=lines, cards=placed, problems=_problem_lines(bound, width))
 
 
 def _colours_of_characters(bound: BoundPrompt, everybody: tuple[Owner, ...]) -> list[list[RGB]]:
@@ -89,7 +118,7 @@ def _draw_prompt(canvas: Image.Image, bound: BoundPrompt, everybody: tuple[Owner
     for row, (start, stop) in enumerate(lines):
         y = MARGIN + row * LINE
         parts = _parts_of_line(bound.prompt, colours, start, stop, to_left)
-        x = WIDTH - MARGIN - sum(text_width(part, TEXT) for part, _, _ in parts) if to_left else float(MARGIN)
+        x = canvas.width - MARGIN - sum(text_width(part, TEXT) for part, _, _ in parts) if to_left else float(MARGIN)
         for place in visual_order([backwards for _, _, backwards in parts], to_left):
             part, own, _ = parts[place]
             width = text_width(part, TEXT)
@@ -102,7 +131,7 @@ def _draw_prompt(canvas: Image.Image, bound: BoundPrompt, everybody: tuple[Owner
             x += width
     if lines and lines[-1][1] < len(bound.prompt):
         more = f"... {len(bound.prompt) - lines[-1][1]} more letters"
-        draw_text(canvas, (WIDTH - MARGIN, MARGIN + LINE * len(lines) - 6), more, 16, QUIET, anchor="ra")
+        draw_text(canvas, (canvas.width - MARGIN, MARGIN + LINE * len(lines) - 6), more, 16, QUIET, anchor="ra")
 
 
 def _parts_of_line(
@@ -124,12 +153,12 @@ def _parts_of_line(
     return [("".join(prompt[place] for place in places), own, backwards) for (own, backwards), places in keyed]
 
 
-def _card(owner: Owner, references: ReferenceSet) -> _Card:
+def _card(owner: Owner, references: ReferenceSet, most: int) -> _Card:
     flat = references.references()
     faces = [index for index in owner.members if flat[index].kind == "face"]
     others = [index for index in owner.members if index not in faces]
     columns = max(1, len(faces), len(others))
-    width = min(max(columns * (NODE + GAP) + GAP, NODE + 3 * GAP), WIDTH - 2 * MARGIN)
+    width = min(max(columns * (NODE + GAP) + GAP, NODE + 3 * GAP), most - 2 * MARGIN)
     columns = max(1, (width - GAP) // (NODE + GAP))
     face_rows, rows = ([items[k : k + columns] for k in range(0, len(items), columns)] for items in (faces, others))
     return _Card(
@@ -137,12 +166,12 @@ def _card(owner: Owner, references: ReferenceSet) -> _Card:
     )
 
 
-def _placed(cards: list[_Card], top: int) -> list[_Card]:
+def _placed(cards: list[_Card], top: int, width: int) -> list[_Card]:
     """The cards side by side, wrapped into rows from `top` on."""
     placed: list[_Card] = []
     x, row_height = MARGIN, 0
     for card in cards:
-        if x > MARGIN and x + card.width > WIDTH - MARGIN:
+        if x > MARGIN and x + card.width > width - MARGIN:
             x, top, row_height = MARGIN, top + row_height + MARGIN, 0
         placed.append(replace(card, left=x, top=top))
         row_height = max(row_height, card.height)
@@ -189,21 +218,24 @@ def _draw_node(
     canvas.paste(thumbnail(references.references()[index], NODE), (x, y))
     ImageDraw.Draw(canvas).rectangle((x - 2, y - 2, x + NODE + 1, y + NODE + 1), outline=colour_of(owner), width=3)
     reference = bound.references[index]
-    phrase = fit_text(reference.phrase, 16, NODE + GAP - 6)
-    draw_text(canvas, (x + NODE / 2, y + NODE + 6), phrase, 16, INK, anchor="ma")
+    phrase = fit_lines(reference.phrase, 16, NODE + GAP - 6, PHRASE_LINES)
+    for row, line in enumerate(phrase):
+        draw_text(canvas, (x + NODE / 2, y + NODE + 6 + 18 * row), line, 16, INK, anchor="ma")
     if reference.token_spans:
         numbers = ", ".join(f"{a}-{b - 1}" if b - a > 1 else f"{a}" for a, b in reference.token_spans)
         words, colour = ("token " if "," not in numbers and "-" not in numbers else "tokens ") + numbers, QUIET
     else:
         words, colour = "no words", ALARM
-    draw_text(canvas, (x + NODE / 2, y + NODE + 25), fit_text(words, 13, NODE + GAP - 6), 13, colour, anchor="ma")
+    draw_text(
+        canvas, (x + NODE / 2, y + NODE + 6 + 18 * len(phrase)), fit_text(words, 15, NODE + GAP - 6), 15, colour, anchor="ma"
+    )
 
 
-def _problem_lines(bound: BoundPrompt) -> list[tuple[str, RGB]]:
+def _problem_lines(bound: BoundPrompt, width: int) -> list[tuple[str, RGB]]:
     """What is doubtful about the words, wrapped, each line with its colour."""
     lines: list[tuple[str, RGB]] = []
     for problem in bound.problems[:PROBLEMS]:
-        message = fit_lines(f"! {problem.message}", 16, WIDTH - 2 * MARGIN, PROBLEM_LINES)
+        message = fit_lines(f"! {problem.message}", 16, width - 2 * MARGIN, PROBLEM_LINES)
         lines += [(line, ALARM if problem.is_error else QUIET) for line in message]
     if len(bound.problems) > PROBLEMS:
         lines.append((f"! and {len(bound.problems) - PROBLEMS} more", ALARM))

@@ -4,13 +4,16 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 
 from lumosx_core.errors import InputError
 from lumosx_core.model.token_layout import TokenLayout
-from lumosx_core.model.vae import load_vae, save_vae
+from lumosx_core.model.vae import encode_video, load_vae, save_vae
 from lumosx_core.model.wan_vae import VaeConfig, WanVae
+from lumosx_core.puppets.clip import sample_clip
+from lumosx_core.puppets.render import render_clip
 from lumosx_core.sampling.pipeline import NANO_FOLDER, LumosXPipeline, load_pipeline
 
 Nano = tuple[Any, Any, Any]  # MODEL, CLIP, VAE
@@ -85,3 +88,20 @@ def test_every_weight_of_the_nano_vae_has_its_own_place(models: ModuleType) -> N
     assert models.host_vae_key("decoder.up_blocks.1.upsamplers.0.time_conv.bias", 1) == "decoder.upsamples.7.time_conv.bias"
     assert models.host_vae_key("encoder.down_blocks.3.resample.1.weight", 1) == "encoder.downsamples.5.resample.1.weight"
     assert models.host_vae_key("encoder.down_blocks.5.resample.1.weight", 2) == "encoder.downsamples.5.resample.1.weight"
+
+
+def test_previews_of_nano_look_like_its_puppets(nano: Nano, core: LumosXPipeline, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As the host draws them while sampling, beside the pixels that the latents were made of; Wan's own factors do not."""
+    import comfy.latent_formats
+    import latent_preview
+
+    monkeypatch.setattr(latent_preview.args, "preview_method", latent_preview.LatentPreviewMethod.Latent2RGB)
+    frames = render_clip(sample_clip(np.random.default_rng(1000))).frames[:1]
+    video = torch.from_numpy(frames).permute(3, 0, 1, 2)[None] / 127.5 - 1
+    latent = encode_video(core.vae, video)
+    pixels = torch.nn.functional.avg_pool2d((video[0, :, 0] + 1) / 2, 8).permute(1, 2, 0)  # of 8 x 8 each, 0..1
+    off = []
+    for latent_format in (nano[0].model.latent_format, comfy.latent_formats.Wan21()):
+        shown = latent_preview.get_previewer("cpu", latent_format).decode_latent_to_preview(latent)
+        off.append(float((torch.from_numpy(np.asarray(shown)) / 255 - pixels).abs().mean()))
+    assert off[0] < 0.05 < 0.2 < off[1]

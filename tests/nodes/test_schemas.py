@@ -21,6 +21,7 @@ WORDS = {"tag", "occurrence", "strength"}
 ADVANCED = {
     "LumosXApply": SWITCHES,
     "LumosXSampler": SWITCHES,
+    "LumosXSeeds": SWITCHES - {"record_attention"},
     "LumosXRelationGraph": {"on_problem"},
     "LumosXFaceReference": {"index", "x", "y", "pack", "strength"},
     "LumosXAttributeReference": {"sam", "invert_mask", *WORDS},

@@ -31,6 +31,7 @@ NODES = {
     "LumosXSaveSubject",
     "LumosXSceneReference",
     "LumosXScheduler",
+    "LumosXSeeds",
     "LumosXSolver",
     "LumosXSubject",
 }

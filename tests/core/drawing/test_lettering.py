@@ -181,6 +181,7 @@ def test_pictures_of_many_of_long_and_of_other_words_are_whole() -> None:
     bound = bound_of(" and ".join(names) * 3, many)
     graph = draw_relation_graph(many, bound)
     assert graph.width == 1200 and graph.height > 4500
+    assert draw_relation_graph(many, bound, 600).width == 600
     last_row = np.asarray(graph)[-40:-20]
     assert (last_row != last_row[0, 0]).any()  # the problems at the very end are there
     assert max(reference_panel(many).size) < 3000
@@ -191,12 +192,40 @@ def test_pictures_of_many_of_long_and_of_other_words_are_whole() -> None:
     assert draw_attention(many, record).height > 1000
 
 
+def test_a_relation_graph_is_as_wide_as_it_needs_to_be() -> None:
+    """Few owners make a narrow picture, whose letters of 15 pixels and more can be read where it is shown small."""
+    one, two, many = (
+        ReferenceSet(subjects=tuple(Subject(name=name, face=PICTURE) for name in names))
+        for names in (("man",), ("man", "woman"), tuple(f"man {number}" for number in range(12)))
+    )
+    sizes = [draw_relation_graph(each, bound_of("a man and a woman", each)).size for each in (one, two, many)]
+    assert [width for width, _ in sizes] == [480, 480, 960]
+    assert all(height <= 1.6 * width for width, height in sizes)
+
+
+def test_owners_whose_words_differ_late_do_not_read_alike() -> None:
+    """Long words below a picture go on in a second line."""
+    pictures = []
+    for end in ("buttons", "pockets"):
+        coat = Attribute(phrase=f"long red coat with {end}", image=PICTURE)
+        references = ReferenceSet(subjects=(Subject(name="man", face=PICTURE, attributes=(coat,)),))
+        pictures.append(np.asarray(draw_relation_graph(references, bound_of("a man in a coat", references), 480)))
+    assert (pictures[0] != pictures[1]).any()
+
+
 def test_masks_stop_where_the_model_does() -> None:
     references = ReferenceSet(subjects=(Subject(name="man", face=PICTURE),))
     bound = bound_of("a man " + "and a hat " * 60, references)
     layout, tokenizer = TokenLayout.for_references((2, 2, 3), bound.references), load_tokenizer(NANO_FOLDER)
-    sizes = {
-        read: draw_masks(references, bound, layout, text_levels(bound.references, read), tokenizer).width
-        for read in (79, 120, 512)
-    }
-    assert sizes[120] - sizes[79] == 41 * 22 and sizes[512] - sizes[79] == (len(bound.token_ids) - 78) * 22
+    whole = len(bound.token_ids)
+    drawn, high, pitch = {}, {}, set()
+    for read in (79, 120, 512):
+        picture = draw_masks(references, bound, layout, text_levels(bound.references, read), tokenizer)
+        assert picture.width == 640
+        cells = (np.asarray(picture)[:, 214:, :] == (228, 228, 224)).all(axis=2)  # the frames of the words' levels
+        tops = np.flatnonzero(cells.sum(axis=1) > 40)  # the upper and lower edges of rows of them
+        drawn[read], high[read] = sum(int(cells[y].sum()) for y in tops[::2]) / 21, picture.height
+        assert len(tops) == 2 * -(-min(read - 1, whole) // 18)
+        pitch |= set(np.diff(tops[::2]).tolist())
+    assert drawn == {79: 78, 120: 119, 512: whole}
+    assert high[120] - high[79] == 2 * pitch.pop() and not pitch  # seven bands of 18 words instead of five
