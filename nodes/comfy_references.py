@@ -18,6 +18,7 @@ from lumosx_core.references import Reference, prepare_reference_image
 from .image_tensors import image_of
 
 CHANNELS = 16  # of Wan2.1's latents
+PUBLISHED_DIM = 96  # channels of the first layer of Wan2.1's VAE
 
 
 def encode_references(vae: Any, references: Sequence[Reference], size: VideoSize) -> torch.Tensor:
@@ -40,6 +41,11 @@ def encode_references(vae: Any, references: Sequence[Reference], size: VideoSize
 def empty_latent(size: VideoSize) -> torch.Tensor:
     """Zeros [1, 16, T, h, w] for a video of that size, where the host keeps what it is not working on."""
     return torch.zeros((1, CHANNELS, *size.latent), device=comfy.model_management.intermediate_device())
+
+
+def is_small(vae: Any) -> bool:
+    """Whether this is a VAE of fewer channels than Wan2.1's, as the embedded one is."""
+    return getattr(vae.first_stage_model, "dim", PUBLISHED_DIM) < PUBLISHED_DIM
 
 
 def check_vae(vae: Any) -> None:

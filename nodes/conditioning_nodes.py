@@ -1,5 +1,6 @@
 """Nodes that settle who owns which pictures and words, and encode the pictures."""
 
+import logging
 import math
 from typing import TYPE_CHECKING, Any
 
@@ -13,15 +14,19 @@ from lumosx_core.references import ReferenceSet, Sample, SceneReference
 from lumosx_core.text_spans import bind_prompt
 
 from .advanced_inputs import ADVANCED
-from .comfy_references import empty_latent, encode_references
+from .comfy_node_text import show_text
+from .comfy_references import empty_latent, encode_references, is_small
 from .comfy_tokenizer import host_prompt, plain_prompt, prompt_tokenizer
 from .image_tensors import image_of
 from .io_types import EncodedReferences, GraphSocket, ReferencesSocket, RelationGraph, SampleSocket, SceneSocket, SubjectSocket
 from .node_inputs import checked_inputs
 from .search_aliases import search_aliases
+from .told_work import nano_warning, told_work
 
 if TYPE_CHECKING:
     from lumosx_core.sampling.config import OnProblem
+
+log = logging.getLogger(__name__)
 
 MAX_VIDEO_TOKENS = 2**20  # a latent of 256 MiB; far beyond what any card samples
 MOST = 6  # subjects, and objects, of one graph
@@ -171,15 +176,22 @@ class EncodeReferences(io.ComfyNode):
                 ReferencesSocket.Output(display_name="references", tooltip="For LumosX Sampler or LumosX Apply."),
                 io.Latent.Output(display_name="latent", tooltip="An empty latent of this size, for the sampler."),
             ],
+            hidden=[io.Hidden.unique_id],  # to show in it what the video will cost
             **search_aliases("reference latents", "wan reference"),
         )
 
     @classmethod
     @checked_inputs
     def execute(cls, graph: RelationGraph, vae: Any, width: int, height: int, length: int) -> io.NodeOutput:
-        """`EncodedReferences` and a LATENT [1, 16, T, h, w]. Raises InputError for sizes that Wan cannot do and for a VAE that
-        is not Wan2.1's."""
+        """`EncodedReferences` and a LATENT [1, 16, T, h, w]; shows an estimate of the work in the node, and a warning where the
+        nano model's VAE meets a size that nano was not made for. Raises InputError for sizes that Wan cannot do and for a VAE
+        that is not Wan2.1's."""
         size = _size(width, height, length)
+        lines = [told_work(size, graph.bound.references)]
+        if is_small(vae) and (warning := nano_warning(size)):
+            log.warning(warning)
+            lines.insert(0, warning)
+        show_text("\n".join(lines), cls.hidden.unique_id if cls.hidden else None)
         empty = empty_latent(size)
         bound = graph.bound
         tokens = len(bound.token_ids) + 1  # with the end token; the bridge pads the levels to what the model reads

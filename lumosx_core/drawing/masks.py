@@ -99,20 +99,26 @@ def _draw_levels(references: ReferenceSet, bound: BoundPrompt, levels_RS: torch.
     for line, text in enumerate(title):
         draw_text(picture, (MARGIN, 26 * line), fit_text(text, 20, WIDEST - 2 * MARGIN), 20, INK)
     for number, band in enumerate(bands):
-        _draw_band(picture, above + tall * number + head, words, labels, levels_RS, band)
+        _draw_band(picture, above + tall * number, head, words, labels, levels_RS, band)
     return picture
 
 
 def _draw_band(
-    picture: Image.Image, top: int, words: list[str], labels: list[tuple[str, RGB, int]], levels_RS: torch.Tensor, band: range
+    picture: Image.Image,
+    y: int,
+    head: int,
+    words: list[str],
+    labels: list[tuple[str, RGB, int]],
+    levels_RS: torch.Tensor,
+    band: range,
 ) -> None:
-    """The levels of a run of words, from `top` on, with the words above."""
+    """A run of words, from `y` on and `head` pixels high, and their levels below."""
     draw = ImageDraw.Draw(picture)
-    left = MARGIN + LABELS
+    left, top = MARGIN + LABELS, y + head
     for column, place in enumerate(band):
-        label = Image.new("RGB", (HEAD, CELL), PAPER)
-        draw_text(label, (2, CELL / 2), fit_text(words[place], 14, HEAD - 6), 14, INK, anchor="lm")
-        picture.paste(label.rotate(90, expand=True), (left + column * CELL, top - HEAD - 4))
+        label = Image.new("RGB", (head - 4, CELL), PAPER)
+        draw_text(label, (2, CELL / 2), fit_text(words[place], 14, head - 8), 14, INK, anchor="lm")
+        picture.paste(label.rotate(90, expand=True), (left + column * CELL, y))
     for row, (text, colour, kept) in enumerate(labels):
         row_top = top + row * ROW
         name = fit_text(text, 15, LABELS - 10, kept)

@@ -54,7 +54,7 @@ def test_graph_binds_as_the_core_does(nodes: ModuleType, nano: Nano, name: str) 
     assert graph.bound == expected
     assert graph.references == sample.references
     assert prompt == expected.prompt
-    assert picture.shape[2:] == (1200, 3)
+    assert picture.shape[2:] == ({"two_people_described": 720, "one_person_in_a_room": 600}[name], 3)
     ids = [int(token) for token, _ in nano[1].tokenize(prompt)["umt5xxl"][0]]
     assert tuple(ids[: len(expected.token_ids) + 1]) == (*expected.token_ids, 1)
 
@@ -210,4 +210,38 @@ def test_another_vae_is_refused_by_name(nodes: ModuleType, nano: Nano) -> None:
 def test_preview_is_written_to_the_host_s_temporary_folder(nodes: ModuleType, nano: Nano, host_folders: Path) -> None:
     out = nodes.RelationGraphNode.execute(nano[1], "a man in a hat", {"subject_1": man()})
     (shown,) = out.ui.as_dict()["images"]
-    assert Image.open(host_folders / "temp" / shown["filename"]).size[0] == 1200
+    assert Image.open(host_folders / "temp" / shown["filename"]).size[0] == 480
+
+
+@pytest.mark.parametrize(("size", "warned"), [((96, 80, 17), False), ((64, 48, 5), True)])
+def test_encoding_tells_the_work_and_warns_where_nano_was_not_made_for_the_size(
+    nodes: ModuleType,
+    nano: Nano,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+    size: tuple[int, int, int],
+    warned: bool,
+) -> None:
+    import server
+
+    shown: list[tuple[str, str]] = []
+    monkeypatch.setattr(server.PromptServer, "instance", SimpleNamespace(send_progress_text=lambda *a: shown.append(a)), False)
+    encode = type("EncodeReferences", (nodes.EncodeReferences,), {"hidden": SimpleNamespace(unique_id="7")})
+    graph = nodes.RelationGraphNode.execute(nano[1], "a man in a hat", {"subject_1": man()}).args[0]
+    with torch.no_grad():
+        encode.execute(graph, nano[2], *size)
+    ((text, node),) = shown
+    tokens = {17: 7 * 30, 5: 4 * 12}[size[2]]  # five or two latent frames and two pictures
+    assert node == "7" and f"{tokens} tokens, 2 pictures. Beside 832 x 480 and 81 frames" in text
+    assert ("LumosX Nano was made for 96 x 80 pixels and 17 frames" in text) is warned
+    assert ("connect its outputs width, height and length" in caplog.text) is warned
+
+
+def test_the_work_of_the_published_size_is_told_as_it_is(nodes: ModuleType, nano: Nano) -> None:
+    people = {"subject_1": man(), "subject_2": man(name="kid", attribute="scarf")}
+    bound = nodes.RelationGraphNode.execute(nano[1], "a man in a hat and a kid in a scarf", people).args[0].bound
+    assert nodes.told_work(nodes._size(832, 480, 81), ()).endswith(
+        "about 1 times as long, and 1 times the memory beside the weights."
+    )
+    text = nodes.told_work(nodes._size(832, 480, 81), bound.references)
+    assert text.startswith("39,000 tokens, 4 pictures.") and "1.2 times the memory" in text
