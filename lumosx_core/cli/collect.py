@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from lumosx_core.data.collect import CollectReport
+    from lumosx_core.data.collect_config import CollectConfig
+    from lumosx_core.tokenizers import Tokenizer
 
 DEMO_CLIPS = 20
 
@@ -43,8 +45,6 @@ def run(options: argparse.Namespace) -> int:
     from lumosx_core.data.demo_clips import write_demo_clips
     from lumosx_core.data.settings import read_config, to_toml
     from lumosx_core.errors import InputError
-    from lumosx_core.sampling.pipeline import NANO_FOLDER
-    from lumosx_core.tokenizers import load_tokenizer
 
     preset = options.preset or ("puppets" if options.demo else "photo")
     config = read_config(CollectConfig, COLLECT_PRESETS[preset], options.config, options.changes)
@@ -64,7 +64,7 @@ def run(options: argparse.Namespace) -> int:
         plan = plan_collection(options.inputs, out, config)
         print(plan.text())
         return 1 if plan.missing or not plan.paths or plan.bytes_needed > plan.bytes_free else 0
-    tokenizer = load_tokenizer(config.models.tokenizer or NANO_FOLDER / "spiece.model")
+    tokenizer = tokenizer_of(config)
     inputs = options.inputs
     with ProgressBars() as progress:
         if options.demo:
@@ -76,6 +76,14 @@ def run(options: argparse.Namespace) -> int:
     print(summary(report))
     print(f"dataset        {out}\npage           {out / 'page.html'}")
     return 0 if report.samples or not report.clips else 1
+
+
+def tokenizer_of(config: "CollectConfig") -> "Tokenizer":
+    """The tokenizer of the model that a dataset is meant for; the embedded model's where none is named."""
+    from lumosx_core.sampling.pipeline import NANO_FOLDER
+    from lumosx_core.tokenizers import load_tokenizer
+
+    return load_tokenizer(config.models.tokenizer or NANO_FOLDER / "spiece.model")
 
 
 def summary(report: "CollectReport") -> str:

@@ -1,4 +1,4 @@
-"""Look at a collected dataset: `stats` counts, `check` reads every file of it, `show` prints one sample.
+"""Look at a collected dataset, and change it: what is in it, what is right, which part is for what, who is taken out.
 
 DATASET is a folder that `lumosx collect` made.
 """
@@ -6,18 +6,36 @@ DATASET is a folder that `lumosx collect` made.
 import argparse
 from pathlib import Path
 
+from lumosx_core.cli.dataset_changes import add_filter, add_remove, add_split
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Options of the command."""
-    parser.add_argument("what", choices=("stats", "check", "show"))
-    parser.add_argument("dataset", type=Path, metavar="DATASET")
-    parser.add_argument("--clip", metavar="ID", help="show: the sample (default: the first)")
-    parser.add_argument("--out", type=Path, help="show: write it as a sample folder, too, as generate reads it")
+    what = parser.add_subparsers(dest="what", required=True, metavar="WHAT")
+    stats = what.add_parser("stats", help="count samples, people, things, sources, licences, and what was left out")
+    check = what.add_parser("check", help="read every file of it")
+    show = what.add_parser("show", help="print one sample")
+    for sub, run_it in ((stats, _stats), (check, _check), (show, _show)):
+        add_dataset(sub)
+        sub.set_defaults(run_it=run_it)
+    show.add_argument("--clip", metavar="ID", help="the sample (default: the first)")
+    show.add_argument("--out", type=Path, help="write it as a sample folder, too, as generate reads it")
+    add_split(add_dataset(what.add_parser("split", help="train, val and test without a source or a person in two of them")))
+    add_filter(add_dataset(what.add_parser("filter", help="other thresholds, or a part of it as a new dataset")))
+    add_remove(
+        add_dataset(what.add_parser("remove", help="take clips, videos or a person out, so that nothing of them is left"))
+    )
+
+
+def add_dataset(parser: argparse.ArgumentParser) -> argparse.ArgumentParser:
+    """The folder, which every one takes."""
+    parser.add_argument("dataset", type=Path, metavar="DATASET", help="folder of the dataset")
+    return parser
 
 
 def run(options: argparse.Namespace) -> int:
-    """Count, check or show; status 1 if a check found something."""
-    return {"stats": _stats, "check": _check, "show": _show}[options.what](options)
+    """Do it; status 1 if a check found something."""
+    return options.run_it(options)
 
 
 def _stats(options: argparse.Namespace) -> int:

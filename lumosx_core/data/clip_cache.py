@@ -14,7 +14,7 @@ memory-mapped: what a batch does not draw is not read.
 """
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -22,7 +22,9 @@ from typing import Any
 import torch
 
 from lumosx_core.errors import InputError
+from lumosx_core.files.atomic import remove_file, write_text
 from lumosx_core.files.json import parse_json, parse_record, read_json
+from lumosx_core.files.json_lines import read_records
 from lumosx_core.files.weights import write_safetensors
 from lumosx_core.model.video_size import VideoSize
 
@@ -110,6 +112,23 @@ def write_clip(cache: Path, key: str, clip: CachedClip, tensors: Mapping[str, to
     """Write a prepared clip, whole or not at all."""
     stored = {name: value.half() if value.is_floating_point() else value for name, value in tensors.items()}
     write_safetensors(clip_path(cache, key), {k: v.contiguous() for k, v in stored.items()}, {"clip": json.dumps(asdict(clip))})
+
+
+def write_list(cache: Path, clips: Sequence[ListedClip]) -> None:
+    """Write the list of a cache."""
+    write_text(cache / LIST, "".join(json.dumps(asdict(clip), ensure_ascii=False) + "\n" for clip in clips))
+
+
+def remove_clips(cache: Path, is_removed: Callable[[str], bool]) -> int:
+    """Take the clips of these names out of a cache, list and files; how many there were. Raises InputError if it is none."""
+    read_settings(cache)
+    listed = read_records(cache / LIST, ListedClip)
+    kept = [clip for clip in listed if not is_removed(clip.name)]
+    for key in {clip.key for clip in listed if clip.key} - {clip.key for clip in kept}:
+        remove_file(clip_path(cache, key))
+    if len(kept) < len(listed):
+        write_list(cache, kept)
+    return len(listed) - len(kept)
 
 
 class OpenClip:

@@ -14,20 +14,22 @@ from lumosx_core.data.components import make_components
 from lumosx_core.data.cuts import check_detector
 from lumosx_core.data.decide import Decision, decide, near_duplicates
 from lumosx_core.data.jobs import ClipJob, JobResult, SourceJob, collect_clip, collect_source, is_finished, lost
-from lumosx_core.data.pack import MANIFEST, pack_samples, parquet, read_manifest
+from lumosx_core.data.pack import MANIFEST, pack_samples, parquet, read_manifest, refuse_imported
 from lumosx_core.data.pages import write_page
 from lumosx_core.data.records import SourceRecord, clip_id
-from lumosx_core.data.sources import Source, find_videos, identify
+from lumosx_core.data.removal import finish_removal, read_removed
+from lumosx_core.data.sources import Source, find_videos, identify, known_sources
+from lumosx_core.data.split import SplitRule, read_rule, seen_source, split_sources, write_rule
 from lumosx_core.data.stages import CLIP_STAGES
 from lumosx_core.data.stages.reading import server_reader
-from lumosx_core.data.store import Blobs, StageResult, WorkStore
+from lumosx_core.data.store import WORK, Blobs, StageResult, WorkStore, open_store
 from lumosx_core.files.atomic import writable_folder
 from lumosx_core.files.json import parse_record
 from lumosx_core.progress import Progress
 from lumosx_core.tokenizers import Tokenizer
 from lumosx_core.workers import SLOW, run_in_processes, worker_count
 
-WORK, PAGE = ".work", "page.html"
+PAGE = "page.html"
 JOB_LIMIT_S = 900.0  # for one video or clip; then its worker is ended
 
 
@@ -53,26 +55,80 @@ def collect(
     check_detector(config.shots)
     if config.reading.reader == "server":
         server_reader(config.reading)
+    refuse_imported(out)
     videos = find_videos(inputs)
     with WorkStore(writable_folder(out) / WORK) as store:
-        sources, unreadable = identify(videos, store, progress)
+        removed = finish_removal(out, store)
+        sources, unreadable = identify(videos, store, progress, unwanted=removed.has)
         clips = _cut(sources, store, config, workers, retry_failed, progress)
-        _look(clips, store, workers, progress)
-        tell = progress or (lambda *_: None)
-        for number, clip in enumerate(clips, start=1):
-            clip.records = _records(clip.results)
-            clip.decision = decide(clip.records, config.keep, tokenizer) if clip.records else None
-            tell("deciding", number, len(clips))
-        _drop_duplicates(clips, out, config.keep.alike)
-        if on_clip is not None:
-            for clip in clips:
-                on_clip(clip, store.blobs)
-        report = report_of(clips, sources, unreadable, store)
-        samples = [packed_sample(clip, store.blobs, config) for clip in clips if clip.is_sample]
-        dropped = [row for clip in clips if (row := dropped_row(clip)) is not None] + dropped_sources(sources, store)
-        pack_samples(out, samples, dropped, config, counts_of(report), progress)
-        write_page(out / PAGE, clips, report, store.blobs, config)
-        return report
+        _run(collect_clip, [clip.job for clip in clips], store, workers, "clips", progress)
+        return publish(out, store, config, tokenizer, sources, clips, tuple(unreadable), on_clip, progress)
+
+
+def decide_again(
+    out: Path, config: CollectConfig, tokenizer: Tokenizer, *, rule: SplitRule | None = None, progress: Progress | None = None
+) -> CollectReport:
+    """Make the dataset anew out of what the stages stored: other thresholds, another split. Looks at no video.
+
+    rule: the new split; None keeps the one that is there. Raises InputError if the dataset has no work store, if another
+    process writes it, and when the disk refuses.
+    """
+    with open_store(out) as store:
+        finish_removal(out, store)
+        sources = known_sources(store)
+        clips = known_clips(sources, store, config)
+        return publish(out, store, config, tokenizer, sources, clips, (), None, progress, rule)
+
+
+def publish(
+    out: Path,
+    store: WorkStore,
+    config: CollectConfig,
+    tokenizer: Tokenizer,
+    sources: list[Source],
+    clips: list[Clip],
+    unreadable: tuple[str, ...],
+    on_clip: Callable[[Clip, Blobs], None] | None,
+    progress: Progress | None,
+    rule: SplitRule | None = None,
+) -> CollectReport:
+    """Decide, split, pack and draw."""
+    decide_clips(clips, out, store, config, tokenizer, progress)
+    rule = split_of_clips(clips, rule or read_rule(out), config.keep.alike)
+    if on_clip is not None:
+        for clip in clips:
+            on_clip(clip, store.blobs)
+    report = report_of(clips, sources, unreadable, store)
+    samples = [packed_sample(clip, store.blobs, config, rule) for clip in clips if clip.is_sample]
+    dropped = [row for clip in clips if (row := dropped_row(clip)) is not None] + dropped_sources(sources, store)
+    write_rule(out, rule)
+    pack_samples(out, samples, dropped, config, counts_of(report), progress)
+    write_page(out / PAGE, clips, report, store.blobs, config)
+    return report
+
+
+def decide_clips(
+    clips: list[Clip],
+    out: Path,
+    store: WorkStore,
+    config: CollectConfig,
+    tokenizer: Tokenizer,
+    progress: Progress | None = None,
+) -> dict[str, str]:
+    """Give every clip what is known of it and its decision; clip -> the clip that it repeats, of those left out for that."""
+    tell = progress or (lambda *_: None)
+    for number, clip in enumerate(clips, start=1):
+        clip.results = store.results(clip.clip)
+        clip.records = _records(clip.results)
+        clip.decision = decide(clip.records, config.keep, tokenizer) if clip.records else None
+        tell("deciding", number, len(clips))
+    return _drop_duplicates(clips, out, config.keep.alike)
+
+
+def split_of_clips(clips: list[Clip], rule: SplitRule, alike: int) -> SplitRule:
+    """The rule with the split of every source that has a sample."""
+    seen = [seen_source(clip.source.source, clip.records["frames"], clip.records["people"]) for clip in clips if clip.is_sample]
+    return split_sources(seen, rule, alike=alike)
 
 
 def _cut(
@@ -90,6 +146,12 @@ def _cut(
         for source in sources
     ]
     _run(collect_source, jobs, store, workers, "shots", progress)
+    return known_clips(sources, store, config, retry)
+
+
+def known_clips(sources: list[Source], store: WorkStore, config: CollectConfig, retry: bool = False) -> list[Clip]:
+    """The clips of the sources whose shots are known, in the order of their ids."""
+    removed = read_removed(store.folder.parent)
     clips = []
     for source in sources:
         shots = store.results(source.source).get("shots")
@@ -97,18 +159,14 @@ def _cut(
             continue
         for shot in parse_record(SourceRecord, shots.content, "the record of shots").shots:
             clip = clip_id(source.source, shot)
+            if removed.has(clip):
+                continue
             job = ClipJob(
                 unit=clip, path=Path(source.path), config=config, blobs=store.blobs.folder, known=_known(store, clip, retry),
                 shot=shot, caption=source.caption,
             )  # fmt: skip
             clips.append(Clip(clip=clip, source=source, job=job, results={}))
     return sorted(clips, key=lambda clip: clip.clip)
-
-
-def _look(clips: list[Clip], store: WorkStore, workers: int | None, progress: Progress | None) -> None:
-    _run(collect_clip, [clip.job for clip in clips], store, workers, "clips", progress)
-    for clip in clips:
-        clip.results = store.results(clip.clip)
 
 
 def _run(function: Any, jobs: list[Any], store: WorkStore, workers: int | None, stage: str, progress: Progress | None) -> None:
@@ -157,7 +215,7 @@ def _records(results: dict[str, StageResult]) -> dict[str, Any]:
     }
 
 
-def _drop_duplicates(clips: list[Clip], out: Path, alike: int) -> None:
+def _drop_duplicates(clips: list[Clip], out: Path, alike: int) -> dict[str, str]:
     """Of samples that look the same one stays, first of all one that is in the dataset already."""
     there = read_manifest(out, ["sample"]) if (out / MANIFEST).exists() else []
     good = [clip for clip in clips if clip.is_sample]
@@ -166,3 +224,4 @@ def _drop_duplicates(clips: list[Clip], out: Path, alike: int) -> None:
     for clip in good:
         if clip.clip in repeated:
             clip.decision = Decision(reason="near_duplicate", detail=f"looks like {repeated[clip.clip]}")
+    return repeated

@@ -11,7 +11,7 @@ from lumosx_core.data.pack import PackedSample
 from lumosx_core.data.records import canonical, digest_of
 from lumosx_core.data.sample_files import sample_files, sample_record
 from lumosx_core.data.sources import Source
-from lumosx_core.data.split import split_of
+from lumosx_core.data.split import SplitRule
 from lumosx_core.data.stages import CLIP_STAGES
 from lumosx_core.data.store import Blobs, StageResult, WorkStore
 
@@ -49,7 +49,7 @@ class Clip:
         return self.decision is not None and not self.decision.reason
 
 
-def packed_sample(clip: Clip, blobs: Blobs, config: CollectConfig) -> PackedSample:
+def packed_sample(clip: Clip, blobs: Blobs, config: CollectConfig, rule: SplitRule) -> PackedSample:
     assert clip.decision is not None
     decision, records = clip.decision, clip.records
     record = sample_record(clip.clip, records, decision)
@@ -62,7 +62,7 @@ def packed_sample(clip: Clip, blobs: Blobs, config: CollectConfig) -> PackedSamp
     row = {
         "caption": record["caption"],
         "caption_origin": records["caption"].origin,
-        "split": split_of(clip.source.source),
+        "split": rule.sources[clip.source.source],
         "source": clip.source.source,
         "names": list(clip.source.names),
         "origin": clip.source.origin,
@@ -123,7 +123,7 @@ def dropped_sources(sources: list[Source], store: WorkStore) -> list[dict[str, s
     return rows
 
 
-def report_of(clips: list[Clip], sources: list[Source], unreadable: list[str], store: WorkStore) -> CollectReport:
+def report_of(clips: list[Clip], sources: list[Source], unreadable: tuple[str, ...], store: WorkStore) -> CollectReport:
     dropped: Counter[str] = Counter(row["reason"] for row in dropped_sources(sources, store))
     failed = [f"{row['names']}: {row['detail']}" for row in dropped_sources(sources, store) if row["status"] == "failed"]
     for clip in clips:
@@ -143,7 +143,7 @@ def report_of(clips: list[Clip], sources: list[Source], unreadable: list[str], s
             seconds[result.stage] += result.seconds
     return CollectReport(
         sources=len(sources), clips=len(clips), samples=samples, funnel=(*funnel, ("samples", samples)), dropped=dict(dropped),
-        failed=tuple(failed), unreadable=tuple(unreadable), seconds=dict(seconds),
+        failed=tuple(failed), unreadable=unreadable, seconds=dict(seconds),
     )  # fmt: skip
 
 

@@ -18,7 +18,8 @@ import numpy as np
 from PIL import Image
 
 from lumosx_core.data.draws import GROUPED, comes_whole
-from lumosx_core.data.pack import MANIFEST, read_file, read_manifest
+from lumosx_core.data.pack import MANIFEST, read_dropped, read_file, read_manifest
+from lumosx_core.data.removal import read_removed
 from lumosx_core.errors import InputError
 from lumosx_core.files.images import decoded
 from lumosx_core.numbers import real_number, seed_number
@@ -134,8 +135,12 @@ def draw_sample(
 
 def check_dataset(folder: Path) -> list[str]:
     """What is wrong with a dataset, one line each: files that are missing, cut off or changed places, pictures that cannot be
-    read; none if all is well. Raises InputError if there is no dataset at all."""
-    faults = []
+    read, samples that were removed; none if all is well. Raises InputError if there is no dataset at all."""
+    removed = read_removed(folder)
+    left = [f"{one} was removed and is still there; run the removal again"
+            for row in (*read_manifest(folder), *read_dropped(folder))
+            for one in dict.fromkeys((row.get("sample", row.get("clip", "")), row["source"])) if removed.has(one)]  # fmt: skip
+    faults = list(dict.fromkeys(left))
     for row in read_manifest(folder):
         for place in row["files"]:
             try:

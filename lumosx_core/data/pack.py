@@ -18,11 +18,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from lumosx_core.data.collect_config import CollectConfig
-from lumosx_core.data.settings import to_toml
+from lumosx_core.data.collect_config import CollectConfig, PackSettings
+from lumosx_core.data.settings import read_config, to_toml
 from lumosx_core.errors import InputError
 from lumosx_core.files.atomic import remove_file, whole_file, write_text
-from lumosx_core.files.json import write_json
+from lumosx_core.files.json import read_json, write_json
 from lumosx_core.packages import install_command
 from lumosx_core.progress import Progress
 
@@ -47,24 +47,26 @@ def pack_samples(
     out: Path,
     samples: Sequence[PackedSample],
     dropped: Sequence[dict[str, str]],
-    config: CollectConfig,
+    config: CollectConfig | None,
     counts: dict[str, Any],
     progress: Progress | None = None,
 ) -> None:
-    """Bring the dataset in `out` to exactly these samples. Raises InputError when the disk refuses, and for a manifest of a
-    newer format."""
+    """Bring the dataset in `out` to exactly these samples. config: None for one that was not collected. Raises InputError when
+    the disk refuses, and for a manifest that cannot be read."""
     old = read_manifest(out) if (out / MANIFEST).exists() else []
     wanted = {sample.sample: sample for sample in samples}
     rows, next_shard = _kept(out, old, wanted)
     missing = [wanted[name] for name in sorted(wanted.keys() - rows.keys())]
-    written = _write_shards(out, next_shard, config.pack.shard_mb * MEGABYTE, missing)
+    size = (config.pack if config is not None else PackSettings()).shard_mb * MEGABYTE
+    written = _write_shards(out, next_shard, size, missing)
     for number, (sample, places) in enumerate(written, start=1):
         rows[sample.sample] = {**sample.row, "sample": sample.sample, "digest": sample.digest, "files": places}
         if progress is not None:
             progress("packing", number, len(missing))
     _write_table(out / MANIFEST, [rows[name] for name in sorted(rows)], manifest_schema())
     _write_table(out / DROPPED, sorted(dropped, key=lambda row: (row["clip"], row["stage"])), dropped_schema())
-    write_text(out / CONFIG, to_toml(config))
+    if config is not None:
+        write_text(out / CONFIG, to_toml(config))
     write_json(out / ABOUT, {"format": FORMAT, **counts}, "the counts of the dataset")
     named = {place["shard"] for row in rows.values() for place in row["files"]}
     for path in out.glob(SHARD.replace("{:05d}", "*")):
@@ -82,6 +84,43 @@ def read_manifest(out: Path, columns: Sequence[str] | None = None) -> list[dict[
         return pq.read_table(path, columns=None if columns is None else list(columns)).to_pylist()
     except (OSError, ValueError, KeyError) as error:
         raise InputError(f"cannot read {path} ({error}); collect again, which writes it anew") from error
+
+
+def read_dropped(out: Path) -> list[dict[str, str]]:
+    """What is no sample of a dataset, each with its reason; nothing where there is no such table."""
+    return parquet().read_table(out / DROPPED).to_pylist() if (out / DROPPED).is_file() else []
+
+
+def read_about(out: Path) -> dict[str, Any]:
+    """Format and counts of a dataset; empty if it has none. Raises InputError for a newer format."""
+    if not (out / ABOUT).is_file():
+        return {}
+    about = read_json(out / ABOUT, "the counts of the dataset")
+    if not isinstance(about, dict) or about.get("format") != FORMAT:
+        raise InputError(f"{out / ABOUT} is not of format {FORMAT}, which this LumosX reads; update LumosX")
+    return about
+
+
+def refuse_imported(out: Path) -> None:
+    """Raises InputError for a dataset without a work store: a collection into it would throw its samples out."""
+    if origin := read_about(out).get("origin"):
+        raise InputError(f"{out} was {origin}, and a collection would replace its samples; choose another --out")
+
+
+def stored_samples(out: Path, rows: Sequence[dict[str, Any]]) -> list[PackedSample]:
+    """Rows of the manifest of a dataset as samples to pack, with their files as they lie in its shards."""
+    columns = set(manifest_schema().names) - {"sample", "digest", "files"}
+    return [
+        PackedSample(
+            sample=row["sample"], digest=row["digest"], row={name: row[name] for name in columns}, files=_stored(out, row)
+        )
+        for row in rows
+    ]
+
+
+def stored_config(out: Path) -> CollectConfig:
+    """The settings that a dataset was made with. Raises InputError if it has none, or they are of another version."""
+    return read_config(CollectConfig, CollectConfig(), out / CONFIG)
 
 
 def read_file(out: Path, place: dict[str, Any]) -> bytes:
@@ -143,6 +182,10 @@ def dropped_schema() -> Any:
     import pyarrow as pa
 
     return pa.schema([(name, pa.string()) for name in ("clip", "source", "names", "stage", "status", "reason", "detail")])
+
+
+def _stored(out: Path, row: dict[str, Any]) -> Callable[[], list[tuple[str, bytes]]]:
+    return lambda: [(place["name"], read_file(out, place)) for place in row["files"]]
 
 
 def _kept(out: Path, old: list[dict[str, Any]], wanted: dict[str, PackedSample]) -> tuple[dict[str, dict[str, Any]], int]:

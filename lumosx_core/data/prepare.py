@@ -4,7 +4,6 @@ Legend: F = frames, C, T, h, w = channels, frames, sides of latents, V = variant
 """
 
 import hashlib
-import json
 import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -20,7 +19,6 @@ from lumosx_core.data.buckets import bucket_of, fit_frames
 from lumosx_core.data.clip_cache import (
     ABOUT,
     FORMAT,
-    LIST,
     CachedClip,
     CachedEntity,
     CachedPerson,
@@ -29,13 +27,14 @@ from lumosx_core.data.clip_cache import (
     clip_path,
     read_settings,
     write_clip,
+    write_list,
 )
 from lumosx_core.data.decoding import probe_video, read_clip, walk_frames
 from lumosx_core.data.pack import read_file
 from lumosx_core.data.records import digest_of
 from lumosx_core.data.training_clips import Entity, Picture, StoredPicture, TrainingClip
 from lumosx_core.errors import InputError
-from lumosx_core.files.atomic import write_bytes, write_text
+from lumosx_core.files.atomic import write_bytes
 from lumosx_core.files.json import write_json
 from lumosx_core.model.pixels import to_unit_range
 from lumosx_core.model.text_encoder import TextEncoder, load_text_encoder
@@ -134,11 +133,6 @@ def prepare_clip(job: PrepareJob) -> ListedClip:
     except Exception as error:  # whatever libraries trip over: one bad clip does not stop the rest
         told = str(error) if isinstance(error, InputError) else f"{type(error).__name__}: {error}"
         return ListedClip(name=job.clip.name, reason=told)
-
-
-def write_list(cache: Path, clips: Sequence[ListedClip]) -> None:
-    """Write the list of a cache."""
-    write_text(cache / LIST, "".join(json.dumps(asdict(clip), ensure_ascii=False) + "\n" for clip in clips))
 
 
 def usable_frames(clip: TrainingClip, fps: float) -> tuple[int, int, int]:

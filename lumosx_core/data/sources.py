@@ -4,7 +4,7 @@ import csv
 import hashlib
 import json
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
@@ -67,12 +67,16 @@ def find_videos(inputs: Sequence[Path]) -> list[GivenVideo]:
 
 
 def identify(
-    videos: Sequence[GivenVideo], store: WorkStore, progress: Progress | None = None
+    videos: Sequence[GivenVideo],
+    store: WorkStore,
+    progress: Progress | None = None,
+    *,
+    unwanted: Callable[[str], bool] = lambda _: False,
 ) -> tuple[list[Source], list[str]]:
     """(the videos by content, sorted by it, with those of earlier runs; what cannot be read, as messages).
 
     A file seen before is not read again while its size and time are the same. Of two files with one content the first gives
-    path and words, and both names are noted.
+    path and words, and both names are noted. Of a content that is `unwanted` nothing is noted.
     """
     by_content: dict[str, Source] = {}
     unreadable: list[str] = []
@@ -84,6 +88,8 @@ def identify(
             digest = store.known_source(key, state.st_size, state.st_mtime_ns)
             if digest is None:
                 digest = _digest(video.path)
+                if unwanted(digest):
+                    continue
                 new.append((key, state.st_size, state.st_mtime_ns, digest))
         except OSError as error:
             unreadable.append(f"{video.path}: {error.strerror or error}")
@@ -107,7 +113,16 @@ def identify(
     store.note_files(new)
     # Names that are no UTF-8 are kept as Python holds them, which JSON can only as escapes.
     kept = store.remember({digest: json.dumps(asdict(source)) for digest, source in by_content.items()})
-    return [parse_record(Source, json.loads(record), "a source of the work store") for record in kept.values()], unreadable
+    return _parsed(kept), unreadable
+
+
+def known_sources(store: WorkStore) -> list[Source]:
+    """All videos of earlier runs, sorted by content."""
+    return _parsed(store.remember({}))
+
+
+def _parsed(kept: dict[str, str]) -> list[Source]:
+    return [parse_record(Source, json.loads(record), "a source of the work store") for record in kept.values()]
 
 
 def _videos_below(folder: Path) -> Iterator[Path]:

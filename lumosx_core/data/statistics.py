@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from lumosx_core.data.pack import DROPPED, parquet, read_manifest
+from lumosx_core.data.pack import read_dropped, read_manifest
 from lumosx_core.data.relations.colours import colour_word
 
 MOST_NAMED = 12
@@ -16,7 +16,7 @@ def statistics(folder: Path) -> dict[str, Any]:
     """Counts of samples, splits, people and attributes per clip, kinds of words, sources, licences, sizes, and reasons of what
     was dropped. Raises InputError if there is no dataset."""
     rows = read_manifest(folder)
-    dropped = parquet().read_table(folder / DROPPED).to_pylist() if (folder / DROPPED).is_file() else []
+    dropped = read_dropped(folder)
     phrases = [relation["phrase"] for row in rows for relation in row["relations"]]
     return {
         "samples": len(rows),

@@ -10,7 +10,7 @@ import hashlib
 import json
 import os
 import sqlite3
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,6 +21,8 @@ from lumosx_core.errors import InputError
 from lumosx_core.files.atomic import remove_file, write_bytes
 
 FORMAT = 1
+WORK = ".work"  # in the folder of a dataset
+STATE = "state.sqlite"
 TABLES = """
 CREATE TABLE IF NOT EXISTS format (version INTEGER NOT NULL);
 CREATE TABLE IF NOT EXISTS files (path BLOB PRIMARY KEY, size INTEGER, mtime_ns INTEGER, source TEXT NOT NULL);
@@ -97,9 +99,10 @@ class WorkStore:
             folder.mkdir(parents=True, exist_ok=True)
             self._lock = _Lock(folder / "lock")
             self._lock.take()
-            self._base = sqlite3.connect(folder / "state.sqlite", isolation_level=None)
+            self._base = sqlite3.connect(folder / STATE, isolation_level=None)
             self._base.execute("PRAGMA journal_mode=WAL")
             self._base.execute("PRAGMA synchronous=FULL")
+            self._base.execute("PRAGMA secure_delete=ON")  # what is removed is overwritten
             self._base.executescript(TABLES)
             row = self._base.execute("SELECT version FROM format").fetchone()
             if row is None:
@@ -156,6 +159,36 @@ class WorkStore:
                 "INSERT OR REPLACE INTO files VALUES (?, ?, ?, ?)", [(os.fsencode(path), *state) for path, *state in files]
             )
 
+    def units(self) -> list[str]:
+        """Every source and clip of which a stage said something, sorted."""
+        return [row[0] for row in self._base.execute("SELECT DISTINCT unit FROM stages ORDER BY unit")]
+
+    def blobs_of(self, units: Iterable[str]) -> set[Blob]:
+        """The files that the records of these units name."""
+        return {
+            blob
+            for unit in units
+            for result in self.results(unit).values() if result.status == "done"
+            for blob in blobs_in(result.content)
+        }  # fmt: skip
+
+    def forget(self, units: Sequence[str]) -> None:
+        """Delete all that is known of these sources and clips, with the files that no other one names, so that no byte of it
+        stays in the store. Done again after a kill it ends the same."""
+        own, others = self.blobs_of(units), self.blobs_of(set(self.units()) - set(units))
+        for blob in own - others:
+            remove_file(self.blobs.path(blob))
+        gone = [(unit,) for unit in units]
+        with self._transaction():
+            self._base.executemany("DELETE FROM stages WHERE unit = ?", gone)
+            self._base.executemany("DELETE FROM sources WHERE source = ?", gone)
+            self._base.executemany("DELETE FROM files WHERE source = ?", gone)
+        try:
+            self._base.execute("VACUUM")
+            self._base.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+        except sqlite3.Error as error:
+            raise InputError(f"cannot write the work store {self.folder} ({error}); free some space and go on") from error
+
     @contextmanager
     def _transaction(self) -> Iterator[None]:
         try:
@@ -170,6 +203,26 @@ class WorkStore:
             with suppress(sqlite3.Error):
                 self._base.execute("ROLLBACK")
             raise
+
+
+def has_store(dataset: Path) -> bool:
+    """Whether a dataset keeps what was found in its videos."""
+    return (dataset / WORK / STATE).is_file()
+
+
+def check_store(dataset: Path) -> None:
+    """Raises InputError if a dataset has no work store."""
+    if not has_store(dataset):
+        raise InputError(
+            f"{dataset} has no work store ({WORK}/{STATE}), which keeps what was found in the videos: it was imported, or "
+            "copied, or the store was deleted; give the folder that lumosx collect made"
+        )
+
+
+def open_store(dataset: Path) -> WorkStore:
+    """The work store of a dataset that is there. Raises InputError if it has none, and as `WorkStore` does."""
+    check_store(dataset)
+    return WorkStore(dataset / WORK)
 
 
 class _Lock:
