@@ -201,6 +201,7 @@ def _kept(out: Path, old: list[dict[str, Any]], wanted: dict[str, PackedSample])
         )
         if whole and all(row["sample"] in wanted and row["digest"] == wanted[row["sample"]].digest for row in members):
             rows |= {row["sample"]: {**row, **wanted[row["sample"]].row} for row in members}
+        if (out / shard).exists():  # until the new manifest is there the old one needs them all
             next_shard = int(shard.split("-")[1].split(".")[0]) + 1
     return rows, next_shard
 
