@@ -7,6 +7,7 @@ import argparse
 from pathlib import Path
 
 from lumosx_core.cli.dataset_changes import add_filter, add_remove, add_split
+from lumosx_core.cli.dataset_formats import add_export, add_import
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -25,6 +26,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_remove(
         add_dataset(what.add_parser("remove", help="take clips, videos or a person out, so that nothing of them is left"))
     )
+    add_export(add_dataset(what.add_parser("export", help="write it as sample folders, info.json, or for other trainers")))
+    add_import(what.add_parser("import", help="make a dataset of sample folders, info.json or OpenS2V"))
 
 
 def add_dataset(parser: argparse.ArgumentParser) -> argparse.ArgumentParser:

@@ -53,21 +53,31 @@ def packed_sample(clip: Clip, blobs: Blobs, config: CollectConfig, rule: SplitRu
     assert clip.decision is not None
     decision, records = clip.decision, clip.records
     record = sample_record(clip.clip, records, decision)
+    row = manifest_row(
+        record, caption_origin=records["caption"].origin, source=clip.source.source, names=list(clip.source.names),
+        origin=clip.source.origin, licence=clip.source.licence, start_s=clip.job.shot.start_s,
+    )  # fmt: skip
+    row["split"] = rule.sources[clip.source.source]
+    made_of = [record, [clip.results[name].key for name in sorted(clip.results)], vars(config.pictures)]
+
+    def files() -> list[tuple[str, bytes]]:
+        return sample_files(record, records, decision, blobs, config.pictures)
+
+    return PackedSample(sample=clip.clip, digest=digest_of(made_of), row=row, files=files)
+
+
+def manifest_row(record: dict[str, Any], **told: Any) -> dict[str, Any]:
+    """The columns of the manifest that a record says, with what is `told` of it beside: caption_origin, source, names, origin,
+    licence, start_s."""
     people = record["people"]
     relations = [
-        {"phrase": thing["text"], "kind": kind, "person": person, **{k: thing["evidence"][k] for k in EVIDENCE}}
+        {"phrase": thing["text"], "kind": kind, "person": person} | {k: (thing["evidence"] or {}).get(k) for k in EVIDENCE}
         for person, kind, thing in [(n, "attribute", a) for n, p in enumerate(people) for a in p["attributes"]]
         + [(None, "object", thing) for thing in record["objects"]]
     ]
-    row = {
+    return {
+        **told,
         "caption": record["caption"],
-        "caption_origin": records["caption"].origin,
-        "split": rule.sources[clip.source.source],
-        "source": clip.source.source,
-        "names": list(clip.source.names),
-        "origin": clip.source.origin,
-        "licence": clip.source.licence,
-        "start_s": clip.job.shot.start_s,
         **{key: record["clip"][key] for key in ("width", "height", "frames", "fps")},
         "people": len(people),
         "attributes": sum(len(person["attributes"]) for person in people),
@@ -77,12 +87,6 @@ def packed_sample(clip: Clip, blobs: Blobs, config: CollectConfig, rule: SplitRu
         "relations": relations,
         "record": canonical(record).decode(),
     }
-    made_of = [record, [clip.results[name].key for name in sorted(clip.results)], vars(config.pictures)]
-
-    def files() -> list[tuple[str, bytes]]:
-        return sample_files(record, records, decision, blobs, config.pictures)
-
-    return PackedSample(sample=clip.clip, digest=digest_of(made_of), row=row, files=files)
 
 
 def dropped_row(clip: Clip) -> dict[str, str] | None:

@@ -32,7 +32,7 @@ Split = Literal["train", "val", "test", "all"]
 class ClipSample:
     """A sample of a dataset. sample: prompt and references as drawn. grouped: whether people came with their attributes.
     owners: uint8 [S, H, W], for each of the selected frames at the times selected_s [S] seconds the number of the subject that
-    a pixel shows, 255 nobody's. row: the sample's row of the manifest."""
+    a pixel shows, 255 nobody's (S = 0 where that is not known). row: the sample's row of the manifest."""
 
     sample: Sample
     grouped: bool
@@ -96,11 +96,15 @@ class RelationalDataset:
         return ClipSample(
             sample=draw_sample(self.folder, row, record, rng, grouped=grouped),
             grouped=grouped,
-            owners=np.stack([np.asarray(_picture(self.folder, row, name)) for name in record["owners"]]),
+            owners=self._owners(row, record),
             selected_s=tuple(record["selected_s"]),
             row=row,
             folder=self.folder,
         )
+
+    def _owners(self, row: dict[str, Any], record: dict[str, Any]) -> np.ndarray:
+        maps = [np.asarray(stored_picture(self.folder, row, name)) for name in record["owners"]]
+        return np.stack(maps) if maps else np.zeros((0, row["height"], row["width"]), np.uint8)
 
 
 def draw_sample(
@@ -109,7 +113,7 @@ def draw_sample(
     """Prompt and references of a sample, of every entity one view. grouped: people as faces with attributes, else whole."""
 
     def draw(views: Sequence[dict[str, Any]]) -> Image.Image:
-        return _picture(folder, row, views[int(rng.integers(len(views)))]["file"])
+        return stored_picture(folder, row, views[int(rng.integers(len(views)))]["file"])
 
     subjects: list[Subject] = []
     objects = [_scene(thing, draw(thing["views"])) for thing in record["objects"]]
@@ -162,7 +166,8 @@ def _scene(thing: dict[str, Any], picture: Image.Image) -> SceneReference:
     return SceneReference(phrase=thing["text"], image=picture, occurrence=thing["occurrence"])
 
 
-def _picture(folder: Path, row: dict[str, Any], name: str) -> Image.Image:
+def stored_picture(folder: Path, row: dict[str, Any], name: str) -> Image.Image:
+    """A picture of a sample by its name. row: of the manifest. Raises InputError if there is none."""
     return decoded(read_file(folder, _place(row, name)))
 
 

@@ -7,6 +7,7 @@
     p0.a0.0.png               RGBA, attribute 0 of person 0
     o0.0.png                  RGBA, object 0
     background.0.png          RGB, the scene without people
+    p0.a0.0.mask.png, o0.0.mask.png   which pixels of the frame that picture shows
     owners.0.png              uint8, of selected frame 0: the number of the person that a pixel shows, 255 nobody's
 
 Legend: H, W = pixels.
@@ -69,16 +70,18 @@ def sample_files(
     options = CutOutOptions(edge=settings.edge)
     files: list[tuple[str, bytes]] = [("clip.mp4", blobs.get(records["video"].video)), ("sample.json", canonical(record))]
 
-    def cut(name: str, views: Sequence[View]) -> None:
+    def cut(name: str, views: Sequence[View], *, masks: bool = True) -> None:
         for k, view in enumerate(views):
             picture = cut_out(pictures[view.frame], read_mask(blobs, view.mask), options)
             files.append((f"{name}.{k}.png", encoded_png(picture)))
+            if masks:
+                files.append((f"{name}.{k}.mask.png", blobs.get(view.mask)))
 
     for number, person in enumerate(decision.people):
         for k, view in enumerate(person.faces):
             face = face_picture(pictures[view.frame], read_mask(blobs, view.mask), view, settings)
             files.append((f"p{number}.face.{k}.png", encoded_png(face)))
-        cut(f"p{number}.body", person.bodies)
+        cut(f"p{number}.body", person.bodies, masks=False)  # in the owners
         own = [phrase for phrase in decision.accepted if phrase.mention == person.mention]
         for k, phrase in enumerate(own):
             cut(f"p{number}.a{k}", phrase.views)
@@ -124,4 +127,7 @@ def _views(name: str, views: Sequence[View]) -> list[dict[str, Any]]:
 def _thing(name: str, phrase: DecidedPhrase, reading: Reading) -> dict[str, Any]:
     span = reading.phrases[phrase.phrase].span
     evidence = asdict(phrase.relation.evidence) if phrase.relation is not None else None
-    return {**_named(phrase.text, span, phrase.occurrence), "views": _views(name, phrase.views), "evidence": evidence}
+    views = _views(name, phrase.views)
+    if phrase.kind != "background":
+        views = [{**view, "mask": view["file"].replace(".png", ".mask.png")} for view in views]
+    return {**_named(phrase.text, span, phrase.occurrence), "views": views, "evidence": evidence}

@@ -87,7 +87,7 @@ def identify(
             key = os.path.realpath(video.path)
             digest = store.known_source(key, state.st_size, state.st_mtime_ns)
             if digest is None:
-                digest = _digest(video.path)
+                digest = content_id(video.path)
                 if unwanted(digest):
                     continue
                 new.append((key, state.st_size, state.st_mtime_ns, digest))
@@ -173,7 +173,8 @@ def _with_text_beside(video: GivenVideo) -> GivenVideo:
     return replace(video, caption=beside.read_text("utf-8-sig", "replace").strip())
 
 
-def _digest(path: Path) -> str:
+def content_id(path: Path) -> str:
+    """16 hex digits of a file's content."""
     hasher = hashlib.sha256()
     with open(path, "rb") as file:
         while part := file.read(READ_AT_ONCE):
