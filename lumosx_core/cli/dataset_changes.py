@@ -107,7 +107,7 @@ def run_remove(options: argparse.Namespace) -> int:
     from lumosx_core.cli.progress import ProgressBars
     from lumosx_core.data.collect_config import CollectConfig
     from lumosx_core.data.pack import read_manifest, stored_config
-    from lumosx_core.data.remove import people_like, remove
+    from lumosx_core.data.remove import people_like, remove_samples
     from lumosx_core.data.store import has_store
     from lumosx_core.errors import InputError
     from lumosx_core.files.images import open_image
@@ -128,7 +128,7 @@ def run_remove(options: argparse.Namespace) -> int:
         clips += [clip for clip, _ in found]
     config = stored_config(options.dataset) if has_store(options.dataset) else CollectConfig()
     with ProgressBars() as progress:
-        report = remove(
+        report = remove_samples(
             options.dataset, tokenizer_of(config), clips=clips, sources=options.source, caches=options.cache, progress=progress
         )
     for name, count in (

@@ -29,7 +29,7 @@ from lumosx_core.data.info_format import write_info
 from lumosx_core.data.pack import read_file
 from lumosx_core.data.sample_files import NOBODYS
 from lumosx_core.errors import InputError
-from lumosx_core.files.atomic import whole_folder, write_bytes, write_text
+from lumosx_core.files.atomic import remove_file, whole_folder, write_bytes, write_text
 from lumosx_core.files.images import save_png
 from lumosx_core.files.videos import read_video, write_video
 from lumosx_core.progress import Progress
@@ -191,7 +191,7 @@ def _trainer_clip(folder: Path, row: dict[str, Any], out: Path) -> ExportedClip:
     try:
         frames = frames_at(*read_video(out / name))
     except InputError:
-        (out / name).unlink()
+        remove_file(out / name)
         raise
     write_video(out / name, frames, RATE)
     return _exported(row, name, len(frames))

@@ -39,7 +39,7 @@ class RemovalReport:
     samples: int
 
 
-def remove(
+def remove_samples(
     dataset: Path,
     tokenizer: Tokenizer,
     *,
