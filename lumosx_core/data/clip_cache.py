@@ -120,8 +120,7 @@ def write_list(cache: Path, clips: Sequence[ListedClip]) -> None:
 
 
 def remove_clips(cache: Path, is_removed: Callable[[str], bool]) -> int:
-    """Take the clips of these names out of a cache, list and files; how many there were. Raises InputError if it is none."""
-    read_settings(cache)
+    """Take the clips of these names out of a cache of any format, list and files; how many there were."""
     listed = read_records(cache / LIST, ListedClip)
     kept = [clip for clip in listed if not is_removed(clip.name)]
     for key in {clip.key for clip in listed if clip.key} - {clip.key for clip in kept}:

@@ -24,8 +24,6 @@ from lumosx_core.files.json import parse_record
 from lumosx_core.progress import Progress
 from lumosx_core.tokenizers import Tokenizer
 
-CACHE = "cache.json"  # stands in every cache of prepared clips
-
 
 @dataclass(frozen=True, kw_only=True)
 class RemovalReport:
@@ -53,11 +51,14 @@ def remove_samples(
     Caches inside the dataset's folder are found. A removal that was interrupted is finished by the same call. Raises
     InputError, before anything is changed, for what the dataset has not, and for folders that are no caches.
     """
-    from lumosx_core.data.clip_cache import read_settings, remove_clips
+    from lumosx_core.data.clip_cache import ABOUT, remove_clips
 
-    caches = [*caches, *sorted(path.parent for path in dataset.rglob(CACHE))]
+    caches = [*caches, *sorted(path.parent for path in dataset.rglob(ABOUT))]
     for cache in caches:
-        read_settings(cache)
+        if not (cache / ABOUT).is_file():
+            raise InputError(
+                f"{cache} is no cache of prepared clips: it has no {ABOUT}; give the --out of lumosx train prepare"
+            )
     if has_store(dataset):
         report = _from_collected(dataset, tokenizer, clips, sources, progress)
     else:

@@ -135,17 +135,7 @@ def test_of_what_was_removed_nothing_is_left(collected: Collected, dataset: Path
         path = clip_path(cache, row["sample"] * 2)
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(row["caption"].encode())
-    about = {
-        "format": 1,
-        "vae": "",
-        "text_encoder": "",
-        "text_len": 8,
-        "fps": 8.0,
-        "variants": 1,
-        "seed": 0,
-        "augmentation": {},
-    }
-    (cache / "cache.json").write_text(json.dumps(about), "utf-8")
+    (cache / "cache.json").write_text(json.dumps({"format": 1}), "utf-8")
     write_list(cache, [ListedClip(name=row["sample"], key=row["sample"] * 2) for row in rows])
     with open_store(dataset) as store:
         blobs = store.blobs_of([gone["sample"]]) - store.blobs_of([row["sample"] for row in rows if row is not gone])
@@ -169,6 +159,8 @@ def test_of_what_was_removed_nothing_is_left(collected: Collected, dataset: Path
     assert main(["dataset", "remove", str(dataset), "--clip", gone["sample"]]) == 0  # again: nothing to do, no fault
     for given in (["--clip", "0" * 16], ["--source", "none.mp4"]):
         assert main(["dataset", "remove", str(dataset), *given]) == 2 and "the dataset has no" in capsys.readouterr().err
+    assert main(["dataset", "remove", str(dataset), "--source", "0000.mp4", "--cache", str(dataset / ".work")]) == 2
+    assert "is no cache of prepared clips" in capsys.readouterr().err
     assert main(["dataset", "remove", str(dataset)]) == 2 and main(["dataset", "remove", str(dataset), "--dry-run"]) == 2
 
 
