@@ -91,6 +91,10 @@ def summary(report: "CollectReport") -> str:
     lines = [f"{name:<14} {count:>7}" for name, count in (("videos", report.sources), *report.funnel)]
     lines += [f"  left out     {count:>7}  {reason.replace('_', ' ')}" for reason, count in sorted(report.dropped.items())]
     lines += [f"failed: {text}" for text in report.failed[:10]] + [f"not readable: {text}" for text in report.unreadable[:10]]
+    if report.stale:
+        lines.append(
+            f"corrections of {report.stale} clips fit no more, since something else was found there; review them again"
+        )
     if len(report.failed) > 10:
         lines.append(f"... and {len(report.failed) - 10} more failures, all in dropped.parquet")
     return "\n".join(lines)

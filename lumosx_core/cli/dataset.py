@@ -8,6 +8,7 @@ from pathlib import Path
 
 from lumosx_core.cli.dataset_changes import add_filter, add_remove, add_split
 from lumosx_core.cli.dataset_formats import add_export, add_import
+from lumosx_core.cli.dataset_review import add_apply, add_review
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -21,6 +22,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         sub.set_defaults(run_it=run_it)
     show.add_argument("--clip", metavar="ID", help="the sample (default: the first)")
     show.add_argument("--out", type=Path, help="write it as a sample folder, too, as generate reads it")
+    add_review(add_dataset(what.add_parser("review", help="a page to correct what was collected, by mouse and keys")))
+    add_apply(add_dataset(what.add_parser("apply", help="put the corrections of that page into the dataset")))
     add_split(add_dataset(what.add_parser("split", help="train, val and test without a source or a person in two of them")))
     add_filter(add_dataset(what.add_parser("filter", help="other thresholds, or a part of it as a new dataset")))
     add_remove(

@@ -11,6 +11,7 @@ from typing import Any
 from lumosx_core.data.collect_config import CollectConfig
 from lumosx_core.data.collected import Clip, CollectReport, counts_of, dropped_row, dropped_sources, packed_sample, report_of
 from lumosx_core.data.components import make_components
+from lumosx_core.data.corrections import Correction, applied, basis_of, corrected
 from lumosx_core.data.cuts import check_detector
 from lumosx_core.data.decide import Decision, decide, near_duplicates
 from lumosx_core.data.jobs import ClipJob, JobResult, SourceJob, collect_clip, collect_source, is_finished, lost
@@ -20,6 +21,7 @@ from lumosx_core.data.records import SourceRecord, clip_id
 from lumosx_core.data.removal import finish_removal, read_removed
 from lumosx_core.data.sources import Source, find_videos, identify, known_sources
 from lumosx_core.data.split import SplitRule, read_rule, seen_source, split_sources, write_rule
+from lumosx_core.data.stage import stored_work
 from lumosx_core.data.stages import CLIP_STAGES
 from lumosx_core.data.stages.reading import server_reader
 from lumosx_core.data.store import WORK, Blobs, StageResult, WorkStore, open_store
@@ -117,12 +119,31 @@ def decide_clips(
 ) -> dict[str, str]:
     """Give every clip what is known of it and its decision; clip -> the clip that it repeats, of those left out for that."""
     tell = progress or (lambda *_: None)
+    corrections = applied(out)
     for number, clip in enumerate(clips, start=1):
         clip.results = store.results(clip.clip)
-        clip.records = _records(clip.results)
-        clip.decision = decide(clip.records, config.keep, tokenizer) if clip.records else None
+        clip.records = records_of(clip.results)
+        clip.decision = _decision(clip, corrections.get(clip.clip), config, tokenizer, store.blobs)
         tell("deciding", number, len(clips))
     return _drop_duplicates(clips, out, config.keep.alike)
+
+
+def _decision(
+    clip: Clip, correction: Correction | None, config: CollectConfig, tokenizer: Tokenizer, blobs: Blobs
+) -> Decision | None:
+    """By the thresholds and by what somebody said of the clip, where that still fits what was found."""
+    if not clip.records:
+        return None
+    if correction is None:
+        return decide(clip.records, config.keep, tokenizer)
+    if correction.verdict == "reject":
+        return Decision(reason="rejected_in_review", detail="somebody looked at it")
+    if correction.basis != basis_of(clip.results):
+        clip.stale = True
+        return decide(clip.records, config.keep, tokenizer)
+    work = stored_work(clip.job.path, clip.job.shot, config, blobs, clip.records)
+    clip.records, verdicts = corrected(clip.records, correction, work)
+    return decide(clip.records, config.keep, tokenizer, verdicts=verdicts)
 
 
 def split_of_clips(clips: list[Clip], rule: SplitRule, alike: int) -> SplitRule:
@@ -205,7 +226,7 @@ def _known(store: WorkStore, unit: str, retry: bool) -> dict[str, StageResult]:
     return {name: result for name, result in known.items() if result.status != "failed" or not retry}
 
 
-def _records(results: dict[str, StageResult]) -> dict[str, Any]:
+def records_of(results: dict[str, StageResult]) -> dict[str, Any]:
     """The records of a clip whose stages are all done; empty for others."""
     if any(stage.name not in results or results[stage.name].status != "done" for stage in CLIP_STAGES):
         return {}

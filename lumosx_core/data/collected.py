@@ -20,7 +20,8 @@ EVIDENCE = ("own", "others", "inside", "colour")  # columns of a relation in the
 
 @dataclass(frozen=True, kw_only=True)
 class CollectReport:
-    """What a run did. funnel: (filter, clips left behind it), in order. dropped: reason -> clips. seconds: per stage."""
+    """What a run did. funnel: (filter, clips left behind it), in order. dropped: reason -> clips. stale: corrections that fit
+    no more. seconds: per stage."""
 
     sources: int
     clips: int
@@ -29,6 +30,7 @@ class CollectReport:
     dropped: dict[str, int]
     failed: tuple[str, ...]
     unreadable: tuple[str, ...]
+    stale: int = 0
     seconds: dict[str, float] = field(default_factory=dict)
 
 
@@ -42,6 +44,7 @@ class Clip:
     results: dict[str, StageResult]
     records: dict[str, Any] = field(default_factory=dict)
     decision: Decision | None = None
+    stale: bool = False  # somebody corrected it, and something else was found since
 
     @property
     def is_sample(self) -> bool:
@@ -147,7 +150,7 @@ def report_of(clips: list[Clip], sources: list[Source], unreadable: tuple[str, .
             seconds[result.stage] += result.seconds
     return CollectReport(
         sources=len(sources), clips=len(clips), samples=samples, funnel=(*funnel, ("samples", samples)), dropped=dict(dropped),
-        failed=tuple(failed), unreadable=unreadable, seconds=dict(seconds),
+        failed=tuple(failed), unreadable=unreadable, stale=sum(clip.stale for clip in clips), seconds=dict(seconds),
     )  # fmt: skip
 
 

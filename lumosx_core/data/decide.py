@@ -4,7 +4,7 @@ Legend: a *view* is one picture of a person, thing or scene, from one selected f
 """
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
@@ -75,13 +75,20 @@ class Decision:
         return tuple(phrase for phrase in self.phrases if phrase.status == "accepted")
 
 
-def decide(records: dict[str, Any], keep: KeepSettings, tokenizer: Tokenizer) -> Decision:
-    """The decision for one clip, by its records of all stages."""
+def decide(
+    records: dict[str, Any], keep: KeepSettings, tokenizer: Tokenizer, *, verdicts: Mapping[int, str] | None = None
+) -> Decision:
+    """The decision for one clip, by its records of all stages. verdicts: what somebody who looked at it said of phrases, by
+    their number: "accept" or "reject", which stands above the thresholds."""
     frames, reading = records["frames"], records["reading"]
     size = (frames.width, frames.height)
     sharp = {number for number, frame in enumerate(frames.frames) if frame.sharpness >= keep.sharpness}
-    phrases = tuple(_decide_phrase(records, relation, keep, sharp, size) for relation in records["relations"].relations)
-    decision = Decision(reason="", phrases=phrases, background=decide_background(records, keep))
+    said = verdicts or {}
+    phrases = tuple(
+        _reviewed(_decide_phrase(records, relation, keep, sharp, size), said) for relation in records["relations"].relations
+    )
+    scene = decide_background(records, keep)
+    decision = Decision(reason="", phrases=phrases, background=None if scene is None else _reviewed(scene, said))
     if problem := _problem_of_people(records, keep, size):
         return replace(decision, reason=problem[0], detail=problem[1])
     people = []
@@ -99,6 +106,16 @@ def decide(records: dict[str, Any], keep: KeepSettings, tokenizer: Tokenizer) ->
     phrases = tuple(p if p.mention is None or p.mention in with_face else _left_out(p, unseen) for p in phrases)
     phrases = _at_most(phrases, keep.most_attributes)
     return _bind(replace(decision, people=tuple(people), phrases=phrases), reading, keep, tokenizer)
+
+
+def _reviewed(phrase: DecidedPhrase, verdicts: Mapping[int, str]) -> DecidedPhrase:
+    """The phrase as somebody judged it; nobody can accept what has no picture."""
+    verdict = verdicts.get(phrase.phrase)
+    if verdict == "reject":
+        return replace(phrase, status="left_out", reasons=(*phrase.reasons, "rejected in review"))
+    if verdict == "accept" and phrase.views and phrase.status != "accepted":
+        return replace(phrase, status="accepted", reasons=(*phrase.reasons, "accepted in review"))
+    return phrase
 
 
 def _problem_of_people(records: dict[str, Any], keep: KeepSettings, size: tuple[int, int]) -> tuple[str, str] | None:

@@ -34,11 +34,10 @@ from lumosx_core.data.records import (
     CaptionRecord,
     GroundingRecord,
     PeopleRecord,
-    RelationsRecord,
     Shot,
 )
 from lumosx_core.data.relations.rules import read_rules
-from lumosx_core.data.stage import ClipWork
+from lumosx_core.data.stage import stored_work
 from lumosx_core.data.stages.relations import match_relations
 from lumosx_core.data.store import Blobs
 from lumosx_core.errors import InputError, quoted
@@ -113,19 +112,8 @@ def _imported(name: str, content: Any, path: Path, config: CollectConfig, blobs:
         "background": BackgroundRecord(),
         "video": video_record(video, blobs),
     }
-    records["relations"] = _relations(records, file, shot, config, blobs)
+    records["relations"] = match_relations(stored_work(file, shot, config, blobs, records))
     return ImportedClip(name=name, video=file, shot=shot, records=records, origin="OpenS2V")
-
-
-def _relations(records: dict[str, Any], file: Path, shot: Shot, config: CollectConfig, blobs: Blobs) -> RelationsRecord:
-    def nobody() -> Any:
-        raise AssertionError("matching asks no finder")
-
-    work = ClipWork(
-        path=file, shot=shot, caption=records["caption"].text, config=config, models="", make_components=nobody, blobs=blobs,
-        records=records,
-    )  # fmt: skip
-    return match_relations(work)
 
 
 def _cut(file: Path, metadata: dict[str, Any]) -> tuple[OpenVideo, float]:

@@ -2,12 +2,14 @@
 evidence. One HTML file with everything inside; it asks nothing of any server.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from PIL import Image
 
+from lumosx_core.data.corrections import Correction, basis_of
 from lumosx_core.data.decide import DecidedPhrase, Decision, View
 from lumosx_core.data.sample_files import face_picture
 from lumosx_core.data.stage import read_mask, read_png
@@ -26,17 +28,28 @@ ORDER = {"doubtful": 0, "dropped": 1, "accepted": 2}
 
 
 def write_page(
-    path: Path, clips: Sequence["Clip"], report: "CollectReport", blobs: Blobs, config: "CollectConfig", *, most: int = 120
+    path: Path,
+    clips: Sequence["Clip"],
+    report: "CollectReport",
+    blobs: Blobs,
+    config: "CollectConfig",
+    *,
+    most: int = 120,
+    corrections: Mapping[str, Correction] | None = None,
 ) -> Path:
-    """Write the page of a collection: of every outcome some clips, the doubtful ones first, `most` in all. Raises InputError if
+    """Write the page of a collection: of every outcome some clips, the doubtful ones first, `most` in all. corrections: what
+    was said of clips; given (may be empty), the page is one of review, on which they can be changed. Raises InputError if
     jinja2 is missing, or the disk refuses."""
     shown = chosen(clips, most)
     values = {
-        "title": "What was collected",
+        "title": "What was collected" if corrections is None else "Review",
+        "review": corrections is not None,
+        "review_style": _asset("review.css"),
+        "review_script": _asset("review.js"),
         "summary": f"{report.sources} videos, {report.clips} clips, {report.samples} samples in the dataset.",
         "funnel": [(name, count, count / max(report.clips, 1)) for name, count in report.funnel],
         "reasons": sorted(report.dropped.items(), key=lambda item: -item[1]),
-        "clips": [_clip(clip, blobs, config) for clip in shown],
+        "clips": [_clip(clip, blobs, config, corrections) for clip in shown],
         "shown": len(shown),
         "total": len(clips),
     }
@@ -64,7 +77,7 @@ def chosen(clips: Sequence["Clip"], most: int) -> list["Clip"]:
     return sorted(taken, key=lambda clip: (ORDER[outcome(clip)], clip.clip))
 
 
-def _clip(clip: "Clip", blobs: Blobs, config: "CollectConfig") -> dict[str, Any]:
+def _clip(clip: "Clip", blobs: Blobs, config: "CollectConfig", corrections: Mapping[str, Correction] | None) -> dict[str, Any]:
     shot = clip.job.shot
     state = outcome(clip)
     shown: dict[str, Any] = {
@@ -78,6 +91,7 @@ def _clip(clip: "Clip", blobs: Blobs, config: "CollectConfig") -> dict[str, Any]
         "caption": [],
         "frames": [],
         "owners": [],
+        "review": None,
     }
     for result in clip.results.values():
         if result.status != "done":
@@ -92,7 +106,40 @@ def _clip(clip: "Clip", blobs: Blobs, config: "CollectConfig") -> dict[str, Any]
         "caption": _caption(clip.records),
         "frames": [_frame(clip.records, number, picture) for number, picture in enumerate(pictures)],
         "owners": _owners(clip.decision, pictures, blobs, config),
+        "review": None if corrections is None else _review(clip, corrections.get(clip.clip)),
     }
+
+
+def _review(clip: "Clip", correction: Correction | None) -> dict[str, Any]:
+    """What the script of the page needs of a clip: how it stands now, and what was said of it before."""
+    reading, matched = clip.records["reading"], clip.records["relations"]
+    decided = {} if clip.decision is None else {phrase.phrase: phrase.status for phrase in clip.decision.phrases}
+    if clip.decision is not None and clip.decision.background is not None:
+        decided[clip.decision.background.phrase] = clip.decision.background.status
+    fits = correction is not None and not clip.stale
+    return {
+        "clip": clip.clip,
+        "basis": basis_of(clip.results),
+        "caption": reading.caption,
+        "mentions": [mention.span.of(reading.caption) for mention in reading.mentions],
+        "tracks": len(clip.records["people"].tracks),
+        "people": list(matched.people),
+        "phrases": [
+            {
+                "number": number,
+                "text": phrase.span.of(reading.caption),
+                "kind": phrase.kind,
+                "owner": phrase.owner,
+                "status": decided.get(number, "not found"),
+            }
+            for number, phrase in enumerate(reading.phrases)
+        ],
+        "correction": asdict(correction) if fits and correction is not None else None,
+    }
+
+
+def _asset(name: str) -> str:
+    return (pages.TEMPLATES / name).read_text("utf-8")
 
 
 def _caption(records: dict[str, Any]) -> list[dict[str, str]]:

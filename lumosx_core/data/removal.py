@@ -12,11 +12,14 @@ from collections.abc import Iterable
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
+from lumosx_core.data.corrections import forget_corrections
 from lumosx_core.data.store import WorkStore
 from lumosx_core.errors import InputError
+from lumosx_core.files.atomic import remove_file
 from lumosx_core.files.json import parse_record, read_json, write_json
 
 FILE_NAME = "removed.json"
+REVIEW_PAGE = "review.html"
 FORMAT = 1
 
 
@@ -57,8 +60,15 @@ def finish_removal(dataset: Path, store: WorkStore) -> Removed:
     """Delete from the work store what a removal that was interrupted left there; the note."""
     removed = read_removed(dataset)
     if left := [unit for unit in store.units() if removed.has(unit)]:
+        forget_reviewed(dataset, removed)
         store.forget(left)
     return removed
+
+
+def forget_reviewed(dataset: Path, removed: Removed) -> None:
+    """Delete what was said of removed clips, and the page of review, which shows them."""
+    forget_corrections(dataset, removed.has)
+    remove_file(dataset / REVIEW_PAGE)
 
 
 def _hash(salt: str, name: str) -> str:

@@ -14,7 +14,7 @@ from lumosx_core.data.collect import decide_clips, known_clips, publish
 from lumosx_core.data.components import make_components
 from lumosx_core.data.pack import read_manifest, stored_config
 from lumosx_core.data.records import PeopleRecord
-from lumosx_core.data.removal import Removed, finish_removal, read_removed, write_removed
+from lumosx_core.data.removal import Removed, finish_removal, forget_reviewed, read_removed, write_removed
 from lumosx_core.data.repack import repack
 from lumosx_core.data.sources import known_sources
 from lumosx_core.data.split import SeenSource, faces_of, same_person
@@ -107,7 +107,9 @@ def _from_collected(
         asked = single | {clip.clip for clip in known if clip.source.source in whole}
         gone = _with_repeated(asked, repeated)
         whole |= _emptied([(clip.clip, clip.source.source) for clip in known], gone)
-        write_removed(dataset, removed.with_ids([*gone, *whole]))
+        removed = removed.with_ids([*gone, *whole])
+        write_removed(dataset, removed)
+        forget_reviewed(dataset, removed)
         stay = [one for one in sources if one.source not in whole]
         left = [clip for clip in known if clip.clip not in gone]
         report = publish(dataset, store, config, tokenizer, stay, left, (), None, progress)

@@ -84,6 +84,17 @@ class ClipWork:
         return self.blobs.put(encoded_png(Image.fromarray(mask)))
 
 
+def stored_work(path: Path, shot: Shot, config: CollectConfig, blobs: Blobs, records: dict[str, Any]) -> ClipWork:
+    """A clip of which all is known, for stages that ask no finder."""
+
+    def nobody() -> Components:
+        raise AssertionError("this stage asks no finder")
+
+    return ClipWork(
+        path=path, shot=shot, caption="", config=config, models="", make_components=nobody, blobs=blobs, records=records
+    )
+
+
 @dataclass(frozen=True, kw_only=True)
 class Stage:
     """One stage. version: counted up when its results change. section: of the configuration. needs: stages whose records it
