@@ -63,7 +63,7 @@ def collect(
         removed = finish_removal(out, store)
         sources, unreadable = identify(videos, store, progress, unwanted=removed.has)
         clips = _cut(sources, store, config, workers, retry_failed, progress)
-        _run(collect_clip, [clip.job for clip in clips], store, workers, "clips", progress)
+        _look(clips, store, workers, progress)
         return publish(out, store, config, tokenizer, sources, clips, tuple(unreadable), on_clip, progress)
 
 
@@ -188,6 +188,10 @@ def known_clips(sources: list[Source], store: WorkStore, config: CollectConfig, 
             )  # fmt: skip
             clips.append(Clip(clip=clip, source=source, job=job, results={}))
     return sorted(clips, key=lambda clip: clip.clip)
+
+
+def _look(clips: list[Clip], store: WorkStore, workers: int | None, progress: Progress | None) -> None:
+    _run(collect_clip, [clip.job for clip in clips], store, workers, "clips", progress)
 
 
 def _run(function: Any, jobs: list[Any], store: WorkStore, workers: int | None, stage: str, progress: Progress | None) -> None:

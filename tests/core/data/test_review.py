@@ -110,6 +110,8 @@ def test_words_are_corrected_and_doubts_are_settled(dataset: Path, tmp_path: Pat
 
 def test_of_a_file_with_a_fault_nothing_is_applied(dataset: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     row = row_of(dataset, 2)
+    kinds = [phrase["kind"] for phrase in reading_of(dataset, row["sample"])["phrases"]]
+    thing, scene = kinds.index("attribute"), kinds.index("background")
     good = line(dataset, row["sample"], verdict="reject")
     before = (dataset / "manifest.parquet").read_bytes()
     for change, words in (
@@ -119,7 +121,8 @@ def test_of_a_file_with_a_fault_nothing_is_applied(dataset: Path, tmp_path: Path
         ({"people": [0, 0]}, "expected 2 different ones"),
         ({"people": [0, 7]}, "expected numbers from 0 to 1"),
         ({"phrases": [{"phrase": 99}]}, "there is no phrase 99"),
-        ({"phrases": [{"phrase": 0, "owner": 5}]}, "cannot belong to 5"),
+        ({"phrases": [{"phrase": thing, "owner": 5}]}, "cannot belong to 5"),
+        ({"phrases": [{"phrase": scene, "owner": 0}]}, "is background, which has no owner"),
         ({"phrases": [{"phrase": 0, "words": "a zebra"}]}, "'a zebra' does not stand in the caption"),
         ({"verdict": "maybe"}, "expected '' or 'accept' or 'reject'"),
         ({"more": 1}, "unknown field 'more'"),
