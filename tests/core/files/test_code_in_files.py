@@ -159,7 +159,7 @@ def test_folders_with_the_names_of_files(name: str, tmp_path: Path, capsys: pyte
     (model / f"{name}.safetensors" / ".metadata").write_bytes(crafted(trap)["reduce"])
     sample = NANO_FOLDER.parent / "samples" / "two_people"
     assert main(["generate", str(sample), "--model", str(model), "--steps", "1", "--out", str(tmp_path / "out")]) == 2
-    assert main(["evaluate", "puppets", "--model", str(model), "--count", "1", "--out", str(tmp_path / "e")]) == 2
+    assert main(["evaluate", "puppets", "--model", str(model), "--count", "2", "--out", str(tmp_path / "e")]) == 2
     assert not trap.exists() and "Traceback" not in capsys.readouterr().err
 
 

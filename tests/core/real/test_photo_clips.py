@@ -41,3 +41,35 @@ def test_faces_and_people_of_a_photograph() -> None:
     )
     assert face.embedding is not None and np.linalg.norm(face.embedding) == pytest.approx(1, abs=1e-5)
     assert person.mask is not None and person.mask[round(y), round(x)] and person.box[3] > 2 * face.box[3]
+
+
+def test_the_metric_of_faces_knows_people_of_other_pictures(tmp_path: Path) -> None:
+    """References out of other photographs than the video's: everybody is found and most like themself, a stranger is not."""
+    from lumosx_core.evaluation.metrics.faces import Faces
+    from lumosx_core.references import ReferenceSet, Sample, Subject
+    from lumosx_core.sample_folder import write_sample
+    from tests.core.real.eyes import KitFaces
+    from tests.core.real.photo_clips import photo_clip, render_frame
+
+    def head(name: str) -> Image.Image:
+        photo = rgb_on_white(open_image(kit.PEOPLE / name / "assets" / "amateur_posture.jpg"))
+        photo = photo.resize((photo.width // 2, photo.height // 2), Image.Resampling.LANCZOS)
+        (face,) = KitFaces().find_faces(photo)
+        left, top, right, bottom = face.box
+        room = (bottom - top) / 2
+        return photo.crop((round(left - room), round(top - room), round(right + room), round(bottom + room)))
+
+    clip = photo_clip(2, 2)
+    names = [walk.name for walk in clip.walks]
+    stranger = next(name for name in ("P007", "P008", "P009") if name not in names)
+    subjects = tuple(Subject(name=name, face=head(name)) for name in (*names, stranger))
+    write_sample(tmp_path / "sample", Sample(prompt="people", references=ReferenceSet(subjects=subjects)))
+    video = np.stack([render_frame(clip, number).rgb for number in (0, 12)])
+    metric = Faces(KitFaces())
+    values = metric.score(video, tmp_path / "sample")
+    assert values["faces"] == [2, 2] and [person["seen"] for person in values["people"]] == [1, 1, 1]
+    for person in values["people"][:2]:
+        pairs = zip(person["similarity"], person["other"], strict=True)
+        assert all(own > other + 0.02 for own, other in pairs), values
+    assert values["people"][2]["similarity"] == [None, None]
+    assert metric.figures(values)["found"] == (4, 6) and metric.figures(values)["most like own"] == (4, 4)
