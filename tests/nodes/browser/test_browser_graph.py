@@ -135,5 +135,6 @@ def test_two_people_deleted_at_once_leave_the_rest(page: Any) -> None:
         "background": True,
         "prompt": False,
         "on_problem": False,
+        "sample": False,
     }
     assert not page.evaluate(ASTRAY)
