@@ -81,7 +81,7 @@ def _finders(settings: ModelSettings) -> Components:
 def components_digest(settings: ModelSettings) -> str:
     """The digest alone, without loading anything. Raises InputError as `make_components`."""
     finders = _finders_digest(settings)
-    return finders if not settings.filler else digest_of([finders, file_digest(Path(settings.filler))])
+    return finders if not settings.filler else digest_of([finders, file_stamp(Path(settings.filler))])
 
 
 def _finders_digest(settings: ModelSettings) -> str:
@@ -117,8 +117,8 @@ def _plugged(settings: ModelSettings) -> Components:
     return made
 
 
-def file_digest(path: Path) -> str:
-    """Of name, size and time of a file of a model. Raises InputError if it is not there."""
+def file_stamp(path: Path) -> str:
+    """Of name, size and time of a file of a model, without reading it. Raises InputError if it is not there."""
     path = existing_file(path, "model file", "give a file that is there")
     return digest_of([path.name, path.stat().st_size, path.stat().st_mtime_ns])
 

@@ -35,6 +35,7 @@ from lumosx_core.data.records import digest_of
 from lumosx_core.data.training_clips import Entity, Picture, StoredPicture, TrainingClip
 from lumosx_core.errors import InputError
 from lumosx_core.files.atomic import write_bytes
+from lumosx_core.files.existing import file_digest
 from lumosx_core.files.json import write_json
 from lumosx_core.model.pixels import to_unit_range
 from lumosx_core.model.text_encoder import TextEncoder, load_text_encoder
@@ -169,18 +170,6 @@ def content_digest(clip: TrainingClip) -> str:
         return digest_of([clip.name, clip.caption, [asdict(phrase) for phrase in clip.phrases()], _shard_digest(clip)])
     files = sorted(path for path in clip.video.path.parent.rglob("*") if path.is_file() and not path.name.startswith("."))
     return digest_of([[path.name, file_digest(path)] for path in files])
-
-
-def file_digest(path: Path) -> str:
-    """sha256 of a file, in hex. Raises InputError if it cannot be read."""
-    hasher = hashlib.sha256()
-    try:
-        with open(path, "rb") as file:
-            while part := file.read(2**20):
-                hasher.update(part)
-    except OSError as error:
-        raise InputError(f"cannot read {path} ({error})") from error
-    return hasher.hexdigest()
 
 
 def _shard_digest(clip: TrainingClip) -> list[str]:

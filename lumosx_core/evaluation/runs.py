@@ -11,7 +11,6 @@ Nothing is done twice: a case that is there is not made again, a score that is t
 suite, model, setting or version is refused, never mixed.
 """
 
-import hashlib
 import re
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
@@ -21,7 +20,7 @@ from typing import Literal, TypeVar
 from lumosx_core.errors import InputError
 from lumosx_core.evaluation.generate_cases import GeneratedCase
 from lumosx_core.evaluation.suites import CASES, MANIFEST, Suite, read_manifest
-from lumosx_core.files.existing import existing_folder
+from lumosx_core.files.existing import existing_folder, file_digest
 from lumosx_core.files.json import parse_record, read_json, write_json
 from lumosx_core.numbers import whole_number
 
@@ -124,15 +123,3 @@ def model_digests(folder: Path) -> dict[str, str]:
     """SHA-256 of those of MODEL_FILES that a model folder has: weights trained further have the same names and sizes. Raises
     InputError for one that cannot be read."""
     return {name: file_digest(folder / name) for name in MODEL_FILES if (folder / name).is_file()}
-
-
-def file_digest(path: Path) -> str:
-    """SHA-256 of a file. Raises InputError if it cannot be read."""
-    digest = hashlib.sha256()
-    try:
-        with open(path, "rb") as file:
-            while block := file.read(2**20):
-                digest.update(block)
-    except OSError as error:
-        raise InputError(f"cannot read {path} ({error}); check its permissions") from error
-    return digest.hexdigest()
