@@ -16,6 +16,7 @@ import numpy as np
 from PIL import Image
 
 from lumosx_core.errors import InputError
+from lumosx_core.evaluation.binding import match_one_to_one
 from lumosx_core.evaluation.metrics.metric import Figure
 from lumosx_core.eyes import FaceFinder
 from lumosx_core.files.images import rgb_on_white
@@ -143,14 +144,14 @@ def match_faces(faces: Sequence[np.ndarray], views: Sequence[Sequence[np.ndarray
     faces: K embeddings [D] of length 1; views: of each of N people, None where the picture shows no face. Faces and people are
     matched one-to-one, so that the similarities to the most alike views are largest in sum (Hungarian method).
     """
-    from scipy.optimize import linear_sum_assignment
-
     shown = [n for n, person in enumerate(views) if any(view is not None for view in person)]
     rows: list[dict[str, float]] = [{} for _ in views]
     if not faces or not shown:
         return rows
     alike = np.array([[max(float(face @ view) for view in views[n] if view is not None) for n in shown] for face in faces])
-    for k, column in zip(*linear_sum_assignment(-alike), strict=True):
+    for column, k in enumerate(match_one_to_one(alike)):
+        if k is None:
+            continue
         n = shown[column]
         rows[n] = {"similarity": _rounded(alike[k, column])}
         first, *further = (None if view is None else float(faces[k] @ view) for view in views[n])
