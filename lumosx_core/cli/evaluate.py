@@ -23,7 +23,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     _add_common(eyes, "weight file (default: the embedded one)", "pictures (default: 200)")
     eyes.add_argument(
         "--through-nano", type=int, metavar="N",
-        help="instead N cases as videos of nano: do people found in photographs bind as those of pictures made for it?",
+        help="instead N cases as videos of nano: do people found in photographs bind as those cut out exactly, and given?",
     )  # fmt: skip
     eyes.add_argument("--photographs", type=int, default=1, help="of every person of --through-nano (default: 1)")
     add_sampling_arguments(eyes)
@@ -166,7 +166,7 @@ def _run_eyes(options: argparse.Namespace) -> int:
 
 def _run_through_nano(options: argparse.Namespace) -> int:
     from lumosx_core.cli.progress import ProgressBars
-    from lumosx_core.evaluation.found_subjects import WAYS, evaluate_found
+    from lumosx_core.evaluation.found_subjects import COMPARED, WAYS, evaluate_found
     from lumosx_core.files.atomic import writable_folder
     from lumosx_core.puppets.analyser import PuppetAnalyser
     from lumosx_core.puppets.analyser_network import WEIGHTS, load_network
@@ -186,8 +186,9 @@ def _run_through_nano(options: argparse.Namespace) -> int:
         )
     print(f"{report['cases']} cases, {report['photographs']} photographs of a person, {report['not found']} things not found")
     for what, rows in report["rates"].items():
-        told = "  ".join(f"{way} {rows[way]['text']}" for way in (*WAYS, "difference") if way in rows)
-        print(f"{what:28}{rows['asked']:5.0f}  {told}")
+        print(f"{what:28}{rows['asked']:5.0f}  " + "  ".join(f"{way} {rows[way]['text']}" for way in WAYS))
+        for pair in (f"{one} - {other}" for one, other in COMPARED):
+            print(f"{'':35}{pair} {rows[pair]['text'] if pair in rows else 'not to be told'}")
     print(f"report         {options.out / 'report.json'}\ncontact sheet  {options.out / 'sheet.png'}")
     return 0
 

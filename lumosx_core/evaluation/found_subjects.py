@@ -1,10 +1,11 @@
 """Do subjects that were found in photographs come out as well as those of pictures that were made for the model?
 
-Every case of the puppet benchmark is run twice with the same words and noise: with the pictures that are *given*, whole and
-large, and with what the eyes *found* in a photograph of the same people. What a photograph hides no eyes can find, so things
-and heads are counted apart by how much of them the photograph shows.
+Every case of the puppet benchmark is run three times with the same words and noise: with the pictures that are *given*, whole
+and large; with what is *cut* out of a photograph of the same people by eyes that know the truth; and with what the eyes *found*
+in that photograph. What a photograph hides no eyes can find, so things and heads are counted apart by how much of them the
+photograph shows.
 
-<out>/suite, cases/given-0000, found-0000, ..., scores.jsonl: a run, as `runs.py` says; sheet.png; report.json.
+<out>/suite, cases/given-0000, cut-0000, found-0000, ..., scores.jsonl: a run, as `runs.py` says; sheet.png; report.json.
 """
 
 from collections.abc import Iterator, Sequence
@@ -24,6 +25,7 @@ from lumosx_core.evaluation.report import draw_sheet
 from lumosx_core.evaluation.scoring import PUPPETS, Score, metric_named, read_scores
 from lumosx_core.evaluation.statistics import Case, Interval, paired_difference, rate_interval
 from lumosx_core.evaluation.suites import puppet_suite
+from lumosx_core.evaluation.true_eyes import TrueEyes
 from lumosx_core.files.images import save_image
 from lumosx_core.files.json import write_json
 from lumosx_core.numbers import seed_number, whole_number
@@ -33,22 +35,24 @@ from lumosx_core.puppets.draw import ATTRIBUTE_LABELS, draw_puppet
 from lumosx_core.puppets.motion import pose_at, sample_placements
 from lumosx_core.puppets.render import RenderedClip, render_clip
 from lumosx_core.puppets.scenes import SCENE_TOP
-from lumosx_core.references import Subject
 
-WAYS = ("given", "found")
+WAYS = ("given", "cut", "found")
+COMPARED = (("found", "given"), ("found", "cut"))
 WHOLE = 0.9  # of what would be seen of a thing alone: with less it counts as partly hidden
+_Photograph = tuple[ClipSpec, RenderedClip]  # one frame
 ON_HEADS = ("hat", "glasses", "scarf")
 RAISED = 0.9  # radians: an arm above that is stretched out; pictures that are given show arms that hang
 MOST_PHOTOGRAPHS = 8
-SHOWN = 6  # pairs on the sheet
+SHOWN = 4  # cases on the sheet, each in all ways
 
 
 @dataclass(frozen=True, kw_only=True)
 class FoundCase:
-    """One case in both ways. plain: (person, kind) of the things that the photograph shows whole, garments with hanging arms.
+    """One case in all ways. plain: (person, kind) of the things that the photograph shows whole, garments with hanging arms.
     bare: the people who wear nothing on the head. missing: how many things were not found."""
 
     given: PuppetCase
+    cut: PuppetCase
     found: PuppetCase
     plain: frozenset[tuple[int, str]]
     bare: frozenset[int]
@@ -56,46 +60,60 @@ class FoundCase:
 
 
 def found_cases(eyes: AllEyes, count: int, seed: int, photographs: int = 1) -> Iterator[FoundCase]:
-    """The first `count` cases of the puppet benchmark with what `eyes` find in `photographs` pictures of each person: the first
-    frame of the clip, with everybody, then others of the person alone, elsewhere and in other poses."""
-    finders = Eyes(people=eyes, faces=eyes, phrases=eyes, masks=eyes)
+    """The first `count` cases of the puppet benchmark with what `eyes`, and those that know the truth, find in `photographs`
+    pictures of a person: the first frame of the clip, with everybody, then the person alone, elsewhere, in other poses."""
     for case in puppet_cases(count, seed):
         if case.group == "shuffled":
             continue
         rng = np.random.default_rng((seed, case.index, 92))
-        rendered = render_clip(replace(case.clip, frames=1))
-        subjects, wanted = [], 0
-        for person, asked in enumerate(case.sample.references.subjects):
-            pictures = [Image.fromarray(rendered.frames[0])]
-            pictures += [_alone(rng, case.clip, person) for _ in range(photographs - 1)]
-            phrases = [attribute.phrase for attribute in asked.attributes]
-            wanted += len(phrases)
-            subjects += _find(pictures, asked.name, phrases, finders, person)
-        references = replace(case.sample.references, subjects=tuple(subjects))
+        everybody = replace(case.clip, frames=1)
+        rendered = render_clip(everybody)
+        seen: list[list[_Photograph]] = [[(everybody, rendered)] for _ in case.clip.puppets]
+        for person, taken in enumerate(seen):
+            taken += [_alone(rng, case.clip, person) for _ in range(photographs - 1)]
+        truth = TrueEyes([each for taken in seen for each in taken])
+        cut, found = (_with_found(case, way, seen, each) for way, each in (("cut", truth), ("found", eyes)))
+        asked, got = (sum(len(s.attributes) for s in each.sample.references.subjects) for each in (case, found))
         yield FoundCase(
             given=replace(case, group="given"),
-            found=replace(case, group="found", sample=replace(case.sample, references=references)),
+            cut=cut,
+            found=found,
             plain=_plain_things(case.clip, rendered),
             bare=frozenset(n for n, p in enumerate(case.clip.puppets) if not any(p.attribute(kind) for kind in ON_HEADS)),
-            missing=wanted - sum(len(subject.attributes) for subject in subjects),
+            missing=asked - got,
         )
 
 
-def _find(pictures: list[Image.Image], name: str, phrases: list[str], eyes: Eyes, person: int) -> list[Subject]:
-    """The subject; nothing where nobody is seen: the model then has to do without, and is judged all the same."""
-    which = Which(choice="left to right", index=person + 1)
-    try:
-        return [find_subject(pictures, name, phrases, eyes, which=which).subject]
-    except InputError:
-        return []
+def _with_found(case: PuppetCase, way: str, seen: list[list[_Photograph]], eyes: AllEyes) -> PuppetCase:
+    """The case with what `eyes` find of each person in the photographs `seen`; without people of whom nothing is found: the
+    model then has to do without, and is judged all the same."""
+    finders = Eyes(people=eyes, faces=eyes, phrases=eyes, masks=eyes)
+    subjects = []
+    for person, (asked, taken) in enumerate(zip(case.sample.references.subjects, seen, strict=True)):
+        pictures = [Image.fromarray(rendered.frames[0]) for _, rendered in taken]
+        phrases, which = [a.phrase for a in asked.attributes], Which(choice="left to right", index=person + 1)
+        try:
+            subjects.append(find_subject(pictures, asked.name, phrases, finders, which=which).subject)
+        except InputError:
+            continue
+    references = replace(case.sample.references, subjects=tuple(subjects))
+    return replace(case, group=way, sample=replace(case.sample, references=references))
 
 
-def _alone(rng: np.random.Generator, clip: ClipSpec, person: int) -> Image.Image:
+def _alone(rng: np.random.Generator, clip: ClipSpec, person: int) -> _Photograph:
+    """One picture of the person alone."""
     place = sample_placements(rng, 1, SCENE_VIEW)[0]
     single = replace(
-        clip, puppets=(clip.puppets[person],), placements=(place,), objects=(), object_places=(), pan="none", frames=1
+        clip,
+        puppets=(clip.puppets[person],),
+        placements=(place,),
+        caption=replace(clip.caption, attribute_phrases=(clip.caption.attribute_phrases[person],)),
+        objects=(),
+        object_places=(),
+        pan="none",
+        frames=1,
     )
-    return Image.fromarray(render_clip(single).frames[0])
+    return single, render_clip(single)
 
 
 def _plain_things(clip: ClipSpec, rendered: RenderedClip) -> frozenset[tuple[int, str]]:
@@ -124,20 +142,20 @@ def evaluate_found(
     changes: dict[str, Any] | None = None,
     progress: Progress | None = None,
 ) -> dict:
-    """Generate and score `count` cases in both ways; returns the report, which is also written to `<out>/report.json`.
+    """Generate and score `count` cases in all ways; returns the report, which is also written to `<out>/report.json`.
 
     photographs: of every person, 1 to 8. out, workers, changes, progress and errors as in `evaluate_puppets`. "rates" holds
-    for each of "things bound", "people right" and their parts how many were asked, both rates, and their paired difference.
+    for each of "things bound", "people right" and their parts how many were asked, the rates of WAYS, and paired differences.
     """
     whole_number(photographs, "the number of photographs", least=1, most=MOST_PHOTOGRAPHS)
     model, out = Path(pipeline_folder), Path(out)
     count, seed = whole_number(count, "count", least=1, most=MOST_CASES), seed_number(seed)
     cases = list(found_cases(eyes, count, seed, photographs))
-    both = [way for case in cases for way in (case.given, case.found)]
-    manifest = puppet_suite(f"eyes through a model, {photographs} photographs", both[0], seed)
-    run = run_own_suite(manifest, both, model, out, changes=changes, workers=workers, progress=progress)
+    every = [getattr(case, way) for case in cases for way in WAYS]
+    manifest = puppet_suite(f"eyes through a model, {photographs} photographs", every[0], seed)
+    run = run_own_suite(manifest, every, model, out, changes=changes, workers=workers, progress=progress)
     results = read_scores(run)[PUPPETS]
-    shown = run.suite.cases[: 2 * SHOWN]
+    shown = run.suite.cases[: len(WAYS) * SHOWN]
     save_image(draw_sheet(run, shown, results, metric_named(PUPPETS)), out / "sheet.png")
     report = {
         "cases": len(cases),
@@ -152,8 +170,8 @@ def evaluate_found(
 
 
 def summarize_found(cases: Sequence[FoundCase], results: dict[str, Score]) -> dict[str, dict]:
-    """Per question how many were asked of what was found, the rates of WAYS and their difference, found less given, each with a
-    95 % interval over cases. Hidden things are in neither; questions that nothing was asked of are left out."""
+    """Per question how many were asked of what was found, the rates of WAYS and the differences of COMPARED ("found - given"),
+    each with a 95 % interval over cases. Hidden things are in neither; questions that nothing was asked of are left out."""
     rates: dict[str, dict] = {}
     for what, part in (("things bound", None), ("  shown whole", True), ("  partly hidden, arms out", False)):
         tables = [{c.given.name: _things(c, results[getattr(c, way).name], part) for c in cases} for way in WAYS]
@@ -184,11 +202,13 @@ def _add(rates: dict[str, dict], what: str, tables: list[dict[str, Case]]) -> No
         return
     row: dict[str, Any] = {way: _told(rate_interval(list(table.values()))) for way, table in zip(WAYS, tables, strict=True)}
     row["asked"] = row["found"]["asked"]
-    # Drawn over cases: where few were asked, some draws would hold none.
-    shared = {name for table in tables for name, (_, asked) in table.items() if not asked}
-    given, found = ({name: case for name, case in table.items() if name not in shared} for table in tables)
-    if given:
-        row["difference"] = _told(paired_difference(given, found).interval)
+    by_way = dict(zip(WAYS, tables, strict=True))
+    for one, other in COMPARED:
+        # Drawn over cases: where few were asked, some draws would hold none.
+        names = [name for name, (_, asked) in by_way[one].items() if asked and by_way[other][name][1]]
+        if names:
+            pair = ({name: by_way[way][name] for name in names} for way in (other, one))
+            row[f"{one} - {other}"] = _told(paired_difference(*pair).interval)
     rates[what] = row
 
 

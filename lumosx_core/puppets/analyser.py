@@ -144,13 +144,13 @@ class PuppetAnalyser:
         if within is not None:
             people = tuple(sorted(people, key=lambda p: -overlap(p.box, within))[:1])
             people = tuple(p for p in people if overlap(p.box, within) > 0)
-            objects = [thing for thing in objects if _holds(within, _box(thing.mask))]
+            objects = [thing for thing in objects if _holds(within, box_of(thing.mask))]
         found = []
         for thing in [*(thing for p in people for thing in p.things.values()), *objects]:
             share = thing.shares.get(kind or "", 0.0)
             score = thing.score * thing.fits(colour, pattern) * share
             if score >= UNSURE and share >= POSSIBLE:
-                found.append(Found(box=_box(thing.mask), score=score, phrase=phrase, mask=thing.mask, whole=thing.whole))
+                found.append(Found(box=box_of(thing.mask), score=score, phrase=phrase, mask=thing.mask, whole=thing.whole))
         return sorted(found, key=lambda f: -f.score)
 
     def segment(self, picture: Image.Image, found: Found) -> np.ndarray:
@@ -162,7 +162,7 @@ class PuppetAnalyser:
             masks = [f.mask for f in self.find_phrase(picture, found.phrase) if f.mask is not None]
         else:
             masks = [p.mask for p in self.look(picture).people]
-        masks = sorted(masks, key=lambda mask: -overlap(_box(mask), found.box))
+        masks = sorted(masks, key=lambda mask: -overlap(box_of(mask), found.box))
         return masks[0] if masks else np.zeros((picture.height, picture.width), bool)
 
 
@@ -330,9 +330,9 @@ def _person(own: np.ndarray, labels: np.ndarray, answers: dict[str, np.ndarray],
     embedding = np.concatenate(identity)
     score = float(1 - answers["part"][0][own].mean())
     return SeenPuppet(
-        box=_box(full(own)),
-        face=_box(full(head)) if head.sum() >= FEWEST else None,
-        framed=_square_around(_box(full(head))) if head.sum() >= FEWEST else None,
+        box=box_of(full(own)),
+        face=box_of(full(head)) if head.sum() >= FEWEST else None,
+        framed=face_room(box_of(full(head))) if head.sum() >= FEWEST else None,
         mask=full(own),
         head=full(near_head & (labels != ATTRIBUTE_LABELS["scarf"])),
         score=score,
@@ -354,20 +354,20 @@ def _thing(
     seen = full(mask)
     return SeenThing(
         kind=kind, mask=seen, score=sure, colour=colour, second=second, pattern=pattern,
-        whole=_framed(ATTRIBUTE_EXTENTS.get(kind, OBJECT_EXTENT), mask, seen), shares=shares or {kind: 1.0},
+        whole=thing_room(kind, mask, seen), shares=shares or {kind: 1.0},
     )  # fmt: skip
 
 
-def _square_around(box: Box) -> Box:
-    """The room that pictures of a face show."""
+def face_room(box: Box) -> Box:
+    """The room that pictures of a face show, around the box of head and hair."""
     half = (0.5 + FACE_ROOM) * max(box[2] - box[0], box[3] - box[1])
     x, y = (box[0] + box[2]) / 2, (box[1] + box[3]) / 2
     return x - half, y - half, x + half, y + half
 
 
-def _framed(extent: Box, cells_hw: np.ndarray, seen_HW: np.ndarray) -> Box:
-    """The room that pictures with this extent (puppet units) show, around the middle of what is seen; the mask twice."""
-    (u0, v0, u1, v1), cells, pixels = extent, _box(cells_hw), _box(seen_HW)
+def thing_room(kind: str, cells_hw: np.ndarray, seen_HW: np.ndarray) -> Box:
+    """The room that pictures of this kind of thing show, around the middle of what is seen; its bool mask twice."""
+    (u0, v0, u1, v1), cells, pixels = ATTRIBUTE_EXTENTS.get(kind, OBJECT_EXTENT), box_of(cells_hw), box_of(seen_HW)
     x, y = (pixels[0] + pixels[2]) / 2, (pixels[1] + pixels[3]) / 2
     across, down = ((pixels[i + 2] - pixels[i]) / (cells[i + 2] - cells[i]) / UNITS_PER_PIXEL / 2 for i in (0, 1))
     return x - across * (u1 - u0), y - down * (v1 - v0), x + across * (u1 - u0), y + down * (v1 - v0)
@@ -394,6 +394,7 @@ def _largest(mask: np.ndarray) -> np.ndarray:
     return (pieces == sizes.argmax()) & mask
 
 
-def _box(mask: np.ndarray) -> Box:
+def box_of(mask: np.ndarray) -> Box:
+    """The box of what is True in a bool mask [H, W] that is not empty."""
     rows, columns = np.flatnonzero(mask.any(1)), np.flatnonzero(mask.any(0))
     return float(columns[0]), float(rows[0]), float(columns[-1] + 1), float(rows[-1] + 1)

@@ -22,14 +22,16 @@ def cases() -> list[FoundCase]:
     return list(found_cases(PuppetAnalyser(), 8, seed=0))
 
 
-def test_both_ways_ask_for_the_same_people_and_things_with_the_same_words_and_noise(cases: list[FoundCase]) -> None:
+def test_all_ways_ask_for_the_same_people_and_things_with_the_same_words_and_noise(cases: list[FoundCase]) -> None:
     own = [case for case in puppet_cases(8, 0) if case.group != "shuffled"]
     assert len(cases) == len(own) == 8
     for case, benchmark in zip(cases, own, strict=True):
-        given, found = case.given, case.found
+        given, cut, found = case.given, case.cut, case.found
         assert (given.clip, given.sample.prompt, given.seed) == (benchmark.clip, benchmark.sample.prompt, benchmark.seed)
-        assert (found.clip, found.sample.prompt, found.seed) == (given.clip, given.sample.prompt, given.seed)
-        assert (given.name, found.name) == (f"given-{given.index:04d}", f"found-{given.index:04d}")
+        for way in (cut, found):
+            assert (way.clip, way.sample.prompt, way.seed) == (given.clip, given.sample.prompt, given.seed)
+        number = f"{given.index:04d}"
+        assert (given.name, cut.name, found.name) == (f"given-{number}", f"cut-{number}", f"found-{number}")
         asked, seen = (
             [(s.name, a.phrase) for s in way.sample.references.subjects for a in s.attributes] for way in (given, found)
         )
@@ -65,7 +67,9 @@ def test_more_photographs_give_more_views_of_the_same_person() -> None:
 def test_rates_are_of_pairs() -> None:
     (case,) = list(found_cases(PuppetAnalyser(), 1, seed=0))
     things = [(n, a.kind) for n, p in enumerate(case.given.clip.puppets) for a in p.attributes]
-    case = FoundCase(given=case.given, found=case.found, plain=frozenset(things[:1]), bare=frozenset({0}), missing=0)
+    case = FoundCase(
+        given=case.given, cut=case.cut, found=case.found, plain=frozenset(things[:1]), bare=frozenset({0}), missing=0
+    )
 
     def result(name: str, outcomes: tuple[str, ...], identities: tuple[bool, bool]) -> Score:
         rows = [{"subject": n, "kind": kind, "outcome": o} for (n, kind), o in zip(things, outcomes, strict=True)]
@@ -75,11 +79,12 @@ def test_rates_are_of_pairs() -> None:
         [case],
         {
             case.given.name: result(case.given.name, ("bound", "bound", "hidden", "bound"), (True, True)),
+            case.cut.name: result(case.cut.name, ("bound", "bound", "bound", "wrong"), (True, True)),
             case.found.name: result(case.found.name, ("bound", "swapped", "bound", "wrong"), (True, False)),
         },
     )
-    found = {what.strip(): (row["given"]["value"], row["found"]["value"], row["asked"]) for what, row in rates.items()}
-    assert found == {
+    told = {what.strip(): (row["given"]["value"], row["found"]["value"], row["asked"]) for what, row in rates.items()}
+    assert told == {
         "things bound": (1.0, 0.5, 4),
         "shown whole": (1.0, 1.0, 1),
         "partly hidden, arms out": (1.0, pytest.approx(1 / 3), 3),
@@ -87,10 +92,19 @@ def test_rates_are_of_pairs() -> None:
         "bare heads": (1.0, 1.0, 1),
         "hat, glasses or scarf": (1.0, 0.0, 1),
     }
-    assert rates["things bound"]["difference"]["value"] == -0.5
+    assert rates["things bound"]["cut"]["value"] == 0.75
+    differences = [rates["things bound"][pair]["value"] for pair in ("found - given", "found - cut")]
+    assert differences == [-0.5, -0.25]
 
 
-def test_the_command_runs_both_ways_and_goes_on(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_whatever_a_photograph_shows_is_cut_out_exactly(cases: list[FoundCase]) -> None:
+    for case in cases:
+        for given, cut in zip(case.given.sample.references.subjects, case.cut.sample.references.subjects, strict=True):
+            assert [a.phrase for a in cut.attributes] == [a.phrase for a in given.attributes]
+            assert cut.face is not None
+
+
+def test_the_command_runs_all_ways_and_goes_on(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     command = ["evaluate", "eyes", "--through-nano", "1", "--workers", "1", "--out", str(tmp_path)]
     options = ["--steps", "1", "--frames", "1", "--cfg", "1"]
     assert main([*command, *options]) == 0
@@ -100,7 +114,7 @@ def test_the_command_runs_both_ways_and_goes_on(tmp_path: Path, capsys: pytest.C
     assert report["suite"] == "eyes through a model, 1 photographs"
     assert report["rates"]["people right"]["asked"] == 2
     lines = (tmp_path / "scores.jsonl").read_text("utf-8").splitlines()
-    assert [json.loads(line)["case"] for line in lines] == ["given-0000", "found-0000"]
+    assert [json.loads(line)["case"] for line in lines] == ["given-0000", "cut-0000", "found-0000"]
     assert (tmp_path / "sheet.png").is_file() and (tmp_path / "cases/found-0000/sample").is_dir()
     assert main([*command, *options]) == 0 and capsys.readouterr().out == printed
     with pytest.raises(InputError, match="holds another suite"):
