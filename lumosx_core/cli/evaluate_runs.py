@@ -1,4 +1,4 @@
-"""The parts of `lumosx evaluate` that measure a model on a suite: suite, generate, score, report."""
+"""The parts of `lumosx evaluate` that measure a model on a suite: suite, import-opens2v, generate, score, report, videos."""
 
 import argparse
 from pathlib import Path
@@ -19,6 +19,16 @@ def add_run_commands(what: Any) -> None:
     suite.add_argument("--count", type=int, default=200, help="cases (default: 200)")
     suite.add_argument("--seed", type=int, default=0)
     suite.add_argument("--samples", type=Path, metavar="FOLDER", help="instead the sample folders in FOLDER, of photographs")
+    imported = what.add_parser("import-opens2v", help="write the cases of OpenS2V-Eval as a suite, and what was bound to what")
+    imported.add_argument("cases", type=Path, metavar="FOLDER", help="with the JSON files and Images/, or one JSON file")
+    imported.add_argument("out", type=Path, metavar="OUT", help="folder of the suite")
+    imported.add_argument(
+        "--people", choices=("whole", "faces"), default="whole",
+        help="pictures of whole people are objects, as published, or are cropped to faces of subjects (default: whole)",
+    )  # fmt: skip
+    imported.add_argument("--eyes", default="models/eyes", metavar="FOLDER", help="of --people faces: models, or puppets")
+    imported.add_argument("--device", default="cpu", help="cpu or cuda, for these models")
+    imported.add_argument("--seed", type=int, default=0)
     generate = what.add_parser("generate", help="make the videos of a suite, or take those that another model made")
     generate.add_argument("suite", type=Path, metavar="SUITE", help="folder of the suite")
     generate.add_argument("--out", type=Path, required=True, metavar="RUN", help="folder of the run")
@@ -40,6 +50,10 @@ def add_run_commands(what: Any) -> None:
     _add_share(score)
     report = what.add_parser("report", help="what the scores of a run come to")
     report.add_argument("run_folder", type=Path, metavar="RUN")
+    videos = what.add_parser("videos", help="the videos of a run as <case>.mp4, for the scripts of others")
+    videos.add_argument("run_folder", type=Path, metavar="RUN")
+    videos.add_argument("--out", type=Path, required=True, metavar="FOLDER")
+    videos.add_argument("--fps", type=float, default=16.0, help="frames per second (default: 16)")
     compare = what.add_parser("compare", help="runs of one suite side by side: is a difference more than chance?")
     compare.add_argument("runs", type=Path, nargs="+", metavar="RUN", help="the first one is what the others are compared with")
     compare.add_argument("--out", type=Path, default=Path("outputs/compare"), help="folder of the comparison")
@@ -69,6 +83,40 @@ def _run_suite(options: argparse.Namespace) -> int:
     print(f"suite          {options.out}: {len(suite.cases)} cases, {suite.title}")
     if suite.width is not None:
         print(f"videos         {suite.width} x {suite.height}, {suite.frames} frames")
+    return 0
+
+
+def _run_import(options: argparse.Namespace) -> int:
+    from lumosx_core.cli.people import chosen_eyes
+    from lumosx_core.cli.progress import ProgressBars
+    from lumosx_core.evaluation.import_opens2v import REPORT, import_opens2v
+    from lumosx_core.sampling.pipeline import NANO_FOLDER
+    from lumosx_core.tokenizers import load_tokenizer
+
+    eyes = chosen_eyes(options.eyes, options.device) if options.people == "faces" else None
+    with ProgressBars() as progress:
+        report = import_opens2v(
+            options.cases, options.out, load_tokenizer(NANO_FOLDER), eyes=eyes, seed=options.seed, progress=progress
+        )
+    added = [(case.name, label.label) for case in report.cases for label in case.labels if label.how == "added"]
+    labels = report.labels()
+    print(f"suite          {options.out}: {len(report.cases)} cases, {len(labels)} pictures")
+    print(f"bound          {len(labels) - len(added)} of {len(labels)} labels ({report.bound():.1%})")
+    print(f"added          {'; '.join(f'{label} of {case}' for case, label in added) or 'none'}")
+    print("".join(f"left out       {name} holds no cases\n" for name in report.left_out), end="")
+    print(f"report         {options.out / REPORT[1]}")
+    return 0
+
+
+def _run_videos(options: argparse.Namespace) -> int:
+    from lumosx_core.cli.progress import ProgressBars
+    from lumosx_core.evaluation.generate_run import write_videos
+    from lumosx_core.evaluation.runs import open_run
+
+    run = open_run(options.run_folder)
+    with ProgressBars() as progress:
+        written, missing = write_videos(run, options.out, fps=options.fps, progress=progress)
+    print(f"videos         {options.out}: {written} of {len(run.suite.cases)}" + (f", {missing} have none" if missing else ""))
     return 0
 
 
@@ -154,8 +202,10 @@ def _run_compare(options: argparse.Namespace) -> int:
 
 RUN_COMMANDS = {
     "suite": _run_suite,
+    "import-opens2v": _run_import,
     "generate": _run_generate,
     "score": _run_score,
     "report": _run_report,
+    "videos": _run_videos,
     "compare": _run_compare,
 }

@@ -7,11 +7,12 @@ from typing import Any
 
 from lumosx_core.data.sources import VIDEO_SUFFIXES
 from lumosx_core.errors import InputError
-from lumosx_core.evaluation.generate_cases import GeneratedCase, generate_case, leave_gap, take_video
+from lumosx_core.evaluation.generate_cases import VIDEO, GeneratedCase, generate_case, leave_gap, take_video
 from lumosx_core.evaluation.runs import Run, RunSettings, Share, model_digests, start_run
 from lumosx_core.evaluation.suites import CASES, Suite, read_suite
+from lumosx_core.files.atomic import copy_file, writable_folder
 from lumosx_core.files.existing import existing_folder
-from lumosx_core.files.videos import read_video
+from lumosx_core.files.videos import read_video, write_video
 from lumosx_core.model.devices import weights_type
 from lumosx_core.progress import Progress
 from lumosx_core.sampling.config import GenerationConfig, read_defaults
@@ -110,6 +111,31 @@ def take_videos(suite_folder: str | Path, videos: str | Path, out: str | Path, *
         elif case.name not in kept:
             take_video(found[case.name], sample, target)
     return run
+
+
+def write_videos(run: Run, folder: str | Path, *, fps: float, progress: Progress | None = None) -> tuple[int, int]:
+    """Write the videos of a run as <case>.mp4, which other scripts expect; those that are there stay. Returns how many there
+    are, and how many cases have none.
+
+    fps: of videos that lie as frames, frames per second; an mp4 made elsewhere is copied as it is. progress: its stage is
+    "videos". Raises InputError for a rate out of range, a damaged case, and a disk that refuses.
+    """
+    folder = writable_folder(Path(folder))
+    written = missing = 0
+    for number, line in enumerate(run.suite.cases, start=1):
+        case, target = run.case(line.name), folder / f"{line.name}.mp4"
+        taken = case.folder / f"{VIDEO}.mp4"
+        if not case.exists() or case.gap():
+            missing += 1
+        else:
+            if taken.is_file() and not target.exists():
+                copy_file(taken, target, "the video")
+            elif not target.exists():
+                write_video(target, case.frames(), fps)
+            written += 1
+        if progress is not None:
+            progress("videos", number, len(run.suite.cases))
+    return written, missing
 
 
 def generation_config(model: str | Path, suite: Suite, changes: Mapping[str, Any] | None) -> GenerationConfig:

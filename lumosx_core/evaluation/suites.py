@@ -6,14 +6,14 @@
 
 import hashlib
 import json
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Literal, Protocol
 
 from lumosx_core.errors import InputError
 from lumosx_core.evaluation.cases import FRAMES, PuppetCase, puppet_suite_cases
-from lumosx_core.files.atomic import whole_folder
+from lumosx_core.files.atomic import whole_folder, write_text
 from lumosx_core.files.existing import existing_folder
 from lumosx_core.files.json import parse_record, read_json, write_json
 from lumosx_core.numbers import MAX_SEED, seed_number
@@ -77,9 +77,14 @@ class WritableCase(Protocol):
         ...
 
 
-def write_suite(folder: str | Path, cases: Iterable[WritableCase], suite: Suite) -> Suite:
-    """Write a suite, whole or not at all, and return its manifest: `suite` with the lines of the cases. Raises InputError for a
-    folder that is not empty, two cases of one name, and a disk that refuses."""
+def write_suite(
+    folder: str | Path, cases: Iterable[WritableCase], suite: Suite, beside: Callable[[], Mapping[str, str]] = dict
+) -> Suite:
+    """Write a suite, whole or not at all, and return its manifest: `suite` with the lines of the cases.
+
+    beside: texts about the suite that lie beside its manifest, by file name; asked for when all cases are written. Raises
+    InputError for a folder that is not empty, two cases of one name, and a disk that refuses.
+    """
     folder = Path(folder)
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise InputError(f"{folder} exists and would be overwritten; choose another folder for the suite")
@@ -93,6 +98,8 @@ def write_suite(folder: str | Path, cases: Iterable[WritableCase], suite: Suite)
             lines.append(SuiteCase(name=case.name, group=case.group, seed=case.seed, sha256=folder_digest(place)))
         written = replace(suite, cases=tuple(lines))
         write_json(partial / MANIFEST, asdict(written), "the suite's manifest")
+        for name, text in beside().items():
+            write_text(partial / name, text)
     return written
 
 

@@ -23,11 +23,11 @@ SHOWN = 80  # characters of a wrong value in a message
 Record = TypeVar("Record")
 
 
-def read_json(path: str | Path, what: str = "the file") -> Any:
+def read_json(path: str | Path, what: str = "the file", *, unique_names: bool = False) -> Any:
     """The content of a JSON file in UTF-8, with or without a byte order mark.
 
-    Raises InputError, which names `what` and the path, if it is missing, no file, unreadable, larger than `MAX_BYTES`, or no
-    JSON.
+    unique_names: refuse an object that has one name twice, of which JSON would keep the last. Raises InputError, which names
+    `what` and the path, if it is missing, no file, unreadable, larger than `MAX_BYTES`, or no JSON.
     """
     path = existing_file(path, what.removeprefix("the "), "give the path of a JSON file")
     try:
@@ -36,18 +36,19 @@ def read_json(path: str | Path, what: str = "the file") -> Any:
         content = path.read_bytes()
     except OSError as error:
         raise InputError(f"cannot read {what} {path} ({error}); check its permissions") from error
-    return parse_json(content, f"{what} {path}")
+    return parse_json(content, f"{what} {path}", unique_names=unique_names)
 
 
-def parse_json(text: str | bytes, source: str) -> Any:
+def parse_json(text: str | bytes, source: str, *, unique_names: bool = False) -> Any:
     """The value of a JSON text; `source` names it in messages ("the metadata of FILE").
 
-    Raises InputError if it is no UTF-8, no JSON (NaN, Infinity and 1e400 are none), nested too deeply, or holds a number of
-    thousands of digits.
+    unique_names: as in `read_json`. Raises InputError if it is no UTF-8, no JSON (NaN, Infinity and 1e400 are none), nested too
+    deeply, or holds a number of thousands of digits.
     """
     try:
         plain = text.decode("utf-8-sig") if isinstance(text, bytes) else text.removeprefix("\ufeff")
-        return json.loads(plain, parse_constant=_no_number, parse_float=_finite)
+        pairs = _unique if unique_names else None
+        return json.loads(plain, parse_constant=_no_number, parse_float=_finite, object_pairs_hook=pairs)
     except RecursionError:
         raise InputError(f"{source} is nested too deeply for JSON of ours; correct it or delete it") from None
     except ValueError as error:  # UnicodeDecodeError and JSONDecodeError too
@@ -79,14 +80,29 @@ def parse_record(kind: type[Record], content: Any, source: str) -> Record:
 
 def write_json(path: str | Path, content: Any, what: str = "the file") -> Path:
     """Write UTF-8 JSON, indented, whole or not at all. Raises InputError for what JSON cannot hold, and a disk that refuses."""
-    try:
-        text = json.dumps(content, ensure_ascii=False, indent=2, allow_nan=False) + "\n"
-        encoded = text.encode("utf-8")
-    except (TypeError, ValueError) as error:
-        raise InputError(f"{what} {path} must hold what JSON can ({error})") from error
+    encoded = json_text(content, f"{what} {path}").encode("utf-8")
     with whole_file(path, what) as partial:
         partial.write_bytes(encoded)
     return Path(path)
+
+
+def json_text(content: Any, source: str) -> str:
+    """JSON as `write_json` writes it; `source` names it in messages. Raises InputError for what JSON cannot hold."""
+    try:
+        text = json.dumps(content, ensure_ascii=False, indent=2, allow_nan=False) + "\n"
+        text.encode("utf-8")
+    except (TypeError, ValueError) as error:
+        raise InputError(f"{source} must hold what JSON can ({error})") from error
+    return text
+
+
+def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        names = [name for name, _ in pairs]
+        twice = next(name for name in names if names.count(name) > 1)
+        raise ValueError(f"{_short(twice)!r} stands there twice")
+    return found
 
 
 def _no_number(name: str) -> Any:
