@@ -34,6 +34,37 @@ class Note:
     strength: float | None = None
 
 
+class Notes:
+    """The notes of a sample folder, asked for place by place: what nobody asks for is refused, not ignored. Raises InputError
+    on construction as `read_notes`."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder, self._left = folder, read_notes(folder)
+
+    def at(self, path: Path, *counting: str) -> Note:
+        """The note of one path below the folder, or an empty one. Raises InputError if it says something else than the fields
+        `counting`, which are all that counts there."""
+        place = path.relative_to(self._folder).as_posix()
+        note = self._left.pop(_key(place), Note())
+        for field in fields(note):
+            if field.name not in counting and _says(note, field.name):
+                known = f"only {' and '.join(counting)} can be given there" if counting else "nothing can be given there"
+                raise InputError(
+                    f"{FILE_NAME} gives {_short(place)} {field.name}, but {known}; take it out or give it elsewhere"
+                )
+        return note
+
+    def all_read(self) -> None:
+        """Raises InputError if a note was never asked for."""
+        for place, note in self._left.items():
+            said = [field.name for field in fields(note) if _says(note, field.name)]
+            if said:
+                raise InputError(
+                    f"{FILE_NAME} gives {_short(place)} {' and '.join(said)}, but nothing can be given there; expected a "
+                    "picture, the folder of a person, or objects"
+                )
+
+
 def read_notes(folder: Path) -> dict[str, Note]:
     """The notes of a sample folder by path; empty if there is no file.
 
@@ -54,21 +85,20 @@ def read_notes(folder: Path) -> dict[str, Note]:
     return notes
 
 
-def note_for(notes: dict[str, Note], folder: Path, path: Path) -> Note:
-    """The note of one path below the sample folder, or an empty one."""
-    return notes.get(_key(path.relative_to(folder).as_posix()), Note())
-
-
 def write_notes(folder: Path, notes: dict[str, Note]) -> None:
     """Writes the notes that say something; no file if none does."""
     content: dict[str, dict[str, Any]] = {}
     for place, note in notes.items():
-        values = {field.name: getattr(note, field.name) for field in fields(note)}
-        said = {name: value for name, value in values.items() if value or (name == "strength" and value is not None)}
+        said = {field.name: getattr(note, field.name) for field in fields(note) if _says(note, field.name)}
         if said:
             content[place] = said
     if content:
         write_json(folder / FILE_NAME, content, "the notes")
+
+
+def _says(note: Note, name: str) -> bool:
+    value = getattr(note, name)
+    return value is not None and value != () and value != ""
 
 
 def _key(place: str) -> str:

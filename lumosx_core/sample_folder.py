@@ -32,7 +32,7 @@ from lumosx_core.files.leftovers import restore
 from lumosx_core.files.names import free_stem, natural_order, unescape_phrase, views_in_order
 from lumosx_core.references import Attribute, ReferenceSet, Sample, SceneReference, Subject
 from lumosx_core.relations_file import FILE_NAME as NOTES
-from lumosx_core.relations_file import Note, note_for, read_notes, write_notes
+from lumosx_core.relations_file import Note, Notes, write_notes
 
 FACE_PREFIX = "face_"
 PICTURE_SUFFIXES = (*READABLE_SUFFIXES, *OTHER_SUFFIXES)  # `open_image` says of the latter that it cannot read them
@@ -85,11 +85,13 @@ def read_subject(folder: str | Path) -> Subject:
     restore(Path(folder))
     folder = existing_folder(folder, "folder of a person", "expected a folder with face_<name>.png or <attribute>.png")
     try:
-        notes = read_notes(folder)
+        notes = Notes(folder)
         stray = [path for path in _files_below(folder) if path.parent != folder and looks_like_a_picture(path)]
         if stray:
             raise InputError(f"{_named(folder, stray)} would be left out; put pictures into the folder itself")
-        return _read_subject(folder, folder, notes)
+        subject = _read_subject(folder, notes)
+        notes.all_read()
+        return subject
     except (InputError, OSError) as error:
         raise InputError(f"cannot read the person in {folder}: {error}") from error
 
@@ -114,7 +116,7 @@ def write_subject(folder: str | Path, subject: Subject, *, overwrite: bool = Fal
 
 def _read_folder(folder: Path) -> Sample:
     sample_id, prompt = _parse_caption(folder / "caption.txt")
-    notes = read_notes(folder)
+    notes = Notes(folder)
     _refuse_stray_pictures(folder)
     backgrounds = _pictures(folder / "background")
     if len(backgrounds) > 1:
@@ -122,14 +124,16 @@ def _read_folder(folder: Path) -> Sample:
             f"{folder / 'background'} holds {len(backgrounds)} pictures ({', '.join(p.name for p in backgrounds)}); "
             "a video has at most one background, remove the others"
         )
-    background = _read_items(SceneReference, folder, folder / "background", backgrounds, notes)
-    objects = _read_items(SceneReference, folder, folder / "objects", _pictures(folder / "objects"), notes)
-    subjects = [_read_subject(folder, path, notes) for path in _visible(folder / "subjects") if path.is_dir()]
+    background = _read_items(SceneReference, backgrounds, notes, notes.at(folder / "background", "order").order)
+    order = notes.at(folder / "objects", "order").order
+    objects = _read_items(SceneReference, _pictures(folder / "objects"), notes, order)
+    subjects = [_read_subject(path, notes) for path in _visible(folder / "subjects") if path.is_dir()]
+    notes.all_read()
     references = ReferenceSet(subjects=tuple(subjects), objects=objects, background=next(iter(background), None))
     return Sample(prompt=prompt, references=references, sample_id=sample_id)
 
 
-def _read_subject(root: Path, folder: Path, notes: dict[str, Note]) -> Subject:
+def _read_subject(folder: Path, notes: Notes) -> Subject:
     pictures = _pictures(folder)
     if not pictures:
         raise InputError(f"{folder} holds no pictures; add face_<name>.png or <attribute>.png, or remove the folder")
@@ -143,33 +147,32 @@ def _read_subject(root: Path, folder: Path, notes: dict[str, Note]) -> Subject:
             "others as views of it: face_<name>~2.png, face_<name>~3.png"
         )
     for view in (views or [])[1:]:
-        if note_for(notes, root, view).strength is not None:
+        if notes.at(view, "strength").strength is not None:
             raise InputError(
                 f"{NOTES} gives {view.name} a strength, but all views of a face share one; give it to {views[0].name} instead"
             )
-    note = note_for(notes, root, folder)
+    note = notes.at(folder, "name", "tag", "occurrence", "order", "strength")
     name = unescape_phrase(views[0].stem.removeprefix(FACE_PREFIX)) if views else ""
     return Subject(
         name=note.name or name,
         face=open_image(views[0]) if views else None,
         more_views=tuple(open_image(path) for path in views[1:]),
-        attributes=_read_items(Attribute, root, folder, [path for path in pictures if path not in faces], notes),
+        attributes=_read_items(Attribute, [path for path in pictures if path not in faces], notes, note.order),
         tag=note.tag,
         occurrence=note.occurrence,
         strength=_strength(note),
-        face_strength=_strength(note_for(notes, root, views[0])) if views else 1.0,
+        face_strength=_strength(notes.at(views[0], "strength")) if views else 1.0,
     )
 
 
-def _read_items(kind: type[Item], root: Path, folder: Path, paths: list[Path], notes: dict[str, Note]) -> tuple[Item, ...]:
+def _read_items(kind: type[Item], paths: list[Path], notes: Notes, order: tuple[str, ...]) -> tuple[Item, ...]:
     """Pictures with their phrases, in the noted order, then in natural order."""
-    order = note_for(notes, root, folder).order
     places = {_composed(name): place for place, name in reversed(list(enumerate(order)))}
     paths = sorted(paths, key=lambda path: places.get(_composed(path.name), len(order)))
     items: list[Item] = []
     by_phrase: dict[str, Path] = {}  # of those whose file name says it
     for path in paths:
-        note = note_for(notes, root, path)
+        note = notes.at(path, "phrase", "tag", "occurrence", "strength")
         phrase = note.phrase or unescape_phrase(path.stem)
         if not note.phrase:
             twin = by_phrase.setdefault(_composed(phrase.strip()), path)

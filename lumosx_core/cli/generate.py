@@ -9,7 +9,7 @@ import logging
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from lumosx_core.cli.sampling_options import add_sampling_arguments, generation_config
+from lumosx_core.cli.sampling_options import add_sampling_arguments, chosen_changes, generation_config
 
 if TYPE_CHECKING:
     from lumosx_core.references import ReferenceSet
@@ -66,7 +66,6 @@ def run(options: argparse.Namespace) -> int:
     from dataclasses import replace
 
     from lumosx_core.cli.progress import ProgressBars
-    from lumosx_core.errors import InputError
     from lumosx_core.files.atomic import writable_folder
     from lumosx_core.model.devices import weights_type
     from lumosx_core.model.lora import read_lora
@@ -75,10 +74,8 @@ def run(options: argparse.Namespace) -> int:
     from lumosx_core.sampling.pipeline import NANO_FOLDER, LumosXPipeline
     from lumosx_core.strengths import with_strengths
 
-    if options.strength and options.latent is not None:
-        raise InputError(
-            "--strength changes nothing of a latent that is there; leave out --strength, or --latent to sample anew"
-        )
+    if options.latent is not None:
+        _refuse_what_samples(options)
     sample = read_sample(options.sample)
     if options.prompt is not None:
         sample = replace(sample, prompt=options.prompt)
@@ -113,6 +110,19 @@ def run(options: argparse.Namespace) -> int:
         if files.png_folder is not None:
             print(f"frames         {files.png_folder}")
     return 0
+
+
+def _refuse_what_samples(options: argparse.Namespace) -> None:
+    """Raises InputError for options that change nothing of a latent that is there."""
+    from lumosx_core.errors import InputError
+
+    given = {"--strength": options.strength, "--lora": options.lora, "--prompt": options.prompt is not None}
+    given |= {"--seed": options.seed != [0], "--batch": options.batch != 1, "sampling options": bool(chosen_changes(options))}
+    useless = " and ".join(name for name, is_given in given.items() if is_given)
+    if useless:
+        raise InputError(
+            f"{useless}: nothing of a latent that is there changes by it; leave it out, or --latent to sample anew"
+        )
 
 
 def _lora_and_strength(text: str) -> tuple[Path, float]:

@@ -98,6 +98,33 @@ def random_text(rng: random.Random) -> bytes:
     return bytes(text)
 
 
+@pytest.mark.parametrize(
+    ("place", "note", "told"),
+    [
+        ("subjects/1/face_man.png", {"tag": "a"}, "gives subjects/1/face_man.png tag, but only strength can be given there"),
+        ("subjects/1/face_man.png", {"phrase": "man"}, "face_man.png phrase, but only strength"),
+        ("subjects/1/face_man.png", {"occurrence": 2}, "face_man.png occurrence, but only strength"),
+        (
+            "subjects/1",
+            {"phrase": "man"},
+            "gives subjects/1 phrase, but only name and tag and occurrence and order and strength",
+        ),
+        ("subjects/1/hat.png", {"name": "hat"}, "hat.png name, but only phrase and tag and occurrence and strength"),
+        ("subjects/1/hat.png", {"order": ["hat.png"]}, "hat.png names|hat.png/hat.png"),
+        ("objects", {"tag": "a"}, "gives objects tag, but only order can be given there"),
+        ("subjects", {"tag": "a", "strength": 0.0}, "gives subjects tag and strength, but nothing can be given there"),
+        ("caption.txt", {"occurrence": 1}, "gives caption.txt occurrence, but nothing can be given there"),
+        (".", {"name": "man"}, "gives . name, but nothing can be given there"),
+    ],
+)
+def test_what_would_not_count_is_refused(tmp_path: Path, place: str, note: dict, told: str) -> None:
+    folder = sample_folder(tmp_path)
+    (folder / "objects").mkdir(exist_ok=True)
+    (folder / "relations.json").write_text(json.dumps({place: note}))
+    with pytest.raises(InputError, match=told):
+        read_sample(folder)
+
+
 def test_any_text_gives_notes_or_an_input_error(tmp_path: Path) -> None:
     rng, folder = random.Random(5), sample_folder(tmp_path)
     read, slowest = 0, 0.0

@@ -149,7 +149,10 @@ def test_the_command_line_takes_strengths_and_keeps_them_in_the_video(
         (["--strength", "black hat"], "--strength black hat: expected words of the sample and a number, such as 'red hat:0.5'"),
         (["--strength", "scarf:1"], "the strength of 'scarf' names nothing of the sample; give one of 'man'"),
         (["--strength", "@1:nan"], "the strength of '@1' is nan, expected a number from 0 to 2"),
-        (["--strength", "@1:1", "--latent", "x.safetensors"], "--strength changes nothing of a latent that is there"),
+        (
+            ["--strength", "@1:1", "--latent", "x.safetensors"],
+            "--strength and sampling options: nothing of a latent that is there changes",
+        ),
     ):
         assert main([*words, *wrong]) == 2
         assert message in capsys.readouterr().err

@@ -163,5 +163,9 @@ def test_a_kept_latent_becomes_the_same_video_by_the_command(
     assert len(made) == 8
     for path in made:
         assert path.read_bytes() == (tmp_path / "cut" / path.relative_to(tmp_path / "whole")).read_bytes()
+    useless = ["--lora", "x.safetensors", "--prompt", "a man", "--seed", "1", "2", "--batch", "2", "--steps", "3"]
+    assert main(["generate", sample, "--latent", str(kept), *useless, "--out", str(tmp_path / "no")]) == 2
+    assert "--lora and --prompt and --seed and --batch and sampling options: nothing of a latent" in capsys.readouterr().err
+    assert not (tmp_path / "no").exists()
     assert main(["generate", sample, "--latent", str(NANO_FOLDER / "vae.safetensors"), "--out", str(tmp_path / "x")]) == 2
     assert "is no latent" in capsys.readouterr().err
