@@ -135,10 +135,10 @@ def test_the_registry_finds_what_it_asks_for() -> None:
 
 
 def test_every_workflow_has_a_thumbnail() -> None:
-    """The frontend shows workflows/<name>.jpg beside <name>.json: a frame of a real run of the embedded model, or the drawn
-    relations of a workflow that needs other weights, with puppets or silhouettes in place of the user's pictures."""
+    """The frontend shows workflows/<name>.jpg beside <name>.json, a square: a frame of a real run of the embedded model, or the
+    puppets that stand for the user's pictures where a workflow needs other weights (tests/nodes/make_pictures.py)."""
     workflows = {path.stem for path in (ROOT / "workflows").glob("*.json")}
     for name in workflows:
         with Image.open(ROOT / "workflows" / f"{name}.jpg") as picture:
-            assert min(picture.size) >= 200, name
-    assert {path.stem for path in (ROOT / "workflows").glob("*.jpg")} == workflows and len(workflows) == 7
+            assert picture.width == picture.height >= 400, name
+    assert {path.stem for path in (ROOT / "workflows").glob("*.jpg")} == workflows and len(workflows) == 8

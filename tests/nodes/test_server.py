@@ -1,4 +1,4 @@
-"""The pack in a running ComfyUI server: both nano workflows, what is cached, cancelling, memory, files and connections."""
+"""The pack in a running ComfyUI server: the nano workflows, what is cached, cancelling, memory, files and connections."""
 
 import copy
 import json
@@ -7,11 +7,12 @@ from typing import Any
 
 import pytest
 from host_server import PACK, HostServer, Run, pack_files
+from PIL import Image
 
 API_FOLDER = Path(__file__).parent / "api"
-TWO_PEOPLE, ON_AND_OFF, TWO_PHOTOS = (
+TWO_PEOPLE, ON_AND_OFF, SEEDS, TWO_PHOTOS = (
     json.loads((API_FOLDER / f"LumosX nano {name}.json").read_text("utf-8"))
-    for name in ("- two people", "- relations on and off", "from two photos")
+    for name in ("- two people", "- relations on and off", "- several seeds", "from two photos")
 )
 NODES = {
     "LumosXApply",
@@ -86,6 +87,15 @@ def test_nano_workflows_make_their_videos(server: HostServer, prompt: dict[str, 
     (saved,) = of_type(prompt, "SaveVideo")
     (video,) = run.outputs[saved]["images"]
     assert (server.folder / "output" / video["subfolder"] / video["filename"]).stat().st_size > 2000
+
+
+def test_the_seeds_of_a_template_stand_on_one_sheet(server: HostServer) -> None:
+    prompt = copy.deepcopy(SEEDS)
+    ((number, node),) = of_type(prompt, "LumosXSeeds").items()
+    node["inputs"].update(seeds=2, steps=2)
+    (sheet,) = succeeded(server.run(prompt)).outputs[number]["images"]
+    with Image.open(server.folder / sheet["type"] / sheet["subfolder"] / sheet["filename"]) as picture:
+        assert picture.width > 900 and picture.height > 400
 
 
 def test_another_seed_runs_the_sampling_and_what_follows_alone(server: HostServer) -> None:

@@ -19,10 +19,13 @@ from workflow_graph import (
     SWITCHED_OFF,
     api_format,
     check_inputs,
+    check_subgraph,
     executed_nodes,
     fields,
     known_inputs,
     rectangles,
+    subgraphs,
+    unpacked,
 )
 
 from lumosx_core.puppets.clip import FPS, HEIGHT, WIDTH
@@ -35,11 +38,11 @@ from lumosx_core.tokenizers import SentencePieceTokenizer
 ROOT = Path(__file__).parents[2]
 FOLDER, API_FOLDER = ROOT / "workflows", Path(__file__).parent / "api"
 NAMES = (
-    "LumosX nano - two people", "LumosX nano - relations on and off", "LumosX nano from two photos",
-    "LumosX prepare references",
+    "LumosX nano - two people", "LumosX nano - relations on and off", "LumosX nano - several seeds",
+    "LumosX nano from two photos", "LumosX prepare references",
     "LumosX 1.3B - people with attributes, objects, background", "LumosX 1.3B - faces only", "LumosX from two photos",
 )  # fmt: skip
-NANO_NAMES, BIG_NAMES = NAMES[:3], NAMES[4:]
+NANO_NAMES, BIG_NAMES = NAMES[:4], NAMES[5:]
 PICTURE = Image.new("RGB", (8, 8))
 KINDS = {"INT": int, "FLOAT": (int, float), "STRING": str, "BOOLEAN": bool}
 PAINTED = {
@@ -63,6 +66,7 @@ def load(name: str) -> dict[str, Any]:
 
 
 def real_nodes(workflow: dict) -> list[dict]:
+    """Without notes; what stands for a subgraph counts."""
     return [node for node in workflow["nodes"] if node["type"] not in FRONTEND_IDS]
 
 
@@ -96,12 +100,18 @@ def test_links_join_slots_of_one_type(name: str, infos: dict[str, NodeInfo]) -> 
     into = [slot["link"] for node in nodes.values() for slot in node["inputs"] if slot["link"] is not None]
     out = [number for node in nodes.values() for slot in node["outputs"] for number in slot["links"] or []]
     assert sorted(into) == sorted(out) == sorted(ids)
-    assert {node["type"] for node in nodes.values()} <= {*infos, *FRONTEND_IDS}
+    assert {node["type"] for node in nodes.values()} <= {*infos, *FRONTEND_IDS, *subgraphs(workflow)}
 
 
 @every_workflow
 def test_slots_and_fields_are_those_of_the_nodes(name: str, infos: dict[str, NodeInfo]) -> None:
-    for node in real_nodes(load(name)):
+    workflow = load(name)
+    held = subgraphs(workflow)
+    assert sorted(node["type"] for node in real_nodes(workflow) if node["type"] in held) == sorted(held)
+    for node in real_nodes(workflow):
+        if node["type"] in held:
+            check_subgraph(node, held[node["type"]], infos)
+            continue
         info, where = infos[node["type"]], f"{node['type']} {node['id']}"
         check_inputs(node, info, where)
         mine = [(slot["name"], slot["type"]) for slot in node["outputs"]]
@@ -132,7 +142,7 @@ def fits(kind: str, node: str, each: InputInfo, value: Any) -> bool:
 
 @every_workflow
 def test_nothing_stands_alone_and_seeds_are_fixed(name: str, infos: dict[str, NodeInfo]) -> None:
-    workflow = load(name)
+    workflow = unpacked(load(name))
     assert executed_nodes(workflow, infos) == {node["id"] for node in real_nodes(workflow)}
     controls = [
         field.value
@@ -180,15 +190,17 @@ def test_nano_runs_as_it_was_trained(name: str, infos: dict[str, NodeInfo]) -> N
     defaults = read_defaults(NANO_FOLDER)
     (encode,) = of_type(workflow, "LumosXEncodeReferences")
     assert values_of(encode, infos) == {"width": WIDTH, "height": HEIGHT, "length": defaults.frames}
-    for node in of_type(workflow, "LumosXSampler") + of_type(workflow, "LumosXScheduler"):
+    samplers = of_type(workflow, "LumosXSampler") + of_type(workflow, "LumosXSeeds")
+    for node in samplers + of_type(workflow, "LumosXScheduler"):
         values = values_of(node, infos)
         assert (values["steps"], values["shift"]) == (defaults.steps, defaults.shift)
-    for node in of_type(workflow, "LumosXSampler") + of_type(workflow, "LumosXApply"):
+    for node in samplers + of_type(workflow, "LumosXApply"):
         assert values_of(node, infos)["negative_references"] == defaults.negative_references
-    for node in of_type(workflow, "LumosXSampler") + of_type(workflow, "SamplerCustom"):
+    for node in samplers + of_type(workflow, "SamplerCustom"):
         assert values_of(node, infos)["cfg"] == defaults.cfg
-    (video,) = of_type(workflow, "CreateVideo")
-    assert values_of(video, infos)["fps"] == FPS == defaults.fps
+    videos = of_type(workflow, "CreateVideo")
+    assert len(videos) == (0 if of_type(workflow, "LumosXSeeds") else 1)
+    assert all(values_of(video, infos)["fps"] == FPS == defaults.fps for video in videos)
     assert all(node["type"] not in ("UNETLoader", "CLIPLoader", "VAELoader") for node in workflow["nodes"])
 
 
@@ -219,9 +231,9 @@ def test_big_runs_as_published(name: str, infos: dict[str, NodeInfo]) -> None:
     assert sorted(texts) == ["", defaults.negative_prompt]
 
 
-@pytest.mark.parametrize("name", NAMES[2:])
+@pytest.mark.parametrize("name", NAMES[3:])
 def test_every_phrase_is_found_in_the_prompt(name: str, infos: dict[str, NodeInfo]) -> None:
-    workflow = load(name)
+    workflow = unpacked(load(name))
     nodes = {node["id"]: node for node in workflow["nodes"]}
     source = {(link[3], nodes[link[3]]["inputs"][link[4]]["name"]): nodes[link[1]] for link in workflow["links"]}
     (graph,) = of_type(workflow, "LumosXRelationGraph")

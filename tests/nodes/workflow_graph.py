@@ -1,5 +1,6 @@
 """Workflow files as the frontend reads them: the fields of a node in order, and the API format that a run sends."""
 
+import copy
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -8,6 +9,7 @@ from node_info import DYNAMIC_COMBO, FRONTEND_IDS, GROWING, InputInfo, NodeInfo,
 
 SEED_CONTROLS = ("fixed", "increment", "decrement", "randomize")
 SWITCHED_OFF = (2, 4)  # modes of a node: never, bypass
+INTO, OUT = -10, -20  # ids of a subgraph's own sockets
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -132,3 +134,77 @@ def rectangles(workflow: dict) -> dict[int, tuple[float, float, float, float]]:
         height = 0 if node["flags"].get("collapsed") else height
         result[node["id"]] = (x, y - title_bar, x + width, y + height)
     return result
+
+
+def subgraphs(workflow: dict) -> dict[str, dict]:
+    """Type of the node that stands for it -> subgraph."""
+    return {each["id"]: each for each in workflow.get("definitions", {}).get("subgraphs", [])}
+
+
+def check_subgraph(node: dict, subgraph: dict, infos: dict[str, NodeInfo]) -> None:
+    """Asserts that a subgraph has the sockets of the node that stands for it, that its links join slots of one type, and that
+    its nodes have the inputs, outputs and fields of their classes."""
+    assert node["type"] == subgraph["id"]
+    for mine, theirs in ((node["inputs"], subgraph["inputs"]), (node["outputs"], subgraph["outputs"])):
+        assert [(slot["name"], slot["type"]) for slot in mine] == [(slot["name"], slot["type"]) for slot in theirs]
+    nodes = {inner["id"]: inner for inner in subgraph["nodes"]}
+    assert [link["id"] for link in subgraph["links"]] == list(range(1, subgraph["state"]["lastLinkId"] + 1))
+    for link in subgraph["links"]:
+        number, kind = link["id"], link["type"]
+        if link["origin_id"] == INTO:
+            source = subgraph["inputs"][link["origin_slot"]]
+            assert number in source["linkIds"]
+        else:
+            source = nodes[link["origin_id"]]["outputs"][link["origin_slot"]]
+            assert number in source["links"]
+        if link["target_id"] == OUT:
+            target = subgraph["outputs"][link["target_slot"]]
+            assert target["linkIds"] == [number]
+        else:
+            target = nodes[link["target_id"]]["inputs"][link["target_slot"]]
+            assert target["link"] == number
+        assert source["type"] == target["type"] == kind, f"link {number}"
+    assert all(socket["linkIds"] for socket in subgraph["inputs"] + subgraph["outputs"])
+    for inner in subgraph["nodes"]:
+        info, where = infos[inner["type"]], f"{inner['type']} {inner['id']} of {subgraph['name']}"
+        check_inputs(inner, info, where, in_subgraph=True)
+        assert [(slot["name"], slot["type"]) for slot in inner["outputs"]] == info.outputs, where
+        filled, left = fields(info, inner["widgets_values"])
+        assert not left and all(field.given for field in filled), where
+
+
+def unpacked(workflow: dict) -> dict:
+    """The workflow with the nodes of its subgraphs, which hold no subgraphs, in the places of those that stand for them."""
+    flat, known = copy.deepcopy(workflow), subgraphs(workflow)
+    links = [tuple(link[1:]) for link in flat["links"]]  # source, output, target, slot, type
+    holders = [node for node in flat["nodes"] if node["type"] in known]
+    flat["nodes"] = [node for node in flat["nodes"] if node["type"] not in known]
+    for holder in holders:
+        inner = copy.deepcopy(known[holder["type"]])
+        first = max(node["id"] for node in [*flat["nodes"], *holders]) + 1
+        new = {node["id"]: number for number, node in enumerate(inner["nodes"], start=first)}
+        for node in inner["nodes"]:
+            node["id"] = new[node["id"]]
+        flat["nodes"] += inner["nodes"]
+        into = {link[3]: link for link in links if link[2] == holder["id"]}
+        out = [link for link in links if link[0] == holder["id"]]
+        links = [link for link in links if holder["id"] not in (link[0], link[2])]
+        for link in inner["links"]:
+            start, slot, end, end_slot = (link[name] for name in ("origin_id", "origin_slot", "target_id", "target_slot"))
+            if end == OUT:
+                links += [(new[start], slot, *after[2:]) for after in out if after[1] == end_slot]
+            elif start != INTO:
+                links.append((new[start], slot, new[end], end_slot, link["type"]))
+            elif slot in into:
+                links.append((*into[slot][:2], new[end], end_slot, link["type"]))
+    nodes = {node["id"]: node for node in flat["nodes"]}
+    for node in flat["nodes"]:
+        for slot in node["inputs"]:
+            slot["link"] = None
+        for slot in node["outputs"]:
+            slot["links"] = None
+    flat["links"] = [[number, *link] for number, link in enumerate(links, start=1)]
+    for number, source, output, target, slot, _ in flat["links"]:
+        nodes[target]["inputs"][slot]["link"] = number
+        nodes[source]["outputs"][output]["links"] = [*(nodes[source]["outputs"][output]["links"] or []), number]
+    return flat

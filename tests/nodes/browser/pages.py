@@ -7,7 +7,7 @@ from typing import Any
 ROOT = Path(__file__).parents[3]
 SAMPLES = ROOT / "lumosx_core" / "assets" / "samples"
 WORKFLOWS = sorted((ROOT / "workflows").glob("*.json"))
-PEOPLE = next(path for path in WORKFLOWS if "attributes" in path.stem)
+PEOPLE = Path(__file__).parent / "people_without_subgraphs.json"  # a template of 0.1.0
 DROP = """async ([name, text]) => {
     const data = new DataTransfer()
     data.items.add(new File([text], name, { type: 'application/json' }))

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from host_server import HostServer
 
-from .pages import ENDED, SAMPLES, WORKFLOWS, blueprint, drop, search
+from .pages import ENDED, PEOPLE, SAMPLES, WORKFLOWS, blueprint, drop, search
 
 OWNERS = ("LUMOSX_SUBJECT", "LUMOSX_SCENE")
 # The embedded model and five pictures into the only node there is, its other values, its outputs into previews.
@@ -41,7 +41,7 @@ WIRE = """([pictures, values]) => {
 }"""
 
 
-@pytest.mark.parametrize("path", WORKFLOWS, ids=lambda path: path.stem)
+@pytest.mark.parametrize("path", [*WORKFLOWS, PEOPLE], ids=lambda path: path.stem)
 def test_a_dropped_workflow_is_there_as_it_was_saved(page: Any, path: Path) -> None:
     drop(page, path)
     saved = json.loads(path.read_text("utf-8"))
@@ -112,14 +112,18 @@ def test_the_blueprint_makes_a_video(page: Any, server: HostServer) -> None:
     assert not page.troubles
 
 
-def test_words_of_the_prompt_have_their_owners_colours(page: Any) -> None:
-    drop(page, next(path for path in WORKFLOWS if "attributes" in path.stem))
+@pytest.mark.parametrize(
+    "path", [PEOPLE, *(path for path in WORKFLOWS if "attributes" in path.stem)], ids=["flat", "subgraphs"]
+)
+def test_words_of_the_prompt_have_their_owners_colours(page: Any, path: Path) -> None:
+    drop(page, path)
     page.wait_for_selector(".lumosx-prompt-colours span", state="attached", timeout=10_000)
     words = page.evaluate("""[...document.querySelectorAll('.lumosx-prompt-colours span')]
         .map((word) => [word.textContent, word.style.background])""")
     (graph,) = page.evaluate("app.graph.serialize().nodes.filter((node) => node.type === 'LumosXRelationGraph')")
-    phrases = page.evaluate("""app.graph._nodes.filter((node) => node.type.startsWith('LumosX')).flatMap((node) =>
-        (node.widgets ?? []).filter((widget) => ['name', 'phrase'].includes(widget.name)).map((widget) => widget.value))""")
+    phrases = page.evaluate("""app.graph._nodes.flatMap((node) => node.subgraph?._nodes ?? [node])
+        .filter((node) => node.type.startsWith('LumosX')).flatMap((node) => node.widgets ?? [])
+        .filter((widget) => ['name', 'phrase'].includes(widget.name)).map((widget) => widget.value)""")
     assert sorted(word for word, _ in words) == sorted(phrases)
     owners = [slot for slot in graph["inputs"] if slot["link"] is not None and slot["type"] in OWNERS]
     assert len({colour for _, colour in words}) == len(owners)
