@@ -9,6 +9,7 @@ from pathlib import Path
 from lumosx_core.cli.dataset_changes import add_filter, add_remove, add_split
 from lumosx_core.cli.dataset_formats import add_export, add_import
 from lumosx_core.cli.dataset_review import add_apply, add_review
+from lumosx_core.cli.train_data import add_prepare, run_prepare
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -31,6 +32,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     add_export(add_dataset(what.add_parser("export", help="write it as sample folders, info.json, or for other trainers")))
     add_import(what.add_parser("import", help="make a dataset of sample folders, info.json or OpenS2V"))
+    prepare = what.add_parser("prepare", help="encode it once for lumosx train transformer (train prepare is the same)")
+    add_prepare(prepare)
+    prepare.set_defaults(run_it=run_prepare)
 
 
 def add_dataset(parser: argparse.ArgumentParser) -> argparse.ArgumentParser:

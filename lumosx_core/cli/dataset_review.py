@@ -32,9 +32,7 @@ def run_review(options: argparse.Namespace) -> int:
     tokenizer = tokenizer_of(stored_config(options.dataset))
     with ProgressBars() as progress:
         page = write_review(options.dataset, tokenizer, options.out, most=most, progress=progress)
-    print(
-        print(f"page           {page}\n{options.dataset}: open the page in a browser, correct, save, then lumosx dataset apply")
-    )
+    print(f"page           {page}\n{options.dataset}: open the page in a browser, correct, save, then lumosx dataset apply")
     return 0
 
 
@@ -57,5 +55,5 @@ def run_apply(options: argparse.Namespace) -> int:
         else:
             count, report = apply_corrections(options.dataset, options.corrections, tokenizer, progress=progress)
     print(summary(report))
-    print(print(f"corrections    {count} {'taken back' if options.undo else 'applied (taken back with --undo)'}"))
+    print(f"corrections    {count} {'taken back' if options.undo else 'applied (taken back with --undo)'}")
     return 0

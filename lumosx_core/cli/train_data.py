@@ -10,13 +10,13 @@ if TYPE_CHECKING:
 
 def add_check(parser: argparse.ArgumentParser) -> None:
     """Options of `train check`."""
-    _add_data(parser)
+    _add_data(parser, "all")
     parser.add_argument("--sheet", type=Path, help="picture to write (default: outputs/train_check.png)")
 
 
 def add_prepare(parser: argparse.ArgumentParser) -> None:
-    """Options of `train prepare`."""
-    _add_data(parser)
+    """Options of `train prepare`, which is `dataset prepare`, too."""
+    _add_data(parser, "train")  # what is kept for tests is not trained on
     parser.add_argument("--out", type=Path, required=True, metavar="CACHE", help="folder of the prepared clips")
     parser.add_argument("--references", type=int, default=8, metavar="N", help="encoded variants of every picture (default: 8)")
     parser.add_argument("--seed", type=int, default=0, help="of the variants")
@@ -24,9 +24,13 @@ def add_prepare(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--left-out", type=float, default=5.0, metavar="PERCENT", help="stop if more clips cannot be used")
 
 
-def _add_data(parser: argparse.ArgumentParser) -> None:
+def _add_data(parser: argparse.ArgumentParser, split: str) -> None:
     parser.add_argument("data", type=Path, help="a collected dataset, or a folder of sample folders with video.mp4")
     parser.add_argument("--model", type=Path, help="model folder: VAE, text encoder, tokenizer (default: the embedded one)")
+    parser.add_argument(
+        "--split", choices=("train", "val", "test", "all"), default=split,
+        help=f"the part of a collected dataset (default: {split})",
+    )  # fmt: skip
     parser.add_argument("--fps", type=float, help="frames per second to train at (default: the model's)")
     parser.add_argument("--buckets", nargs="+", metavar="WxHxF", help="sizes, such as 832x480x81 (default: around the model's)")
 
@@ -41,7 +45,7 @@ def run_check(options: argparse.Namespace) -> int:
     from lumosx_core.files.images import save_image
 
     model, text_len, fps, buckets = _model(options)
-    clips, faults = find_training_clips(options.data)
+    clips, faults = find_training_clips(options.data, options.split)
     with ProgressBars() as progress:
         report = check_clips(clips, faults, model, buckets, text_len=text_len, fps=fps, progress=progress)
     print(report.table())
@@ -64,7 +68,7 @@ def run_prepare(options: argparse.Namespace) -> int:
     variants = whole_number(options.references, "--references", least=1, most=1000)
     allowed = real_number(options.left_out, "--left-out", least=0, most=100)
     model, text_len, fps, buckets = _model(options)
-    clips, faults = find_training_clips(options.data)
+    clips, faults = find_training_clips(options.data, options.split)
     ranges = Augmentation()
     settings = model_settings(
         model, text_len=text_len, fps=fps, variants=variants, seed=seed_number(options.seed), ranges=ranges

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from PIL import Image
 
@@ -102,16 +102,23 @@ class TrainingClip:
         return found
 
 
-def find_training_clips(folder: Path) -> tuple[list[TrainingClip], dict[str, str]]:
+def find_training_clips(
+    folder: Path, split: Literal["train", "val", "test", "all"] = "all"
+) -> tuple[list[TrainingClip], dict[str, str]]:
     """(the clips of a folder, what cannot be read: name -> why), in the order of their names.
 
-    folder: a collected dataset, or a folder of sample folders that each hold `video.mp4`, at any depth. Raises InputError if
-    there is neither.
+    folder: a collected dataset, or a folder of sample folders that each hold `video.mp4`, at any depth. split: the part of a
+    collected dataset; sample folders have none, and all of them are taken. Raises InputError if there is neither, and if the
+    part is empty.
     """
     if not folder.is_dir():
         raise InputError(f"there is no folder {folder}; give a collected dataset or a folder of sample folders with {VIDEO}")
     if (folder / MANIFEST).is_file():
-        return [_collected(folder, row) for row in read_manifest(folder)], {}
+        rows = read_manifest(folder)
+        wanted = [row for row in rows if split in ("all", row["split"])]
+        if rows and not wanted:
+            raise InputError(f"none of the {len(rows)} samples of {folder} is in its part {split}; run lumosx dataset split")
+        return [_collected(folder, row) for row in wanted], {}
     clips: list[TrainingClip] = []
     faults: dict[str, str] = {}
     for top, folders, files in os.walk(folder):

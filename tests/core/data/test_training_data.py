@@ -17,6 +17,7 @@ from lumosx_core.data.check import check_clips
 from lumosx_core.data.clip_cache import FORMAT, OpenClip, clip_path
 from lumosx_core.data.clip_dataset import ClipDataset, open_training_data
 from lumosx_core.data.latent_shards import NOBODY
+from lumosx_core.data.pack import MANIFEST, parquet
 from lumosx_core.data.prepare import PrepareReport, model_settings, prepare_clips
 from lumosx_core.data.training_clips import find_training_clips
 from lumosx_core.errors import InputError
@@ -251,6 +252,25 @@ def test_a_model_trains_on_it_and_goes_on(cache: Path, tmp_path: Path) -> None:
         assert torch.equal(one, other)
     with pytest.raises(InputError, match="prepare the clips for this model"):
         train(config, PRESETS["debug"], data, tmp_path / "c")
+
+
+def test_only_the_part_for_training_is_prepared_unless_another_is_named(
+    collected: Collected, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "out"
+    shutil.copytree(collected.out, out)
+    table = parquet().read_table(out / MANIFEST)
+    parts = dict(zip(table.column("sample").to_pylist(), ["test", "train", "train"], strict=True))
+    column = table.schema.get_field_index("split")
+    parquet().write_table(table.set_column(column, "split", [list(parts.values())]), out / MANIFEST)
+    options = ["--references", "1", "--buckets", "16x16x1", "--workers", "1"]
+    for split, given in (("train", []), ("test", ["--split", "test"])):
+        cache = tmp_path / split
+        assert main(["dataset", "prepare", str(out), "--out", str(cache), *options, *given]) == 0
+        assert [clip.name for clip in ClipDataset(cache).clips] == [name for name in parts if parts[name] == split]
+    capsys.readouterr()
+    assert main(["train", "prepare", str(out), "--out", str(tmp_path / "val"), *options, "--split", "val"]) == 2
+    assert f"none of the {COUNT} samples of {out} is in its part val" in capsys.readouterr().err
 
 
 def test_commands(collected: Collected, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
