@@ -59,7 +59,11 @@ def block_variants(case: SpeedCase, *, flex: bool = False) -> Variants:
 
 
 def forward_variants(case: SpeedCase) -> Variants:
-    """The calls of the table "forward": one pass of the whole model."""
+    """The calls of the table "forward": one pass of the whole model.
+
+    With references also: "half blank" leaves out half of their tokens; "kept references" takes their keys and values from an
+    earlier step; "all keys" is what that cannot go below, the video alone whose rows see as many keys as with references.
+    """
     model, generator = _model(case), torch.Generator().manual_seed(0)
     text = model.text_keys(_random(case, generator, case.batch, case.config.text_len, case.config.text_dim))
     levels = _levels(case, generator)
@@ -72,13 +76,33 @@ def forward_variants(case: SpeedCase) -> Variants:
             latent, timestep, text, condition.reference_latents, tokens, condition.levels, attention=case.backend
         )
 
-    return {
-        "forward": {
-            "plain": call(case.as_plain, None),
-            "relational": call(case.layout, levels),
-            "no references": call(case.without_references, None),
-        }
+    calls = {
+        "plain": call(case.as_plain, None),
+        "relational": call(case.layout, levels),
+        "no references": call(case.without_references, None),
     }
+    if not case.layout.kinds:
+        return {"forward": calls}
+    condition = _condition(case, generator, case.layout, levels)
+    latent = _noise(case, generator, case.without_references, case.batch)
+    rest = (condition.reference_latents, case.layout, condition.levels)
+    kept: list[list[torch.Tensor]] = [[] for _ in model.blocks]
+    with torch.no_grad():
+        model(latent, timestep, text, *rest, attention=case.backend, reference_keys=kept)
+    all_keys = [_random(case, generator, case.batch, case.layout.seq_len, *kept[0][0].shape[2:]) for _ in range(2)]
+    # A block asks for self-attention first and for cross-attention second.
+    turn = itertools.cycle((lambda q, k, v: case.backend(q, *all_keys), case.backend))  # noqa: ARG005
+    return {
+        "forward": calls
+        | {
+            "half blank": call(case.half_blank, levels),
+            "kept references": lambda: model(latent, timestep, text, *rest, attention=case.backend, reference_keys=kept),
+            "all keys": lambda: model(
+                latent, timestep, text, None, case.without_references, None,
+                attention=lambda q, k, v: next(turn)(q, k, v),
+            ),
+        }
+    }  # fmt: skip
 
 
 def sampling_variants(case: SpeedCase, *, steps: int) -> Variants:

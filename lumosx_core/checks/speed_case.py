@@ -44,6 +44,12 @@ class SpeedCase:
         """The layout of a video without references that has as many tokens: what plain Wan would make of them."""
         return TokenLayout(self.layout.frames + len(self.layout.kinds), self.layout.height, self.layout.width)
 
+    @property
+    def half_blank(self) -> TokenLayout:
+        """The layout with the lower half of every reference left out, as blank paper is."""
+        p = self.layout.tokens_per_frame
+        return replace(self.layout, blank=(bytes(p - p // 2) + b"\1" * (p // 2),) * len(self.layout.kinds))
+
     def together(self) -> TokenLayout:
         """The layout of `batch` videos that share the references."""
         return replace(self.layout, videos=self.batch)

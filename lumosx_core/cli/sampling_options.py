@@ -10,7 +10,7 @@ if TYPE_CHECKING:
 # Options whose value replaces a field of GenerationConfig when it is given.
 FIELDS = (
     "width", "height", "frames", "steps", "cfg", "shift", "solver", "fps", "negative_prompt", "negative_spans",
-    "negative_references", "attention", "ratio", "pool_layout",
+    "negative_references", "attention", "ratio", "pool_layout", "blank_tokens", "reference_refresh",
 )  # fmt: skip
 
 
@@ -32,6 +32,12 @@ def add_sampling_arguments(parser: argparse.ArgumentParser) -> None:
     group.add_argument("--attention", help="auto, sdpa, sage or flash")
     group.add_argument("--ratio", type=float, help="strength of the multilevel cross-attention mask")
     group.add_argument("--pool-layout", help="released or aligned")
+    group.add_argument(
+        "--blank-tokens", help="keep or drop: tokens of references that show nothing but white (drop: faster, another video)"
+    )
+    group.add_argument(
+        "--reference-refresh", type=int, metavar="K", help="references anew every K steps (above 1: faster, another video)"
+    )
     group.add_argument("--no-relational-positions", action="store_true", help="ablation: positions without groups")
     group.add_argument("--no-self-attention-mask", action="store_true", help="ablation: references see everything")
 

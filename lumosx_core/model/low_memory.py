@@ -80,10 +80,7 @@ class FeedForwardInParts(nn.Sequential):
         """[B, L, D] -> [B, L, D]."""
         done = []
         for part in x.chunk(self.parts, 1):
-            if torch.is_grad_enabled():
-                done.append(checkpoint(super().forward, part, use_reentrant=False))
-            else:
-                done.append(super().forward(part))
+            done.append(checkpoint(super().forward, part, use_reentrant=False))
         return torch.cat(done, 1)
 
 

@@ -8,13 +8,14 @@ Legend: B = batch, L = tokens, n = heads, d = head width, R = references, P = to
 
 import math
 from dataclasses import replace
+from itertools import accumulate
 from typing import Literal
 
 import torch
 import torch.nn.functional as F
 
 from lumosx_core.model.attention_backends import Attention, AttentionBackend, VarlenAttention
-from lumosx_core.model.token_layout import KeyRange, TokenLayout
+from lumosx_core.model.token_layout import KeyRange, TokenLayout, kept_tokens
 
 PoolLayout = Literal["released", "aligned"]
 
@@ -159,26 +160,43 @@ def relational_cross_attention(
 ) -> torch.Tensor:
     """Attention to the text with the multilevel mask's bias on the reference rows, [B, L, n, d].
 
-    levels_BRS: [B or 1, R, S] from `text_levels`; None (or ratio 0) is plain attention. Reference images are done in
-    chunks, so that no bias is larger than three times a hidden state [L, n * d].
+    levels_BRS: [B or 1, R, S] from `text_levels`; None (or ratio 0) is plain attention.
     """
     plain, _ = _calls_of(attention)
     video = layout.video_len
     if levels_BRS is None or ratio == 0 or layout.seq_len == video:
         return plain(q_BLnd, k_BSnd, v_BSnd)
-    batch, _, heads, width = q_BLnd.shape
-    p, text = layout.tokens_per_frame, k_BSnd.shape[1]
+    references = biased_cross_attention(
+        q_BLnd[:, video:], k_BSnd, v_BSnd, layout, levels_BRS, ratio=ratio, pool=pool, pool_layout=pool_layout
+    )
+    return torch.cat([plain(q_BLnd[:, :video], k_BSnd, v_BSnd), *references], 1)
+
+
+def biased_cross_attention(
+    q_BMnd: torch.Tensor,
+    k_BSnd: torch.Tensor,
+    v_BSnd: torch.Tensor,
+    layout: TokenLayout,
+    levels_BRS: torch.Tensor,
+    *,
+    ratio: float,
+    pool: int,
+    pool_layout: PoolLayout = "released",
+) -> list[torch.Tensor]:
+    """Attention of the reference rows [B, M, n, d] alone to the text, under their bias: [B, rows, n, d] of a few reference
+    images each, so many that no bias is larger than three times a hidden state [L, n * d]."""
+    p, text, width = layout.tokens_per_frame, k_BSnd.shape[1], q_BMnd.shape[-1]
     images = max(1, (3 * layout.seq_len * width) // (p * text))  # of which the bias [B, n, images * P, S] is small enough
-    parts = [plain(q_BLnd[:, :video], k_BSnd, v_BSnd)]
+    parts = []
     keys, values = k_BSnd.transpose(1, 2), v_BSnd.transpose(1, 2)
+    ends = tuple(accumulate(layout.reference_lens, initial=0))
     count = len(layout.kinds)
     for first in range(0, count, images):
-        last = min(first + images, count)
-        rows = q_BLnd[:, video + first * p : video + last * p]
-        bias = multilevel_bias(rows, k_BSnd, levels_BRS[:, first:last], layout, ratio=ratio, pool=pool, pool_layout=pool_layout)
-        out = F.scaled_dot_product_attention(rows.transpose(1, 2), keys, values, attn_mask=bias)
-        parts.append(out.transpose(1, 2))
-    return torch.cat(parts, 1)
+        rows = q_BMnd[:, ends[first] : ends[min(first + images, count)]]
+        levels = levels_BRS[:, first : first + images]
+        bias = multilevel_bias(rows, k_BSnd, levels, layout, ratio=ratio, pool=pool, pool_layout=pool_layout, first=first)
+        parts.append(F.scaled_dot_product_attention(rows.transpose(1, 2), keys, values, attn_mask=bias).transpose(1, 2))
+    return parts
 
 
 def multilevel_bias(
@@ -190,10 +208,22 @@ def multilevel_bias(
     ratio: float,
     pool: int,
     pool_layout: PoolLayout,
+    first: int = 0,
 ) -> torch.Tensor:
-    """The additive bias [B, n, M, S] of M = R * P rows of reference images: that of their cells, read by row."""
-    cells = multilevel_bias_of_cells(q_BMnd, k_BSnd, levels_BRS, layout, ratio=ratio, pool=pool)
-    return cells.index_select(3, cell_of_row(layout.height, layout.width, pool, pool_layout, cells.device)).flatten(2, 3)
+    """The additive bias [B, n, M, S] of the M rows of R neighbouring reference images, the first of them number `first`: that
+    of their cells, read by row. Rows that are left out count as zeros of their cells, as those beyond the border do; the
+    others read what they would read beside them."""
+    cell = cell_of_row(layout.height, layout.width, pool, pool_layout, q_BMnd.device)
+    kept = kept_tokens(layout, q_BMnd.device)
+    if kept is None:
+        cells = multilevel_bias_of_cells(q_BMnd, k_BSnd, levels_BRS, layout, ratio=ratio, pool=pool)
+        return cells.index_select(3, cell).flatten(2, 3)
+    images, p = levels_BRS.shape[1], layout.tokens_per_frame
+    start, stop = layout.reference_spans[first][0], layout.reference_spans[first + images - 1][1]
+    places = kept[start:stop] - layout.video_len - first * p
+    whole = q_BMnd.new_zeros(len(q_BMnd), images * p, *q_BMnd.shape[2:]).index_copy(1, places, q_BMnd)
+    cells = multilevel_bias_of_cells(whole, k_BSnd, levels_BRS, layout, ratio=ratio, pool=pool).flatten(2, 3)
+    return cells.index_select(2, places // p * (cells.shape[2] // images) + cell[places % p])
 
 
 def multilevel_bias_of_cells(

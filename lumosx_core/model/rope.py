@@ -3,10 +3,9 @@
 Legend: L = tokens, d = head width, n = heads.
 """
 
-from functools import lru_cache
-
 import torch
 
+from lumosx_core.model.cached_tables import cached_table
 from lumosx_core.model.token_layout import TokenLayout
 
 BASE = 10000.0
@@ -27,7 +26,7 @@ def rope_angles(positions_L3: torch.Tensor, head_dim: int) -> torch.Tensor:
     return torch.cat(parts, 1)
 
 
-@lru_cache(maxsize=16)
+@cached_table
 def rope_table(layout: TokenLayout, head_dim: int, device: torch.device) -> torch.Tensor:
     """complex64 [1, L, 1, d/2]: unit rotations of the layout's tokens, computed in float64."""
     angles = rope_angles(layout.positions(), head_dim)

@@ -9,7 +9,6 @@ Legend: B = batch, L = tokens, l = tokens of this process, n = heads, N = proces
 """
 
 from collections.abc import Callable
-from dataclasses import replace
 from typing import Any
 
 import torch
@@ -17,10 +16,18 @@ import torch.distributed as dist
 from torch import nn
 
 from lumosx_core.errors import InputError
-from lumosx_core.model.relational_attention import relational_cross_attention, relational_self_attention
+from lumosx_core.model.relational_attention import biased_cross_attention, relational_self_attention
 from lumosx_core.model.rope import apply_rope
 from lumosx_core.model.token_layout import TokenLayout
-from lumosx_core.model.transformer import CrossAttention, LumosXTransformer, Relations, SelfAttention, TextKeys
+from lumosx_core.model.transformer import (
+    CrossAttention,
+    LumosXTransformer,
+    ReferenceKeys,
+    Relations,
+    SelfAttention,
+    TextKeys,
+    with_reference_keys,
+)
 
 
 class SequenceShards:
@@ -60,10 +67,10 @@ class SequenceShards:
         return got.unflatten(0, (self.count, own)).permute(2, 1, 0, 3, 4).flatten(2, 3)
 
     def all_to_heads(self, x_Blnd: torch.Tensor, layout: TokenLayout) -> torch.Tensor:
-        """`to_heads` of the video's rows and, where there are any, of the references'."""
+        """`to_heads` of the video's rows and, where x has any, of the references'."""
         own = self.sizes(layout.video_len)[self.rank]
         parts = [self.to_heads(x_Blnd[:, :own], layout.video_len)]
-        if layout.seq_len > layout.video_len:
+        if x_Blnd.shape[1] > own:
             parts.append(self.to_heads(x_Blnd[:, own:], layout.seq_len - layout.video_len))
         return torch.cat(parts, 1)
 
@@ -118,12 +125,12 @@ def share_sequence(model: LumosXTransformer, shards: SequenceShards) -> None:
     layouts: list[TokenLayout] = []
 
     def take_rows(_: nn.Module, arguments: tuple) -> tuple:
-        x, time, text, relations, video_only = arguments
+        x, time, text, relations, *others = arguments
         layouts[:] = [relations.layout]
         references = relations.layout.seq_len - relations.layout.video_len
         if relations.layout.video_len < shards.count or 0 < references < shards.count:
             raise InputError(f"sequence shards: a sample of {relations.layout.seq_len} tokens is too small for {shards.count}")
-        return shards.own(x, relations.layout), time, text, relations, video_only
+        return shards.own(x, relations.layout), time, text, relations, *others
 
     def give_rows(_: nn.Module, __: tuple, patches: torch.Tensor) -> torch.Tensor:
         sizes = shards.sizes(layouts[0].video_len)
@@ -139,16 +146,19 @@ def share_sequence(model: LumosXTransformer, shards: SequenceShards) -> None:
 
 
 def _shared_self_attention(module: SelfAttention, shards: SequenceShards) -> Callable[..., torch.Tensor]:
-    def forward(x_BlD: torch.Tensor, relations: Relations, video_only: bool = False) -> torch.Tensor:
+    def forward(
+        x_BlD: torch.Tensor, relations: Relations, video_only: bool = False, reference_keys: ReferenceKeys | None = None
+    ) -> torch.Tensor:
         layout = relations.layout
         rope = shards.own(relations.rope, layout)
         own = shards.sizes(layout.video_len)[shards.rank]
         queries = x_BlD[:, :own] if video_only else x_BlD
         q = apply_rope(module.heads(module.norm_q(module.q(queries))), rope[:, : queries.shape[1]])
-        k = apply_rope(module.heads(module.norm_k(module.k(x_BlD))), rope)
+        k = apply_rope(module.heads(module.norm_k(module.k(x_BlD))), rope[:, : x_BlD.shape[1]])
         v = module.heads(module.v(x_BlD))
-        q = shards.to_heads(q, layout.video_len) if video_only else shards.all_to_heads(q, layout)
-        k, v = shards.all_to_heads(k, layout), shards.all_to_heads(v, layout)
+        q, k, v = (shards.all_to_heads(x, layout) for x in (q, k, v))
+        video_only = video_only or bool(reference_keys)
+        k, v = with_reference_keys(k, v, layout, reference_keys)
         out = relational_self_attention(q, k, v, layout, relations.attention, video_only=video_only)
         return module.o(shards.all_to_rows(out, layout).flatten(2))
 
@@ -163,14 +173,13 @@ def _shared_cross_attention(module: CrossAttention, shards: SequenceShards) -> C
         k, v = module.text_keys(text) if isinstance(text, torch.Tensor) else text
         if relations.levels is None or x_BlD.shape[1] == own:
             return module.o(relations.attention(q, k, v).flatten(2))
-        p = layout.tokens_per_frame
         rows = shards.to_heads(q[:, own:], layout.seq_len - layout.video_len)
         k_own, v_own = shards.own_heads(k), shards.own_heads(v)
-        # As a video of one frame, whose result is not looked at, before the references.
-        out = relational_cross_attention(
-            torch.cat([rows[:, :p], rows], 1), k_own, v_own, replace(layout, frames=1),
-            relations.levels, relations.attention, ratio=relations.ratio, pool=module.pool, pool_layout=relations.pool_layout,
+        biased = biased_cross_attention(
+            rows, k_own, v_own, layout, relations.levels, ratio=relations.ratio, pool=module.pool,
+            pool_layout=relations.pool_layout,
         )  # fmt: skip
-        return module.o(torch.cat([relations.attention(q[:, :own], k, v), shards.to_rows(out[:, p:])], 1).flatten(2))
+        references = shards.to_rows(torch.cat(biased, 1))
+        return module.o(torch.cat([relations.attention(q[:, :own], k, v), references], 1).flatten(2))
 
     return forward

@@ -5,17 +5,20 @@ subject, face first.
 All ablations of the relational mechanisms are switches of this layout (or a zero `text_levels`), nowhere else.
 
 Legend: T, H, W = latent frames and token grid; N = videos; P = H*W tokens of a frame; R = references; L = (N * T + R) * P
-tokens.
+tokens, less what is left out.
 """
 
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import accumulate, pairwise
 from typing import NamedTuple
 
+import numpy as np
 import torch
 
 from lumosx_core.errors import InputError
+from lumosx_core.model.cached_tables import cached_table
 from lumosx_core.model.config import ROPE_TABLE_LENGTH
 from lumosx_core.numbers import whole_number
 from lumosx_core.references import ReferenceKind
@@ -53,6 +56,8 @@ class TokenLayout:
     count as 0. Empty where all are 1, as published.
     videos: so many videos of one prompt stand one after the other and share the references, whose rows see no video and are
     the same for all; no video sees another. Wants the causal self-attention mask.
+    blank: of each reference one byte per token, 1 where it shows nothing and is left out of the sequence (method.md section
+    16), not all of one reference. Empty where nothing is left out.
     Raises InputError if the order is wrong or a group does not fit the position tables.
     """
 
@@ -65,6 +70,7 @@ class TokenLayout:
     causal_self_attention_mask: bool = True
     strengths: tuple[float, ...] = ()
     videos: int = 1
+    blank: tuple[bytes, ...] = ()
 
     def __post_init__(self) -> None:
         whole_number(self.videos, "token layout: videos", least=1, most=MAX_VIDEOS)
@@ -83,8 +89,20 @@ class TokenLayout:
             raise InputError(f"token layout: strengths {self.strengths}, expected numbers of at least 0")
         if all(strength == 1 for strength in self.strengths):
             object.__setattr__(self, "strengths", ())  # equal to a layout without any: it takes the very same way
+        self._check_blank()
         self._check_order()
         self._check_tables()
+
+    def _check_blank(self) -> None:
+        if self.blank and len(self.blank) != len(self.kinds):
+            raise InputError(f"token layout: {len(self.kinds)} kinds but {len(self.blank)} pictures with blank tokens")
+        for marks in self.blank:
+            if len(marks) != self.tokens_per_frame or not set(marks) <= {0, 1} or 0 not in marks:
+                raise InputError(
+                    f"token layout: blank tokens {marks[:20]!r}, expected {self.tokens_per_frame} bytes of 0 or 1, not all 1"
+                )
+        if not any(map(any, self.blank)):
+            object.__setattr__(self, "blank", ())  # equal to a layout without any: it takes the very same way
 
     def _check_order(self) -> None:
         rank = {"background": 0, "object": 1, "face": 2, "attribute": 2}
@@ -119,6 +137,7 @@ class TokenLayout:
         *,
         relational_positions: bool = True,
         causal_self_attention_mask: bool = True,
+        blank: tuple[bytes, ...] = (),
     ) -> "TokenLayout":
         """The layout of a token grid (T, H, W) with these references in model order."""
         return TokenLayout(
@@ -128,6 +147,7 @@ class TokenLayout:
             relational_positions=relational_positions,
             causal_self_attention_mask=causal_self_attention_mask,
             strengths=tuple(r.strength for r in references),
+            blank=blank,
         )
 
     @property
@@ -142,32 +162,42 @@ class TokenLayout:
 
     @property
     def reference_len(self) -> int:
-        """R * P."""
-        return len(self.kinds) * self.tokens_per_frame
+        """R * P, less what is left out."""
+        return sum(self.reference_lens)
+
+    @property
+    def reference_lens(self) -> tuple[int, ...]:
+        """Tokens of each reference in the sequence."""
+        p = self.tokens_per_frame
+        return tuple(p - marks.count(1) for marks in self.blank) or (p,) * len(self.kinds)
+
+    @property
+    def reference_spans(self) -> tuple[tuple[int, int], ...]:
+        """(start, stop) token range of each reference within the whole sequence."""
+        return tuple(pairwise(accumulate(self.reference_lens, initial=self.video_len)))
 
     @property
     def seq_len(self) -> int:
-        """L = (N * T + R) * P."""
+        """L = (N * T + R) * P, less what is left out."""
         return self.video_len + self.reference_len
 
     def key_ranges(self, start: int = 0, stop: int | None = None) -> tuple[KeyRange, ...]:
-        """The keys among start..stop (of the whole sequence; at frames' borders) that count: the video's once each, those of a
+        """The keys among start..stop (of the whole sequence) that count: the video's once each, those of a
         reference `strength` times; pictures of strength 0 are left out. Where nothing would be left, which is a group
         that nobody looks at, all of it counts once."""
         stop = self.seq_len if stop is None else stop
         if not self.strengths:
             return (KeyRange(start, stop, 1.0),)
-        p = self.tokens_per_frame
         ranges: list[KeyRange] = []
-        for frame in range(start // p, stop // p):
-            reference = frame - self.videos * self.frames
-            weight = self.strengths[reference] if reference >= 0 else 1.0
-            if weight < LEAST_STRENGTH:
+        pieces = (((0, self.video_len), 1.0), *zip(self.reference_spans, self.strengths, strict=True))
+        for (first, last), weight in pieces:
+            first, last = max(first, start), min(last, stop)
+            if weight < LEAST_STRENGTH or first >= last:
                 continue
-            if ranges and ranges[-1][1:] == (frame * p, weight):
-                ranges[-1] = KeyRange(ranges[-1].start, (frame + 1) * p, weight)
+            if ranges and ranges[-1][1:] == (first, weight):
+                ranges[-1] = KeyRange(ranges[-1].start, last, weight)
             else:
-                ranges.append(KeyRange(frame * p, (frame + 1) * p, weight))
+                ranges.append(KeyRange(first, last, weight))
         return tuple(ranges) or (KeyRange(start, stop, 1.0),)
 
     @property
@@ -184,8 +214,8 @@ class TokenLayout:
     @property
     def groups(self) -> tuple[tuple[int, int], ...]:
         """(start, stop) token range of each group within the whole sequence."""
-        p, video = self.tokens_per_frame, self.video_len
-        return tuple((video + first * p, video + last * p) for first, last in self.reference_groups)
+        spans = self.reference_spans
+        return tuple((spans[first][0], spans[last - 1][1]) for first, last in self.reference_groups)
 
     def self_attention_rectangles(self) -> tuple[Rectangle, ...]:
         """The causal self-attention mask as blocks: a video's rows see it and the references, each group sees itself."""
@@ -211,7 +241,18 @@ class TokenLayout:
             frames += [(t + index, 0, 0) for index in range(len(self.kinds))]
         y, x = torch.meshgrid(torch.arange(h), torch.arange(w), indexing="ij")
         grid = torch.stack([torch.zeros_like(y), y, x], -1).reshape(1, h * w, 3)
-        return (torch.tensor(frames)[:, None, :] + grid).reshape(-1, 3)
+        whole = (torch.tensor(frames)[:, None, :] + grid).reshape(-1, 3)
+        kept = kept_tokens(self, whole.device)
+        return whole if kept is None else whole[kept]
+
+
+@cached_table
+def kept_tokens(layout: TokenLayout, device: torch.device) -> torch.Tensor | None:
+    """int64 [L]: which of the (N * T + R) * P tokens of whole frames are in the sequence; None where all are."""
+    if not layout.blank:
+        return None
+    left_out = np.frombuffer(bytes(layout.video_len) + b"".join(layout.blank), np.uint8)
+    return torch.tensor(np.flatnonzero(left_out == 0), device=device)
 
 
 def text_levels(references: Sequence[BoundReference], text_len: int) -> torch.Tensor:

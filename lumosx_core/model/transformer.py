@@ -1,7 +1,7 @@
 """The Wan2.1 text-to-video transformer with LumosX's relational attention. Modules are named as the checkpoint's keys.
 
 Legend: B = batch, T, h, w = latent frames (of all videos of a row) and sides; H, W = token grid; P = H*W; R = references;
-L = (T + R) * P tokens; D = dim, n = heads, d = D / n, S = text_len.
+L = (T + R) * P tokens, less those that the layout leaves out; D = dim, n = heads, d = D / n, S = text_len.
 """
 
 import math
@@ -24,7 +24,7 @@ from lumosx_core.model.relational_attention import (
     relational_self_attention,
 )
 from lumosx_core.model.rope import apply_rope, rope_table
-from lumosx_core.model.token_layout import TokenLayout
+from lumosx_core.model.token_layout import TokenLayout, kept_tokens
 
 FEED_FORWARD_BYTES = 2**27  # of the hidden state of a feed-forward at once; thousands of rows, so its products stay large
 
@@ -44,6 +44,8 @@ class RMSNorm(nn.Module):
 
 # Keys and values of the text for one block's cross-attention, [B, S, n, d] each.
 TextKeys = tuple[torch.Tensor, torch.Tensor]
+# Keys and values of the reference rows for one block's self-attention, [B, M, n, d] each; empty until they are computed.
+ReferenceKeys = list[torch.Tensor]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -80,14 +82,40 @@ class AttentionLayer(nn.Module):
 class SelfAttention(AttentionLayer):
     """Self-attention with rotary positions under the causal self-attention mask."""
 
-    def forward(self, x_BLD: torch.Tensor, relations: Relations, video_only: bool = False) -> torch.Tensor:
-        """[B, L, D] -> [B, L, D], or only the video rows."""
+    def forward(
+        self,
+        x_BLD: torch.Tensor,
+        relations: Relations,
+        video_only: bool = False,
+        reference_keys: ReferenceKeys | None = None,
+    ) -> torch.Tensor:
+        """[B, L, D] -> [B, L, D], or only the video rows. With reference_keys x holds the video rows only."""
         layout, rope = relations.layout, relations.rope
         queries = x_BLD[:, : layout.video_len] if video_only else x_BLD
         q = apply_rope(self.heads(self.norm_q(self.q(queries))), rope[:, : queries.shape[1]])
-        k = apply_rope(self.heads(self.norm_k(self.k(x_BLD))), rope)
-        out = relational_self_attention(q, k, self.heads(self.v(x_BLD)), layout, relations.attention, video_only=video_only)
-        return self.o(out.flatten(2))
+        k = apply_rope(self.heads(self.norm_k(self.k(x_BLD))), rope[:, : x_BLD.shape[1]])
+        v = self.heads(self.v(x_BLD))
+        video_only = video_only or bool(reference_keys)
+        k, v = with_reference_keys(k, v, layout, reference_keys)
+        return self.o(relational_self_attention(q, k, v, layout, relations.attention, video_only=video_only).flatten(2))
+
+
+def with_reference_keys(
+    k_BLnd: torch.Tensor, v_BLnd: torch.Tensor, layout: TokenLayout, reference_keys: ReferenceKeys | None
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """Keys and values of all rows. reference_keys: None; empty, and then those of the references are put in; or those that
+    belong behind the video's, which are all that k and v hold then."""
+    if reference_keys is None:
+        return k_BLnd, v_BLnd
+    if not reference_keys:
+        reference_keys += [x[:, layout.video_len :].clone() for x in (k_BLnd, v_BLnd)]  # a view would keep the video's too
+        return k_BLnd, v_BLnd
+    return torch.cat([k_BLnd, reference_keys[0]], 1), torch.cat([v_BLnd, reference_keys[1]], 1)
+
+
+def reference_keys_bytes(config: TransformerConfig, layout: TokenLayout, passes: int, dtype: torch.dtype) -> int:
+    """What the keys and values of the references take that are kept between steps, of so many passes (2 with guidance)."""
+    return 2 * passes * layout.reference_len * config.dim * config.num_layers * dtype.itemsize
 
 
 class CrossAttention(AttentionLayer):
@@ -150,13 +178,14 @@ class Block(nn.Module):
         text: torch.Tensor | TextKeys,
         relations: Relations,
         video_only: bool,
+        reference_keys: ReferenceKeys | None = None,
     ) -> torch.Tensor:
         """[B, L, D] -> [B, L, D]; text: as `CrossAttention` takes it. video_only: the reference rows feed nothing
-        afterwards and are dropped."""
+        afterwards and are dropped. reference_keys: as `SelfAttention` takes them."""
         dtype = self.self_attn.q.bias.dtype  # not the weight's, which may be kept in fewer bits
         shift1, scale1, gate1, shift2, scale2, gate2 = (self.modulation.float() + time_B6D).chunk(6, 1)
         mixed = (_norm(self.norm1, x_BLD) * (1 + scale1) + shift1).to(dtype)
-        update = self.self_attn(mixed, relations, video_only)
+        update = self.self_attn(mixed, relations, video_only, reference_keys)
         x_BLD = x_BLD[:, : update.shape[1]] + update * gate1
         del mixed, update  # what follows needs the memory more
         x_BLD = x_BLD + self.cross_attn(_norm(self.norm3, x_BLD).to(dtype), text, relations)
@@ -244,6 +273,7 @@ class LumosXTransformer(nn.Module):
         attention: Attention | None = None,
         ratio: float | None = None,
         pool_layout: PoolLayout = "released",
+        reference_keys: Sequence[ReferenceKeys] | None = None,
     ) -> torch.Tensor:
         """The velocity [B, out_dim, T, h, w] of a noisy latent.
 
@@ -252,6 +282,8 @@ class LumosXTransformer(nn.Module):
         reference_latents: [B or 1, R, in_dim, h, w], clean, in the layout's order; None without references.
         layout: of the padded token grid. levels: [B or 1, R, text_len] from `text_levels`, or None for no bias.
         attention: plain attention callable, torch's by default. ratio: strength of the bias, the config's by default.
+        reference_keys: one list per block. Empty ones are filled with the keys and values of the references; filled ones, of an
+        earlier step, stand for the rows of the references, which are not computed then.
         Odd latent sides are padded with zeros at the bottom and right, and the output cropped.
         Raises InputError when shapes and layout do not belong together.
         """
@@ -259,11 +291,16 @@ class LumosXTransformer(nn.Module):
         self._check(latent, context, reference_latents, layout)
         batch, _, frames, height, width = latent.shape
         dtype = self.patch_embedding.weight.dtype
-        if reference_latents is not None and reference_latents.shape[1]:
+        stored = bool(reference_keys and reference_keys[0])
+        if reference_latents is not None and reference_latents.shape[1] and not stored:
             stills = reference_latents.expand(batch, *reference_latents.shape[1:]).transpose(1, 2)
             latent = torch.cat([latent, stills.to(latent.dtype)], 2)
         latent = F.pad(latent, (0, width % 2, 0, height % 2))
-        x = self.patch_embedding(latent.to(dtype)).flatten(2).transpose(1, 2).float()
+        x = self.patch_embedding(latent.to(dtype)).flatten(2).transpose(1, 2)
+        kept = kept_tokens(layout, x.device)
+        if kept is not None and not stored:
+            x = x.index_select(1, kept)
+        x = x.float()
         time = self.time_embedding(sinusoidal_embedding(timestep, config.freq_dim).to(dtype))
         time_B6D = self.time_projection(time).float().unflatten(1, (6, -1))
         embedded = self._embedded(context) if isinstance(context, torch.Tensor) else None
@@ -278,7 +315,8 @@ class LumosXTransformer(nn.Module):
         recompute = self.gradient_checkpointing and torch.is_grad_enabled()
         for index, block in enumerate(self.blocks):
             text = context[index] if embedded is None else embedded
-            arguments = (x, time_B6D, text, relations, index == len(self.blocks) - 1)
+            keys = None if reference_keys is None else reference_keys[index]
+            arguments = (x, time_B6D, text, relations, index == len(self.blocks) - 1, keys)
             x = checkpoint(block, *arguments, use_reentrant=False) if recompute else block(*arguments)
         patches = self.head(x, time.float()[:, None])
         video = rearrange(

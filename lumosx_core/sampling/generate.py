@@ -22,7 +22,7 @@ from lumosx_core.files.videos import write_png_frames, write_video
 from lumosx_core.model.attention_backends import AttentionBackend, select_attention
 from lumosx_core.model.flow import flow_sigmas
 from lumosx_core.model.memory import memory_told
-from lumosx_core.model.pixels import to_frames, to_unit_range
+from lumosx_core.model.pixels import blank_tokens, to_frames, to_unit_range
 from lumosx_core.model.token_layout import MAX_VIDEOS, TokenLayout, text_levels
 from lumosx_core.model.vae import decode_within_memory, encode_video
 from lumosx_core.model.video_size import VideoSize
@@ -136,14 +136,15 @@ def bind(pipeline: LumosXPipeline, sample: Sample, config: GenerationConfig) -> 
     )
 
 
-def layout_of(bound: BoundPrompt, config: GenerationConfig, videos: int = 1) -> TokenLayout:
-    """Where the tokens of the videos and of the references lie. Raises InputError if the size needs positions that are none,
-    and for several videos where the references see the video."""
+def layout_of(bound: BoundPrompt, config: GenerationConfig, videos: int = 1, blank: tuple[bytes, ...] = ()) -> TokenLayout:
+    """Where the tokens of the videos and of the references lie, without those that are `blank`. Raises InputError if the size
+    needs positions that are none, and for several videos where the references see the video."""
     layout = TokenLayout.for_references(
         config.size.grid,
         bound.references,
         relational_positions=config.relational_positions,
         causal_self_attention_mask=config.causal_self_attention_mask,
+        blank=blank,
     )
     return replace(layout, videos=videos)
 
@@ -159,11 +160,13 @@ def prepare(
     """Bind the prompt (or take it as it is bound), encode both prompts and the references, lay out the tokens."""
     bound = bound or bind(pipeline, sample, config)
     text_len = pipeline.sizes.text_len
-    layout = layout_of(bound, config)
+    pictures = prepared_pictures(sample, config.size)
+    blank = tuple(map(blank_tokens, pictures)) if config.blank_tokens == "drop" else ()
+    layout = layout_of(bound, config, blank=blank)
     levels = text_levels(bound.references, text_len)[None].to(pipeline.device) if bound.references else None
     prompts = [bound.prompt] if config.cfg == 1 else [bound.prompt, config.negative_prompt]
     states = encode_prompts(pipeline, prompts, progress)
-    references = encode_references(pipeline, sample, config.size, progress)
+    references = encode_references(pipeline, pictures, progress)
     condition = Condition(context=states[:1], reference_latents=references, layout=layout, levels=levels)
     negative = None
     if config.cfg != 1:
@@ -183,22 +186,26 @@ def encode_prompts(pipeline: LumosXPipeline, prompts: list[str], progress: Progr
         return encoder.encode(prompts, pipeline.sizes.text_len).to(pipeline.device, pipeline.dtype)
 
 
-def encode_references(
-    pipeline: LumosXPipeline, sample: Sample, size: VideoSize, progress: Progress | None = None
-) -> torch.Tensor | None:
-    """[1, R, 16, h, w]: every reference as its own one-frame video; None without references."""
+def prepared_pictures(sample: Sample, size: VideoSize) -> list[np.ndarray]:
+    """uint8 [H, W, 3] of every reference: as the model sees it."""
     references = sample.references.references()
-    if not references:
+    return [np.asarray(prepare_reference_image(reference.image, size.width, size.height)) for reference in references]
+
+
+def encode_references(
+    pipeline: LumosXPipeline, pictures: Sequence[np.ndarray], progress: Progress | None = None
+) -> torch.Tensor | None:
+    """[1, R, 16, h, w]: every prepared picture as its own one-frame video; None without any."""
+    if not pictures:
         return None
     latents = []
     with memory_told("encoding the references", pipeline.device), pipeline.at_work("vae") as vae:
-        for index, reference in enumerate(references):
+        for index, picture in enumerate(pictures):
             if progress is not None:
-                progress("references", index, len(references))
-            picture = np.asarray(prepare_reference_image(reference.image, size.width, size.height))
+                progress("references", index, len(pictures))
             latents.append(encode_video(vae, to_unit_range(picture[None, None]))[0, :, 0])
         if progress is not None:
-            progress("references", len(references), len(references))
+            progress("references", len(pictures), len(pictures))
     return torch.stack(latents)[None].to(pipeline.device)
 
 
@@ -232,6 +239,7 @@ def denoise(
             attention=attention_of(pipeline, config),
             ratio=config.ratio,
             pool_layout=config.pool_layout,
+            reference_refresh=config.reference_refresh,
         )
         return solver_named(config.solver)(velocity, noise, flow_sigmas(config.steps, config.shift), callback)
 

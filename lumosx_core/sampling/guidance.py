@@ -3,6 +3,7 @@
 Legend: B = batch, R = references, S = text_len.
 """
 
+import itertools
 from dataclasses import dataclass, replace
 
 import torch
@@ -11,7 +12,7 @@ from einops import rearrange
 from lumosx_core.model.attention_backends import Attention
 from lumosx_core.model.relational_attention import PoolLayout
 from lumosx_core.model.token_layout import TokenLayout
-from lumosx_core.model.transformer import LumosXTransformer
+from lumosx_core.model.transformer import LumosXTransformer, ReferenceKeys
 from lumosx_core.sampling.solver import Velocity
 
 
@@ -41,6 +42,7 @@ def guided_velocity(
     attention: Attention | None = None,
     ratio: float | None = None,
     pool_layout: PoolLayout = "released",
+    reference_refresh: int = 1,
 ) -> Velocity:
     """The velocity v_negative + scale * (v - v_negative) as a function for the solvers.
 
@@ -48,7 +50,8 @@ def guided_velocity(
     guidance strengthens what the references show too, as Phantom does (arXiv 2502.11079). None (or scale 1) leaves that pass
     out. batched: both passes in one batch (faster on a GPU) or one after the other (half the memory); the result is the
     same. Where the layout has several videos, x holds them as [videos, 16, T, h, w], each from its own noise: their reference
-    rows are computed once.
+    rows are computed once. reference_refresh: the rows of the references are computed in the first call and every so many
+    calls after it, and their keys and values are used in between, so that a velocity is for one sampling.
     """
 
     guided = negative is not None and scale != 1.0
@@ -56,12 +59,17 @@ def guided_velocity(
     passes = [_side_by_side(pairs)] if batched else [_side_by_side([each]) for each in pairs]
     with torch.no_grad():
         texts = [model.text_keys(inputs.context) for inputs in passes]  # once, not in every step
+    kept: list[list[ReferenceKeys] | None] = [None] * len(passes)
+    calls = itertools.count()
 
     @torch.no_grad()
     def velocity(x: torch.Tensor, sigma: float, timestep: int) -> torch.Tensor:  # noqa: ARG001 - the solvers' signature
         results = []
-        for inputs, text in zip(passes, texts, strict=True):
+        refresh = next(calls) % reference_refresh == 0
+        for index, (inputs, text) in enumerate(zip(passes, texts, strict=True)):
             count = len(inputs.context)
+            if reference_refresh > 1 and refresh and inputs.layout.kinds:
+                kept[index] = [[] for _ in model.blocks]
             v = model(
                 rearrange(x, "n c t h w -> 1 c (n t) h w").expand(count, -1, -1, -1, -1),
                 torch.full((count,), timestep, device=x.device),
@@ -72,6 +80,7 @@ def guided_velocity(
                 attention=attention,
                 ratio=ratio,
                 pool_layout=pool_layout,
+                reference_keys=kept[index],
             )
             results += rearrange(v.float(), "b c (n t) h w -> b n c t h w", n=inputs.layout.videos).unbind()
         if not guided:

@@ -16,7 +16,6 @@ from lumosx_core.data.latent_dataset import Batch
 from lumosx_core.errors import InputError
 from lumosx_core.model.config import TransformerConfig
 from lumosx_core.model.live_memory import LiveMemory
-from lumosx_core.model.rope import rope_table
 from lumosx_core.model.token_layout import TokenLayout
 from lumosx_core.model.transformer import LumosXTransformer
 from lumosx_core.training.config import TrainingConfig
@@ -109,24 +108,20 @@ class _Counted:
 
 @lru_cache(maxsize=64)
 def _counted(model_config: TransformerConfig, config: TrainingConfig, layout: TokenLayout) -> _Counted:
-    rope_table.cache_clear()  # tables with content and without do not mix
-    try:
-        with FakeTensorMode():
-            model = LumosXTransformer(model_config)
-            fit_model(model, config, _NoRam())
-            draw = _draw(model_config, config, layout)
-            with LiveMemory() as memory:
-                memory.hold(list(model.parameters()))
-                weights = memory.live
-                result = PublishedLoss()(model, draw)
-                forward = memory.peak - weights
-                memory.forget_peak()
-                result.total.backward()
-                backward = memory.peak - weights
-            learning = sum(parameter.numel() for parameter in trained_weights(model).values())
-            return _Counted(weights=weights, learning=learning, forward=forward, backward=backward)
-    finally:
-        rope_table.cache_clear()
+    with FakeTensorMode():
+        model = LumosXTransformer(model_config)
+        fit_model(model, config, _NoRam())
+        draw = _draw(model_config, config, layout)
+        with LiveMemory() as memory:
+            memory.hold(list(model.parameters()))
+            weights = memory.live
+            result = PublishedLoss()(model, draw)
+            forward = memory.peak - weights
+            memory.forget_peak()
+            result.total.backward()
+            backward = memory.peak - weights
+        learning = sum(parameter.numel() for parameter in trained_weights(model).values())
+        return _Counted(weights=weights, learning=learning, forward=forward, backward=backward)
 
 
 def _draw(model_config: TransformerConfig, config: TrainingConfig, layout: TokenLayout) -> Draw:

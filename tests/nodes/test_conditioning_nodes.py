@@ -15,7 +15,7 @@ from lumosx_core.model.video_size import VideoSize
 from lumosx_core.puppets.samples import SAMPLES_FOLDER
 from lumosx_core.references import Attribute, ReferenceSet, Sample, SceneReference, Subject
 from lumosx_core.sample_folder import read_sample
-from lumosx_core.sampling.generate import encode_references
+from lumosx_core.sampling.generate import encode_references, prepared_pictures
 from lumosx_core.sampling.pipeline import load_pipeline
 from lumosx_core.text_spans import bind_prompt
 
@@ -152,7 +152,8 @@ def test_encoding_gives_the_raw_latents_of_the_core(nodes: ModuleType, nano: Nan
     with torch.no_grad():
         encoded, latent = nodes.EncodeReferences.execute(graph, nano[2], WIDTH, HEIGHT, LENGTH).args
     mean, std = (torch.tensor(v).view(1, 16, 1, 1) for v in (pipeline.vae.config.latents_mean, pipeline.vae.config.latents_std))
-    expected = encode_references(pipeline, sample, VideoSize(width=WIDTH, height=HEIGHT, frames=1))[0] * std + mean
+    pictures = prepared_pictures(sample, VideoSize(width=WIDTH, height=HEIGHT, frames=1))
+    expected = encode_references(pipeline, pictures)[0] * std + mean
     assert encoded.latents.shape == expected.shape == (6, 16, HEIGHT // 8, WIDTH // 8)
     assert float((encoded.latents - expected).abs().max()) <= 2e-5
     assert (encoded.kinds[:3], encoded.subjects[:3], encoded.frames) == (("background", "object", "face"), (None, None, 0), 2)

@@ -36,6 +36,7 @@ def test_the_layouts_that_stand_side_by_side(case: SpeedCase) -> None:
     )
     assert case.as_plain.seq_len == case.layout.seq_len == 8 * 30 and not case.as_plain.kinds
     assert case.without_references.seq_len == 3 * 30
+    assert case.half_blank.seq_len == 3 * 30 + 5 * 15 and case.half_blank.reference_lens == (15,) * 5
     # 3 frames of queries see 8; two groups of one picture, one of two, one of one, in units of a frame.
     counted, d = case.arithmetic(), 32
     assert counted["self-attention"] == pytest.approx((3 * 8 + 1 + 1 + 4 + 1) / 64)
@@ -70,7 +71,9 @@ def test_a_block_with_dense_masks_is_the_relational_block_without_its_positions(
 
 @torch.no_grad()
 def test_forward_and_sampling_give_a_video(case: SpeedCase) -> None:
-    for name, call in forward_variants(case)["forward"].items():
+    calls = forward_variants(case)["forward"]
+    assert list(calls) == ["plain", "relational", "no references", "half blank", "kept references", "all keys"]
+    for name, call in calls.items():
         assert call().shape == (2, 16, 8 if name == "plain" else 3, 10, 12)
     tables = sampling_variants(case, steps=2)
     for name, call in tables["sampling"].items():
