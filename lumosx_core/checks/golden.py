@@ -69,7 +69,7 @@ class GoldenCase:
     grid: tuple[int, int, int]
     tensors: StateDict
 
-    def layout(self, **switches: bool) -> TokenLayout:
+    def layout(self, **switches: Any) -> TokenLayout:
         """The layout, with switches of the relational mechanisms."""
         return TokenLayout.for_references(self.grid, self.references, **switches)
 

@@ -5,7 +5,7 @@ everything, no bias. Weights are random: speed does not depend on them.
 """
 
 import itertools
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import torch
 
@@ -91,7 +91,7 @@ def forward_variants(case: SpeedCase) -> Variants:
         model(latent, timestep, text, *rest, attention=case.backend, reference_keys=kept)
     all_keys = [_random(case, generator, case.batch, case.layout.seq_len, *kept[0][0].shape[2:]) for _ in range(2)]
     # A block asks for self-attention first and for cross-attention second.
-    turn = itertools.cycle((lambda q, k, v: case.backend(q, *all_keys), case.backend))  # noqa: ARG005
+    turn: Iterator[Attention] = itertools.cycle((lambda q, k, v: case.backend(q, *all_keys), case.backend))  # noqa: ARG005
     return {
         "forward": calls
         | {
