@@ -71,7 +71,7 @@ def _show(options: argparse.Namespace) -> int:
     from lumosx_core.sample_folder import write_sample
 
     dataset = RelationalDataset(options.dataset)
-    names = [row["sample"] for row in dataset.rows]
+    names = dataset.rows.column("sample")
     if not names:
         raise InputError(f"{options.dataset} has no samples")
     wanted = options.clip or names[0]

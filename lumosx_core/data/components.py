@@ -46,14 +46,27 @@ class Components:
 
 def make_components(settings: ModelSettings) -> Components:
     """The finders of these settings: the puppet analyser, the models of a folder, or those that a function of another package
-    gives, with the filler of backgrounds. Raises InputError for what is missing."""
-    made = _finders(settings)
+    gives, with the filler of backgrounds. Raises InputError that names all that is missing."""
+    missing = []
+    try:
+        made = _finders(settings)
+    except InputError as error:
+        missing.append(str(error))
+    try:
+        filler = _filler(settings)
+    except InputError as error:
+        missing.append(str(error))
+    if missing:
+        raise InputError("; ".join(missing))
+    return made if filler is None else replace(made, filler=filler, digest=components_digest(settings))
+
+
+def _filler(settings: ModelSettings) -> Filler | None:
     if not settings.filler:
-        return made
+        return None
     from lumosx_core.detection.inpainting import LamaFiller
 
-    filler = LamaFiller(Path(settings.filler), device=settings.device)
-    return replace(made, filler=filler, digest=components_digest(settings))
+    return LamaFiller(Path(settings.filler), device=settings.device)
 
 
 def _finders(settings: ModelSettings) -> Components:

@@ -18,7 +18,8 @@ import numpy as np
 from PIL import Image
 
 from lumosx_core.data.draws import GROUPED, comes_whole
-from lumosx_core.data.pack import MANIFEST, read_dropped, read_file, read_manifest
+from lumosx_core.data.manifest_rows import open_rows
+from lumosx_core.data.pack import MANIFEST, manifest_of, read_dropped, read_file, read_manifest
 from lumosx_core.data.removal import read_removed
 from lumosx_core.errors import InputError
 from lumosx_core.files.images import decoded
@@ -59,7 +60,8 @@ class ClipSample:
 
 
 class RelationalDataset:
-    """The samples of a dataset folder, or of one split. `dataset[i]` is a `ClipSample`, drawn for the present epoch.
+    """The samples of a dataset folder, or of one split. `dataset[i]` is a `ClipSample`, drawn for the present epoch. However
+    many there are, opening loads none of them (`manifest_rows.py`).
 
     split: "train", "val", "test" or "all". rank, ranks: take every ranks-th sample from number rank on, for one of several
     processes. Raises InputError if there is no dataset, and for numbers out of range.
@@ -81,8 +83,8 @@ class RelationalDataset:
         self.epoch = 0
         if not 0 <= rank < ranks:
             raise InputError(f"rank {rank} of {ranks}; expected 0 <= rank < ranks")
-        rows = read_manifest(self.folder)
-        self.rows = [row for row in rows if split in ("all", row["split"])][rank::ranks]
+        rows = open_rows(manifest_of(self.folder))
+        self.rows = (rows if split == "all" else rows.where("split", split))[rank::ranks]
 
     def __len__(self) -> int:
         return len(self.rows)
@@ -124,7 +126,12 @@ def draw_sample(
                 for thing in person["attributes"]
             )
             subjects.append(
-                Subject(name=person["text"], face=draw(person["faces"]), attributes=attributes, occurrence=person["occurrence"])
+                Subject(
+                    name=person["text"],
+                    face=draw(person["faces"]),
+                    attributes=attributes,
+                    occurrence=person["occurrence"],
+                )
             )
         else:
             objects.append(_scene(person, draw(person["bodies"])))

@@ -70,7 +70,7 @@ def export_dataset(
     refuses.
     """
     data = RelationalDataset(dataset, split=split)
-    if not data.rows:
+    if not len(data.rows):
         raise InputError(f"{dataset} has no samples{'' if split == 'all' else f' in {split}'}; see lumosx dataset stats")
     if out.is_file() or (out.is_dir() and any(out.iterdir())):
         raise InputError(f"{out} exists and would be overwritten; choose another folder")

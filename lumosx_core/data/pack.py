@@ -2,6 +2,7 @@
 
     DATASET/samples-00000.tar    plain tar (ustar), the files of a sample side by side: <16 hex>.clip.mp4, ...
     DATASET/manifest.parquet     a row for every sample; for every file its shard, offset and size
+    DATASET/manifest.arrow       the same, to be mapped into memory (`manifest_rows.py`)
     DATASET/dropped.parquet      a row for every clip that is no sample, with the reason
     DATASET/config.toml          every setting
     DATASET/dataset.json         format and counts
@@ -19,6 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from lumosx_core.data.collect_config import CollectConfig, PackSettings
+from lumosx_core.data.manifest_rows import copy_of, write_copy
 from lumosx_core.data.settings import read_config, to_toml
 from lumosx_core.errors import InputError
 from lumosx_core.files.atomic import remove_file, whole_file, write_text
@@ -63,7 +65,9 @@ def pack_samples(
         rows[sample.sample] = {**sample.row, "sample": sample.sample, "digest": sample.digest, "files": places}
         if progress is not None:
             progress("packing", number, len(missing))
+    remove_file(copy_of(out / MANIFEST))  # a killed run leaves none rather than an old one
     _write_table(out / MANIFEST, [rows[name] for name in sorted(rows)], manifest_schema())
+    write_copy(out / MANIFEST)
     _write_table(out / DROPPED, sorted(dropped, key=lambda row: (row["clip"], row["stage"])), dropped_schema())
     if config is not None:
         write_text(out / CONFIG, to_toml(config))
@@ -74,12 +78,18 @@ def pack_samples(
             remove_file(path)
 
 
-def read_manifest(out: Path, columns: Sequence[str] | None = None) -> list[dict[str, Any]]:
-    """The rows of a dataset's manifest. Raises InputError if there is none, or it cannot be read."""
-    pq = parquet()
+def manifest_of(out: Path) -> Path:
+    """The manifest of a dataset. Raises InputError if there is none, or pyarrow is missing."""
+    parquet()
     path = out / MANIFEST
     if not path.is_file():
         raise InputError(f"{out} is no dataset: it has no {MANIFEST}; make one with lumosx collect")
+    return path
+
+
+def read_manifest(out: Path, columns: Sequence[str] | None = None) -> list[dict[str, Any]]:
+    """The rows of a dataset's manifest, all of them at once. Raises InputError if there is none, or it cannot be read."""
+    path, pq = manifest_of(out), parquet()
     try:
         return pq.read_table(path, columns=None if columns is None else list(columns)).to_pylist()
     except (OSError, ValueError, KeyError) as error:

@@ -5,18 +5,19 @@ lumosx dataset filter DATASET --where "people=2" --where "frames>=49" --out NEW
 
 import operator
 import re
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from lumosx_core.data.manifest_rows import ManifestRows, open_rows
 from lumosx_core.data.pack import (
     CONFIG,
     MANIFEST,
+    manifest_of,
     pack_samples,
     read_about,
     read_dropped,
-    read_manifest,
     stored_config,
     stored_samples,
 )
@@ -34,7 +35,14 @@ OPERATORS: dict[str, Callable[[Any, Any], bool]] = {
     "~": lambda value, text: text.casefold() in value.casefold(),
 }  # fmt: skip
 COPIED = "copied from another dataset"
-Condition = Callable[[Mapping[str, Any]], bool]
+
+
+@dataclass(frozen=True)
+class Condition:
+    """What must hold for the value of a field."""
+
+    field: str
+    holds: Callable[[Any], bool]
 
 
 def conditions(texts: Sequence[str]) -> list[Condition]:
@@ -46,14 +54,21 @@ def conditions(texts: Sequence[str]) -> list[Condition]:
 def filter_copy(dataset: Path, out: Path, where: Sequence[Condition], progress: Progress | None = None) -> tuple[int, int]:
     """Write the samples of a dataset that meet all conditions into a new one; (how many, of how many). Raises InputError if
     none does, and if `out` holds a dataset already."""
-    rows = read_manifest(dataset)
-    kept = [row for row in rows if all(condition(row) for condition in where)]
-    if not kept:
+    rows = open_rows(manifest_of(dataset))
+    kept = meeting(rows, where)
+    if not len(kept):
         raise InputError(f"none of the {len(rows)} samples meets all conditions; see what there is with lumosx dataset stats")
     if (out / MANIFEST).exists():
         raise InputError(f"{out} holds a dataset already; choose another --out")
-    repack(dataset, writable_folder(out), kept, progress)
+    repack(dataset, writable_folder(out), list(kept), progress)
     return len(kept), len(rows)
+
+
+def meeting(rows: ManifestRows, where: Sequence[Condition]) -> ManifestRows:
+    """The rows that meet all conditions; of the others only the fields that are asked for are read."""
+    for condition in where:
+        rows = rows.keep([condition.holds(value) for value in rows.column(condition.field)])
+    return rows
 
 
 def repack(
@@ -90,16 +105,16 @@ def _condition(text: str) -> Condition:
         number = _number(text, value)
         if sign == "~":
             raise InputError(f"--where {quoted(text)}: {field} is a number; compare it with = != < <= > >=")
-        return lambda row: compare(row[field], number)
+        return Condition(field, lambda value: compare(value, number))
     if sign not in ("=", "!=", "~") or (field == "background" and (sign == "~" or value not in ("true", "false"))):
         expected = "true or false, with = or !=" if field == "background" else "a text, compared with = != ~"
         raise InputError(f"--where {quoted(text)}: {field} is {expected}")
     if field == "background":
-        return lambda row: compare(row[field], value == "true")
+        return Condition(field, lambda given: compare(given, value == "true"))
     if field in LISTS:
         some = OPERATORS["=" if sign == "!=" else sign]
-        return lambda row: any(some(item, value) for item in row[field]) != (sign == "!=")
-    return lambda row: compare(row[field] or ("unknown" if field == "licence" else ""), value)
+        return Condition(field, lambda items: any(some(item, value) for item in items) != (sign == "!="))
+    return Condition(field, lambda given: compare(given or ("unknown" if field == "licence" else ""), value))
 
 
 def _number(text: str, value: str) -> float:

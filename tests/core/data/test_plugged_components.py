@@ -1,5 +1,8 @@
 """Finders of another package: named in the configuration as package.module:function."""
 
+from dataclasses import replace
+from pathlib import Path
+
 import pytest
 
 from lumosx_core.data.collect_config import ModelSettings
@@ -27,6 +30,14 @@ def test_the_named_function_gives_the_finders() -> None:
 def test_another_name_is_told(name: str, told: str) -> None:
     with pytest.raises(InputError, match=told):
         make_components(ModelSettings(eyes=f"{__name__}:{name}"))
+
+
+def test_everything_that_is_missing_is_told_at_once(tmp_path: Path) -> None:
+    settings = ModelSettings(eyes=str(tmp_path / "eyes"), filler=str(tmp_path / "lama.onnx"))
+    with pytest.raises(InputError, match=r"eyes(.|\n)*lama\.onnx"):
+        make_components(settings)
+    with pytest.raises(InputError, match=r"lama\.onnx"):
+        make_components(replace(settings, eyes="puppets"))
 
 
 def test_folders_are_no_functions() -> None:

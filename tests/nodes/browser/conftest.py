@@ -4,11 +4,11 @@ Needs ComfyUI, Chromium and the Python package playwright (which brings no brows
 folder of a frontend to use instead of the installed one.
 """
 
-import shutil
 from collections.abc import Iterator
 from typing import Any
 
 import pytest
+from chromium import started_browser
 from host_server import HostServer
 
 from .pages import clear, open_page
@@ -19,16 +19,8 @@ HOSTS_OWN = ("/user.css", "/api/userdata", "/api/experiment/models")
 
 @pytest.fixture(scope="package")
 def browser() -> Iterator[Any]:
-    chromium = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
-    if chromium is None:
-        pytest.skip("NO BROWSER: install chromium to run the tests in ComfyUI's pages")
-    playwright = pytest.importorskip("playwright.sync_api", reason="NO PLAYWRIGHT: pip install playwright")
-    with playwright.sync_playwright() as driver:
-        started = driver.chromium.launch(
-            executable_path=chromium, args=["--no-sandbox", "--disable-gpu", "--disable-background-networking"]
-        )
+    with started_browser() as started:
         yield started
-        started.close()
 
 
 @pytest.fixture(scope="package", params=[False, True], ids=["canvas", "vue"])
