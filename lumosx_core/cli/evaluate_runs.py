@@ -18,6 +18,12 @@ def add_run_commands(what: Any) -> None:
     suite.add_argument("--things", type=int, default=2, help="of each, 1 to 3 (default: 2)")
     suite.add_argument("--count", type=int, default=200, help="cases (default: 200)")
     suite.add_argument("--seed", type=int, default=0)
+    suite.add_argument("--frames", type=int, default=17, help="of the videos, 4n + 1 (default: 17)")
+    suite.add_argument("--same-clothes", action="store_true", help="everybody wears the same kinds of things in other colours")
+    suite.add_argument(
+        "--twins", nargs="+", default=[], choices=("order", "mirrored", "exchanged"),
+        help="every case once more, same words and noise: pictures in another order or mirrored, things exchanged",
+    )  # fmt: skip
     suite.add_argument("--samples", type=Path, metavar="FOLDER", help="instead the sample folders in FOLDER, of photographs")
     imported = what.add_parser("import-opens2v", help="write the cases of OpenS2V-Eval as a suite, and what was bound to what")
     imported.add_argument("cases", type=Path, metavar="FOLDER", help="with the JSON files and Images/, or one JSON file")
@@ -78,7 +84,10 @@ def _run_suite(options: argparse.Namespace) -> int:
     if options.samples is not None:
         write_sample_suite(options.out, options.samples, seed=options.seed)
     else:
-        write_puppet_suite(options.out, people=options.people, things=options.things, count=options.count, seed=options.seed)
+        write_puppet_suite(
+            options.out, people=options.people, things=options.things, count=options.count, seed=options.seed,
+            frames=options.frames, same_clothes=options.same_clothes, twins=options.twins,
+        )  # fmt: skip
     suite = read_suite(options.out)
     print(f"suite          {options.out}: {len(suite.cases)} cases, {suite.title}")
     if suite.width is not None:
@@ -125,13 +134,12 @@ def _run_generate(options: argparse.Namespace) -> int:
     from lumosx_core.errors import InputError
     from lumosx_core.evaluation.generate_run import generate_run, take_videos
     from lumosx_core.evaluation.runs import parse_share
-    from lumosx_core.files.atomic import writable_folder
 
     share = parse_share(options.share)
     if options.videos is not None:
         if chosen_changes(options) or options.share:
             raise InputError("--videos takes videos as they are; leave the sampling options and --share out")
-        _told(take_videos(options.suite, options.videos, writable_folder(options.out), gaps=options.gaps))
+        _told(take_videos(options.suite, options.videos, options.out, gaps=options.gaps))
         return 0
     if options.gaps:
         raise InputError("--gaps is of --videos; a model makes every video")
@@ -139,7 +147,7 @@ def _run_generate(options: argparse.Namespace) -> int:
         run = generate_run(
             options.suite,
             options.model,
-            writable_folder(options.out),
+            options.out,
             changes=chosen_changes(options),
             device=options.device,
             dtype=options.dtype,

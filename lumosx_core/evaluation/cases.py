@@ -6,15 +6,18 @@ tells whose is what. The plain cases are run once more with the attributes excha
 words, same noise): a model that binds by relation follows.
 
 `puppet_suite_cases`, one to four people with one to three things each, in three wordings: *told* (the words tell person and
-clothes), *clothes* (they tell the clothes but everyone has the same name) and *same* (the same words for everybody).
+clothes), *clothes* (they tell the clothes but everyone has the same name) and *same* (the same words for everybody). A case may
+be followed by twins with the same words and the same noise: its pictures in another *order* or *mirrored*, which should change
+nothing, or the things *exchanged* between the people, which a model that binds follows.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal, get_args
 
 import numpy as np
+from PIL import ImageOps
 
 from lumosx_core.numbers import seed_number, whole_number
 from lumosx_core.puppets.clip import ClipSpec, sample_clip
@@ -22,13 +25,15 @@ from lumosx_core.puppets.pictures import puppet_sample
 from lumosx_core.puppets.samples import write_truth
 from lumosx_core.puppets.scorer import told_apart
 from lumosx_core.puppets.spec import AttributeSpec, PuppetSpec, sample_attribute
-from lumosx_core.references import Sample
+from lumosx_core.references import Sample, Subject
 from lumosx_core.sample_folder import write_sample
 
 Wording = Literal["told", "clothes", "same"]
 WORDINGS: tuple[Wording, ...] = get_args(Wording)
+Twin = Literal["order", "mirrored", "exchanged"]
+TWINS: tuple[Twin, ...] = get_args(Twin)
 FRAMES = 17
-MOST_CASES = 100_000
+MOST_CASES, MOST_FRAMES = 100_000, 81
 MOST_LOOKS = 200  # that are drawn to find one that is told apart; where hardly anything shows there is none
 
 
@@ -64,31 +69,41 @@ def puppet_cases(count: int, seed: int) -> Iterator[PuppetCase]:
         case = PuppetCase(index=index, group="plain" if plain else "described", clip=clip, sample=sample, seed=noise)
         yield case
         if plain:
-            yield shuffled_case(case)
+            yield exchanged_case(case, "shuffled")
 
 
-def shuffled_case(case: PuppetCase) -> PuppetCase:
-    """The case with the attributes of its two people exchanged; words and noise stay."""
-    first, second = case.clip.puppets
-    puppets = (replace(first, attributes=second.attributes), replace(second, attributes=first.attributes))
-    left, right = case.sample.references.subjects
-    subjects = (replace(left, attributes=right.attributes), replace(right, attributes=left.attributes))
+def exchanged_case(case: PuppetCase, group: str) -> PuppetCase:
+    """The case with everybody in the things of the next person; words and noise stay."""
+    subjects = case.sample.references.subjects
+    worn = [subject.attributes for subject in subjects]
+    moved = tuple(replace(s, attributes=own) for s, own in zip(subjects, worn[1:] + worn[:1], strict=True))
+    return _with_subjects(case, group, moved, with_exchanged_things(case.clip))
+
+
+def _with_subjects(case: PuppetCase, group: str, subjects: tuple[Subject, ...], clip: ClipSpec) -> PuppetCase:
     references = replace(case.sample.references, subjects=subjects)
-    return replace(
-        case,
-        group="shuffled",
-        clip=replace(case.clip, puppets=puppets),
-        sample=replace(case.sample, references=references),
-    )
+    return replace(case, group=group, clip=clip, sample=replace(case.sample, references=references))
 
 
-def puppet_suite_cases(people: int, things: int, count: int, seed: int) -> Iterator[PuppetCase]:
+def puppet_suite_cases(
+    people: int,
+    things: int,
+    count: int,
+    seed: int,
+    *,
+    frames: int = FRAMES,
+    same_clothes: bool = False,
+    twins: Sequence[Twin] = (),
+) -> Iterator[PuppetCase]:
     """`count` cases of held-out people in held-out things, the wordings in turn. Pure function of its arguments.
 
-    people: 1 to 4, four on a wider frame; things: of each, 1 to 3. Raises InputError for others.
+    people: 1 to 4, four on a wider frame; things: of each, 1 to 3. frames: of the videos, 4n + 1. same_clothes: everybody wears
+    the same kinds of things in other colours, whatever the words. twins: what follows each case that has such a twin
+    (`twin_of`), with its group's name behind that of the case. Raises InputError for others.
     """
     people, things = whole_number(people, "people", least=1, most=4), whole_number(things, "things", least=1, most=3)
     count, seed = whole_number(count, "count", least=1, most=MOST_CASES), seed_number(seed)
+    frames = whole_number(frames, "frames", least=1, most=MOST_FRAMES)
     for index in range(count):
         rng = np.random.default_rng((seed, people, things, index, 19))
         wording = WORDINGS[index % len(WORDINGS)]
@@ -98,12 +113,38 @@ def puppet_suite_cases(people: int, things: int, count: int, seed: int) -> Itera
             attributes=things,
             described=wording != "same",
             shared_names=wording == "clothes",
+            same_clothes=same_clothes,
             held_out=True,
-            frames=FRAMES,
+            frames=frames,
         )
         sample = puppet_sample(rng, clip)
         noise = int(rng.integers(1 << 31))
-        yield PuppetCase(index=index, group=wording, clip=clip, sample=sample, seed=noise)
+        case = PuppetCase(index=index, group=wording, clip=clip, sample=sample, seed=noise)
+        yield case
+        yield from (twin for name in twins if (twin := twin_of(case, name)) is not None)
+
+
+def twin_of(case: PuppetCase, name: Twin) -> PuppetCase | None:
+    """The case once more with other pictures, words and noise as they are; None where there is no such one.
+
+    order: people, and the things of each, are given from the last to the first; mirrored: every picture; exchanged: everybody
+    has the things of the next person, where the words are the same for all.
+    """
+    subjects, clip, group = case.sample.references.subjects, case.clip, f"{case.group}-{name}"
+    if name == "mirrored":
+        return _with_subjects(case, group, tuple(map(_mirrored, subjects)), clip)
+    if name == "exchanged":
+        return exchanged_case(case, group) if len(subjects) > 1 and case.group == "same" else None
+    if len(subjects) == 1 and len(subjects[0].attributes) == 1:
+        return None
+    puppets = tuple(replace(p, attributes=p.attributes[::-1]) for p in clip.puppets[::-1])
+    turned = tuple(replace(s, attributes=s.attributes[::-1]) for s in subjects[::-1])
+    return _with_subjects(case, group, turned, replace(clip, puppets=puppets, placements=clip.placements[::-1]))
+
+
+def _mirrored(subject: Subject) -> Subject:
+    worn = tuple(replace(attribute, image=ImageOps.mirror(attribute.image)) for attribute in subject.attributes)
+    return replace(subject, attributes=worn, face=subject.face and ImageOps.mirror(subject.face))
 
 
 def with_exchanged_things(clip: ClipSpec) -> ClipSpec:

@@ -6,13 +6,13 @@
 
 import hashlib
 import json
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Literal, Protocol
 
 from lumosx_core.errors import InputError
-from lumosx_core.evaluation.cases import FRAMES, PuppetCase, puppet_suite_cases
+from lumosx_core.evaluation.cases import FRAMES, WORDINGS, PuppetCase, Twin, puppet_suite_cases
 from lumosx_core.files.atomic import whole_folder, write_text
 from lumosx_core.files.existing import existing_folder
 from lumosx_core.files.json import parse_record, read_json, write_json
@@ -103,18 +103,31 @@ def write_suite(
     return written
 
 
-def write_puppet_suite(folder: str | Path, *, people: int, things: int, count: int, seed: int) -> Suite:
-    """Write a puppet suite of `puppet_suite_cases`. Raises InputError for numbers out of range and as `write_suite`."""
-    cases = list(puppet_suite_cases(people, things, count, seed))
+def write_puppet_suite(
+    folder: str | Path,
+    *,
+    people: int,
+    things: int,
+    count: int,
+    seed: int,
+    frames: int = FRAMES,
+    same_clothes: bool = False,
+    twins: Sequence[Twin] = (),
+) -> Suite:
+    """Write a puppet suite of `puppet_suite_cases`; twins are told apart. Raises InputError for numbers out of range and as
+    `write_suite`."""
+    cases = list(puppet_suite_cases(people, things, count, seed, frames=frames, same_clothes=same_clothes, twins=twins))
     title = f"{people} {'people' if people > 1 else 'person'} with {things} {'things' if things > 1 else 'thing'} each"
-    return write_suite(folder, cases, puppet_suite(title, cases[0], seed))
+    title += ", the same kinds for all" * same_clothes
+    apart = tuple(dict.fromkeys(case.group for case in cases if case.group not in WORDINGS))
+    return write_suite(folder, cases, puppet_suite(title, cases[0], seed, apart))
 
 
 def puppet_suite(title: str, case: PuppetCase, seed: int, apart: tuple[str, ...] = ()) -> Suite:
     """The manifest, still without cases, of a puppet suite whose cases are all as large as `case`."""
     return Suite(
-        title=title, kind="puppets", seed=seed, width=BLOCK * case.clip.columns, height=HEIGHT, frames=FRAMES, cases=(),
-        apart=apart,
+        title=title, kind="puppets", seed=seed, width=BLOCK * case.clip.columns, height=HEIGHT, frames=case.clip.frames,
+        cases=(), apart=apart,
     )  # fmt: skip
 
 

@@ -99,6 +99,7 @@ def sample_clip(
     frames: int = 9,
     pattern_shares: tuple[float, ...] | None = None,
     shared_names: bool = False,
+    same_clothes: bool = False,
 ) -> ClipSpec:
     """A random clip.
 
@@ -106,7 +107,8 @@ def sample_clip(
     described: colour words in the caption (None: a coin). In a caption that is not described everyone has the same name and
     the same kinds of things. held_out: identities and colour-pattern combinations from the tenth that training never sees.
     frames: 4n + 1. pattern_shares: how often a worn thing has each of PATTERNS, summing to 1; None: equally often.
-    shared_names: a described caption too gives everyone the same name.
+    shared_names: a described caption too gives everyone the same name. same_clothes: in it too everyone wears the same kinds of
+    things, in other colours.
     """
     if not 1 <= people <= 4:
         raise InputError(f"puppet clip: {people} people, expected 1 to 4")
@@ -125,7 +127,8 @@ def sample_clip(
     puppets: list[PuppetSpec] = []
     for count in counts:
         name = NAMES[int(rng.integers(len(NAMES)))] if described and not shared_names else shared_name
-        kinds = shared_kinds if not described and count == counts[0] else sample_kinds(rng, count)
+        alike = (same_clothes or not described) and count == counts[0]
+        kinds = shared_kinds if alike else sample_kinds(rng, count)
         worn: list[AttributeSpec] = []
         for kind in kinds:
             attribute = sample_attribute(rng, kind, held_out=held_out, pattern_shares=pattern_shares)

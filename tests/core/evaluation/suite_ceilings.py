@@ -10,19 +10,20 @@ import argparse
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 sys.path.insert(0, str(Path(__file__).parents[3]))  # run from anywhere, also without an installed package
-from lumosx_core.evaluation.cases import puppet_suite_cases, with_exchanged_things  # noqa: E402
+from lumosx_core.evaluation.cases import FRAMES, TWINS, puppet_suite_cases, with_exchanged_things  # noqa: E402
 from lumosx_core.evaluation.statistics import rate_interval  # noqa: E402
 from lumosx_core.puppets.render import render_clip  # noqa: E402
 from lumosx_core.puppets.scorer import score_clip  # noqa: E402
 
 
 def bound(
-    people: int, things: int, count: int, seed: int, *, exchanged: bool, faults: bool = False
+    people: int, things: int, count: int, seed: int, *, exchanged: bool, faults: bool = False, **changes: Any
 ) -> Iterator[tuple[float, float]]:
-    """(bound, judged) of every case. faults: print what is not judged as wanted."""
-    for case in puppet_suite_cases(people, things, count, seed):
+    """(bound, judged) of every case. faults: print what is not judged as wanted. changes: of `puppet_suite_cases`."""
+    for case in puppet_suite_cases(people, things, count, seed, **changes):
         clip = with_exchanged_things(case.clip) if exchanged else case.clip
         score = score_clip(render_clip(clip).frames, case.clip.puppets)
         outcomes = [a.outcome for a in score.attributes]
@@ -39,13 +40,20 @@ def main() -> None:
     parser.add_argument("--count", type=int, default=30, help="cases per suite")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--people", type=int, nargs="+", default=[1, 2, 3, 4])
+    parser.add_argument("--things", type=int, nargs="+", default=[1, 2, 3])
+    parser.add_argument("--frames", type=int, default=FRAMES)
+    parser.add_argument("--same-clothes", action="store_true")
+    parser.add_argument("--twins", nargs="+", default=[], choices=TWINS)
     parser.add_argument("--faults", action="store_true", help="print every thing that is not judged as wanted")
     options = parser.parse_args()
+    changes = {"frames": options.frames, "same_clothes": options.same_clothes, "twins": options.twins}
     for people in options.people:
-        for things in range(1, 4):
+        for things in options.things:
             told = []
             for exchanged in (False, True):
-                cases = bound(people, things, options.count, options.seed, exchanged=exchanged, faults=options.faults)
+                cases = bound(
+                    people, things, options.count, options.seed, exchanged=exchanged, faults=options.faults, **changes
+                )
                 told.append(f"{'exchanged' if exchanged else 'true'} {rate_interval(list(cases))}")
             print(f"{people} people, {things} things each: bound {', '.join(told)}", flush=True)
 

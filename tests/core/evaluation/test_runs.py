@@ -200,6 +200,9 @@ def test_the_commands_of_a_model(suite: Path, tmp_path: Path, capsys: pytest.Cap
     assert main([*generate[:-4], "--steps", "2"]) == 2
     assert "holds a run with other sampling options" in capsys.readouterr().err
     assert main([*generate, "--gaps"]) == 2 and main(["evaluate", "score", str(suite)]) == 2
+    refused = ["evaluate", "generate", str(tmp_path / "nowhere"), "--out", str(tmp_path / "none")]
+    assert main([*refused, "--model", nano]) == 2 and main([*refused, "--videos", str(suite)]) == 2
+    assert not (tmp_path / "none").exists()
 
 
 def test_the_page_is_whole_in_itself(suite: Path, true_videos: Path, tmp_path: Path) -> None:

@@ -3,9 +3,11 @@
 from pathlib import Path
 
 import pytest
+from PIL import ImageOps
 
+from lumosx_core.cli.main import main
 from lumosx_core.errors import InputError
-from lumosx_core.evaluation.cases import WORDINGS, puppet_suite_cases, with_exchanged_things
+from lumosx_core.evaluation.cases import TWINS, WORDINGS, PuppetCase, puppet_suite_cases, with_exchanged_things
 from lumosx_core.evaluation.suites import read_suite, write_puppet_suite
 from lumosx_core.puppets.render import render_clip
 from lumosx_core.puppets.samples import read_truth
@@ -58,9 +60,54 @@ def test_wordings_tell_as_much_as_they_say() -> None:
 @pytest.mark.parametrize(("people", "things"), [(1, 2), (2, 2), (2, 3), (4, 1)])
 def test_true_renders_are_bound_and_exchanged_ones_are_not(people: int, things: int) -> None:
     for case in puppet_suite_cases(people, things, 3, 2):
-        true = score_clip(render_clip(case.clip).frames, case.clip.puppets)
-        exchanged = score_clip(render_clip(with_exchanged_things(case.clip)).frames, case.clip.puppets)
-        assert true.rate("bound") == 1.0 and all(true.identities) and exchanged.rate("bound") == 0.0
+        judged_right(case)
+
+
+def judged_right(case: PuppetCase) -> None:
+    true = score_clip(render_clip(case.clip).frames, case.clip.puppets)
+    exchanged = score_clip(render_clip(with_exchanged_things(case.clip)).frames, case.clip.puppets)
+    assert true.rate("bound") == 1.0 and all(true.identities) and exchanged.rate("bound") == 0.0, case.name
+
+
+def test_twins_have_the_same_words_and_noise_and_other_pictures() -> None:
+    cases = {case.name: case for case in puppet_suite_cases(3, 2, 3, 1, twins=TWINS)}
+    assert list(cases) == [
+        "told-0000", "told-order-0000", "told-mirrored-0000",
+        "clothes-0001", "clothes-order-0001", "clothes-mirrored-0001",
+        "same-0002", "same-order-0002", "same-mirrored-0002", "same-exchanged-0002",
+    ]  # fmt: skip
+    for case in cases.values():
+        base = cases[f"{case.group.split('-')[0]}-{case.index:04d}"]
+        assert (case.seed, case.sample.prompt) == (base.seed, base.sample.prompt)
+        before, after = (one.sample.references.references() for one in (base, case))
+        if case.group.endswith("order"):
+            assert [r.image for r in after if r.subject == 0] == [before[6].image, before[8].image, before[7].image]
+            assert case.clip.puppets[0].identity == base.clip.puppets[2].identity
+            assert case.clip.placements[0] == base.clip.placements[2]
+        if case.group.endswith("mirrored"):
+            assert all(a.image == ImageOps.mirror(b.image) for a, b in zip(after, before, strict=True))
+            assert case.clip == base.clip
+        if case.group.endswith("exchanged"):
+            assert [after[0].image, after[1].image, after[7].image] == [before[0].image, before[4].image, before[1].image]
+            assert case.clip.puppets[2].attributes == base.clip.puppets[0].attributes
+    judged_right(cases["told-order-0000"])
+    assert [len(list(puppet_suite_cases(1, 1, 3, 1, twins=TWINS)))] == [6]  # alone in one thing: only mirrored
+
+
+def test_everybody_in_the_same_clothes_on_another_number_of_frames(tmp_path: Path) -> None:
+    command = "--people 3 --things 2 --count 3 --seed 6 --frames 5 --same-clothes --twins exchanged"
+    assert main(["evaluate", "suite", "--out", str(tmp_path / "s"), *command.split()]) == 0
+    suite = read_suite(tmp_path / "s")
+    assert (suite.frames, suite.apart, len(suite.cases)) == (5, ("same-exchanged",), 4)
+    assert suite.title == "3 people with 2 things each, the same kinds for all"
+    for case in puppet_suite_cases(3, 2, 3, 6, frames=5, same_clothes=True):
+        worn = [[(a.kind, a.colour) for a in puppet.attributes] for puppet in case.clip.puppets]
+        assert len({tuple(kind for kind, _ in own) for own in worn}) == 1
+        assert all(len({own[n][1] for own in worn}) == 3 for n in range(2))
+        assert render_clip(case.clip).frames.shape[0] == 5
+        judged_right(case)
+    with pytest.raises(InputError, match="8 frames, expected 4n"):
+        write_puppet_suite(tmp_path / "t", people=1, things=1, count=1, seed=0, frames=8)
 
 
 def test_things_exchanged_with_others_of_another_head_are_found_where_they_hang() -> None:
