@@ -73,6 +73,14 @@ class Segmenter(Protocol):
         ...
 
 
+class Embedder(Protocol):
+    """Tells how alike pictures look."""
+
+    def embed(self, pictures: Sequence[Image.Image]) -> np.ndarray:
+        """float [P, D] of P pictures, rows of length 1: the products of two rows say how alike two pictures are."""
+        ...
+
+
 class Filler(Protocol):
     """Invents what is hidden in a picture."""
 

@@ -1,5 +1,6 @@
 """A package that is missing is told with the very command that installs it into the Python that runs."""
 
+import importlib.metadata
 import re
 import shlex
 import sys
@@ -43,6 +44,17 @@ def install_command(packages: Sequence[str], *, python: str | None = None, windo
     else:
         place = shlex.quote(python)
     return f"{place}{embedded} -m pip install {' '.join(wanted)}"
+
+
+def lacking_packages(*names: str) -> str:
+    """Those that are not installed, with the command that installs them; empty if all are."""
+    missing = []
+    for name in names:
+        try:
+            importlib.metadata.version(name)
+        except importlib.metadata.PackageNotFoundError:
+            missing.append(name)
+    return f"{' and '.join(missing)}, run  {install_command(missing)}" if missing else ""
 
 
 def missing_package(error: BaseException) -> str | None:

@@ -26,6 +26,7 @@ def run(options: argparse.Namespace) -> int:
     _report_letters()
     whole = _report_assets()
     _report_eyes()
+    _report_metrics()
     _report_collection()
     if options.model is not None:
         whole = _report_model(options.model) and whole
@@ -157,7 +158,7 @@ def _report_assets() -> bool:
 
 def _report_eyes() -> None:
     """Print which models of `lumosx people` are there, and of those that are not what to get."""
-    from lumosx_core.detection.known_models import MODELS, ROLES, ROOT
+    from lumosx_core.detection.known_models import MODELS, PURPOSES, ROOT
     from lumosx_core.detection.real_eyes import fault_of
     from lumosx_core.puppets.analyser_network import WEIGHTS
 
@@ -168,7 +169,18 @@ def _report_eyes() -> None:
             state = f"FAULT: {fault}; get {known.source}"
         else:
             state = "there" if fault is None else f"not there (optional; get {known.source})"
-        print(f"  {name:14} {ROLES[known.role]}: {state}; licence: {known.terms}")
+        print(f"  {name:14} {PURPOSES[known.role]}: {state}; licence: {known.terms}")
+
+
+def _report_metrics() -> None:
+    """Print what each metric of `lumosx evaluate score` needs and lacks."""
+    from lumosx_core.detection.known_models import ROOT
+    from lumosx_core.evaluation.scoring import METRICS, lacking_of
+
+    print(f"metrics        what videos can be judged by, with the models in {ROOT}:")
+    for name in METRICS:
+        lacking = lacking_of(name, ROOT)
+        print(f"  {name:14} {f'lacks {lacking}' if lacking else 'there'}")
 
 
 def _report_collection() -> None:

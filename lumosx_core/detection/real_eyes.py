@@ -1,9 +1,11 @@
 """The eyes for photographs: of every role the best model that lies in the folder of models."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
+from lumosx_core.detection.embedders import FolderEmbedder
 from lumosx_core.detection.faces import InsightFaces
-from lumosx_core.detection.known_models import MODELS, ROLES, available_models, missing_files
+from lumosx_core.detection.known_models import MODELS, PURPOSES, ROLES, available_models, missing_files
 from lumosx_core.detection.opencv_faces import OpenCVFaces
 from lumosx_core.detection.people import PeopleDetector
 from lumosx_core.detection.person import Eyes
@@ -16,7 +18,10 @@ from lumosx_core.errors import InputError
 from lumosx_core.eyes import FaceFinder, Segmenter
 
 # Role -> what loads the models of that role that are folders of transformers.
-FOLDER_FINDERS: dict[str, type[OnDemand]] = {"people": PeopleDetector, "phrases": PhraseDetector, "masks": FolderSegmenter}
+FOLDER_FINDERS: dict[str, type[OnDemand]] = {
+    "people": PeopleDetector, "phrases": PhraseDetector, "masks": FolderSegmenter, "likeness": FolderEmbedder,
+    "wording": FolderEmbedder,
+}  # fmt: skip
 
 
 def real_eyes(root: Path, *, device: str = "cpu") -> Eyes:
@@ -24,7 +29,7 @@ def real_eyes(root: Path, *, device: str = "cpu") -> Eyes:
 
     Raises InputError that lists every role for which there is no model, with what to get.
     """
-    best = _best_models(root, tuple(ROLES))
+    best = best_models(root, tuple(ROLES))
     return Eyes(
         people=PeopleDetector(root / best["people"], device=device),
         faces=face_finder(root),
@@ -35,7 +40,7 @@ def real_eyes(root: Path, *, device: str = "cpu") -> Eyes:
 
 def face_finder(root: Path) -> FaceFinder:
     """What finds faces, as in `real_eyes`; nothing else is needed."""
-    name = _best_models(root, ("faces",))["faces"]
+    name = best_models(root, ("faces",))["faces"]
     return OpenCVFaces(root / name) if name == "yunet_sface" else InsightFaces(root / name)
 
 
@@ -45,9 +50,15 @@ def thing_eyes(root: Path, *, device: str = "cpu", sam: Path | None = None) -> T
     sam: a Segment Anything file (sam_vit_*.pth) for cutting out, where `root` has no model for that.
     """
     use_sam = sam is not None and not available_models(root, "masks")
-    best = _best_models(root, ("phrases",) if use_sam else ("phrases", "masks"))
+    best = best_models(root, ("phrases",) if use_sam else ("phrases", "masks"))
     masks = SamSegmenter(sam, device=device) if sam and use_sam else _segmenter(root, best["masks"], device)
     return ThingEyes(phrases=PhraseDetector(root / best["phrases"], device=device), masks=masks)
+
+
+def embedder(root: Path, role: str, *, device: str = "cpu") -> FolderEmbedder:
+    """What tells how alike pictures are (role "likeness"), or pictures and words ("wording"). Raises InputError as
+    `real_eyes`."""
+    return FolderEmbedder(root / best_models(root, (role,))[role], device=device)
 
 
 def fault_of(root: Path, name: str) -> str | None:
@@ -65,8 +76,9 @@ def fault_of(root: Path, name: str) -> str | None:
     return None
 
 
-def _best_models(root: Path, roles: tuple[str, ...]) -> dict[str, str]:
-    """Role -> name of the best model that is there."""
+def best_models(root: Path, roles: Sequence[str]) -> dict[str, str]:
+    """Role -> name of the best model of `known_models.MODELS` that is there. Raises InputError that lists every role for which
+    there is none, with what to get."""
     there = {role: available_models(root, role) for role in roles}
     if missing := [role for role, names in there.items() if not names]:
         raise InputError(f"some models are not in {root}: " + "; ".join(_advice(root, role) for role in missing))
@@ -83,4 +95,4 @@ def _advice(root: Path, role: str) -> str:
     choices = [
         f"{known.source} into {root / name} (licence: {known.terms})" for name, known in MODELS.items() if known.role == role
     ]
-    return f"nothing {ROLES[role]}; put {', or '.join(choices)}"
+    return f"nothing {PURPOSES[role]}; put {', or '.join(choices)}"

@@ -130,13 +130,13 @@ def alike(among: np.ndarray) -> np.ndarray:
 
 
 def recognised(measured: Measured) -> np.ndarray:
-    """Bool [F, N]: the face there is at least as like its own person as everybody else and every distractor, twins aside."""
+    """Bool [F, N]: the face there is more like its own person than everybody else and every distractor, twins aside."""
     rivals = ~alike(measured.among_faces)
     result = np.zeros(measured.faces.shape[:2], bool)
     for f, n in np.ndindex(*result.shape):
         row = measured.faces[f, n]
         others = np.where(rivals[n] & np.isfinite(row), row, -np.inf)
-        result[f, n] = np.isfinite(row[n]) and row[n] >= np.delete(others, n).max(initial=-np.inf)
+        result[f, n] = np.isfinite(row[n]) and row[n] > np.delete(others, n).max(initial=-np.inf)
     return result
 
 
@@ -288,11 +288,12 @@ def _bare(measured: Measured, t: int) -> Iterator[int]:
 
 
 def _most_like(row: np.ndarray, candidates: np.ndarray, own: int) -> int | None:
-    """Which candidate what was found is most like, the own one of equals; None where nothing was found."""
+    """Which candidate what was found is most like, another of equals; None where nothing was found."""
     if np.isnan(row[own]):
         return None
-    values = np.where(candidates & np.isfinite(row), row, -np.inf)
-    return own if values[own] >= values.max() else int(values.argmax())
+    others = np.where(candidates & np.isfinite(row), row, -np.inf)
+    others[own] = -np.inf
+    return own if row[own] > others.max() else int(others.argmax())
 
 
 def _is_blend(measured: Measured, a: int, b: int) -> bool:

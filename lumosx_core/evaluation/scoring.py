@@ -1,26 +1,47 @@
 """What metrics say of the videos of a run: raw values, counted once and kept as they come."""
 
+import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 
-from lumosx_core.detection.known_models import available_models
-from lumosx_core.detection.real_eyes import face_finder
+from lumosx_core.detection.known_models import MODELS, PURPOSES, ROLES, available_models, model_folder
+from lumosx_core.detection.person import Eyes
+from lumosx_core.detection.real_eyes import best_models, embedder, face_finder, real_eyes, thing_eyes
 from lumosx_core.errors import InputError
 from lumosx_core.evaluation.generate_cases import GeneratedCase
 from lumosx_core.evaluation.metrics import puppet_binding
+from lumosx_core.evaluation.metrics.asked import OtherCases
+from lumosx_core.evaluation.metrics.binding import Binding
+from lumosx_core.evaluation.metrics.binding_sight import Sight
+from lumosx_core.evaluation.metrics.clip import Clip, ClipSight
 from lumosx_core.evaluation.metrics.faces import Faces
 from lumosx_core.evaluation.metrics.metric import Metric
-from lumosx_core.evaluation.runs import Run, Share
-from lumosx_core.evaluation.suites import folder_digest
+from lumosx_core.evaluation.metrics.motion import Flow, Motion, raft_flow
+from lumosx_core.evaluation.phrase_nouns import noun_of
+from lumosx_core.evaluation.runs import Run, Share, open_run
+from lumosx_core.evaluation.suites import CASES, Suite, folder_digest
+from lumosx_core.files.existing import file_digest
 from lumosx_core.files.json import read_json, write_json
 from lumosx_core.files.json_lines import append_record, read_records
+from lumosx_core.packages import lacking_packages
 from lumosx_core.progress import Progress
+from lumosx_core.puppets.analyser import PuppetAnalyser
+from lumosx_core.puppets.analyser_network import WEIGHTS
+from lumosx_core.puppets.looks import PuppetFaces, PuppetLooks
 from lumosx_core.workers import run_in_processes, worker_count
 
 SCORING = "scoring.json"
-PUPPETS, FACES = METRICS = ("puppets", "faces")  # binding in the puppet world; likeness of photographed faces
+PUPPETS, FACES, BINDING, CLIP, MOTION = METRICS = ("puppets", "faces", "binding", "clip", "motion")
+# What each metric looks at photographs with, as roles of `known_models.py`.
+ROLES_OF: dict[str, tuple[str, ...]] = {
+    PUPPETS: (),
+    FACES: ("faces",),
+    BINDING: (*ROLES, "likeness"),
+    CLIP: ("phrases", "masks", "likeness", "wording"),
+    MOTION: ("motion",),
+}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -34,22 +55,75 @@ class Score:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Looking:
+    """What metrics look with. run: folder of the run that is scored. models: folder of models, as of `real_eyes`; the puppet
+    world is looked at with the embedded analyser instead. device: of the models that are folders of transformers."""
+
+    run: Path
+    models: Path
+    device: str = "cpu"
+
+
+@dataclass(frozen=True, kw_only=True)
 class _Job:
     metric: str
-    models: Path | None
+    looking: Looking | None
     case: str
     folder: GeneratedCase
     sha256: str  # of its sample
 
 
-def metric_named(name: str, models: Path | None = None) -> Metric:
-    """The metric of that name, one of METRICS; `models`: the folder of models that it looks with, as of `real_eyes`, None where
-    nothing is looked at. Raises InputError for another name, and where the models are missing."""
+def metric_named(name: str, looking: Looking | None = None) -> Metric:
+    """The metric of that name, one of METRICS; looking: None where nothing is looked at. Raises InputError for another name,
+    and where the models are missing."""
     if name == PUPPETS:
         return puppet_binding
     if name == FACES:
-        return Faces(None if models is None else face_finder(models))
+        return Faces(None if looking is None else face_finder(looking.models))
+    if name == BINDING:
+        return Binding() if looking is None else _binding(looking)
+    if name == CLIP:
+        return Clip() if looking is None else _clip(looking)
+    if name == MOTION:
+        return Motion() if looking is None else Motion(_flow(looking))
     raise InputError(f"the metric is {name!r}, expected one of {', '.join(METRICS)}")
+
+
+def _binding(looking: Looking) -> Binding:
+    suite = open_run(looking.run).suite
+    others = OtherCases(looking.run / CASES, [case.name for case in suite.cases], noun_of)
+    if suite.kind == "puppets":
+        analyser = PuppetAnalyser()
+        eyes = Eyes(people=analyser, faces=PuppetFaces(analyser), phrases=analyser, masks=analyser)
+        return Binding(Sight(eyes=eyes, embedder=PuppetLooks(), others=others))
+    eyes = real_eyes(looking.models, device=looking.device)
+    likeness = embedder(looking.models, "likeness", device=looking.device)
+    return Binding(Sight(eyes=eyes, embedder=likeness, others=others))
+
+
+def _clip(looking: Looking) -> Clip:
+    likeness, wording = (embedder(looking.models, role, device=looking.device) for role in ("likeness", "wording"))
+    eyes = thing_eyes(looking.models, device=looking.device)
+    return Clip(ClipSight(eyes=eyes, clip=wording, dino=likeness, noun_of=noun_of))
+
+
+def _flow(looking: Looking) -> Flow:
+    name = best_models(looking.models, ("motion",))["motion"]
+    return raft_flow(model_folder(looking.models, name) / MODELS[name].needed[0], device=looking.device)
+
+
+def lacking_of(name: str, models: Path) -> str:
+    """What a metric lacks to look at photographs with the models of a folder, with what to get; empty if nothing. Looks at
+    names of packages and files alone."""
+    lacking = []
+    for role in ROLES_OF[name]:
+        there = available_models(models, role)
+        chosen = there[0] if there else next(model for model, known in MODELS.items() if known.role == role)
+        if not there:
+            lacking.append(f"what {PURPOSES[role]}, get {MODELS[chosen].source} into {models / chosen}")
+        if packages := lacking_packages(*MODELS[chosen].packages):
+            lacking.append(packages)
+    return "; ".join(lacking)
 
 
 def score_run(
@@ -57,23 +131,25 @@ def score_run(
     metrics: Sequence[str],
     *,
     models: Path | None = None,
+    device: str = "cpu",
     share: Share | None = None,
     workers: int | None = 1,
     progress: Progress | None = None,
 ) -> dict[str, dict[str, Score]]:
     """Score every case that is there and has no score yet; returns all scores by metric and case.
 
-    metrics: names of them. models: the folder of models, for those that look at photographs. share: only those cases.
-    workers: processes, one thread each (None: one per core). progress: its stage is "score". Raises InputError if models are
-    missing, the run holds scores of another version or with other models, or a case's sample was changed.
+    metrics: names of them. models: the folder of models, for those that look at photographs, on `device`. share: only those
+    cases. workers: processes, one thread each (None: one per core). progress: its stage is "score". Raises InputError if models
+    are missing, the run holds scores of another version or with other models, or a case's sample was changed.
     """
     share = share or Share()
-    _check_versions(run, metrics, models)
+    looking = None if models is None else Looking(run=run.folder, models=models, device=device)
+    _check_versions(run, metrics, looking)
     scores = read_scores(run)
     cases = [case for case in share.take(run.suite.cases) if run.case(case.name).exists()]
     wanted = [(metric, case) for case in cases for metric in metrics]
     jobs = [
-        _Job(metric=metric, models=models, case=case.name, folder=run.case(case.name), sha256=case.sha256)
+        _Job(metric=metric, looking=looking, case=case.name, folder=run.case(case.name), sha256=case.sha256)
         for metric, case in wanted
         if case.name not in scores.get(metric, {})
     ]
@@ -110,7 +186,7 @@ _metric = lru_cache(maxsize=len(METRICS))(metric_named)  # a worker loads its mo
 
 
 def _score(job: _Job) -> Score:
-    metric = _metric(job.metric, job.models)
+    metric = _metric(job.metric, job.looking)
     if folder_digest(job.folder.sample_folder) != job.sha256:
         raise InputError(
             f"the sample of {job.case} in the run is not the suite's any more; delete {job.folder.folder} and generate it again"
@@ -124,13 +200,15 @@ def _file_of(run: Run, share: Share) -> Path:
     return run.folder / ("scores.jsonl" if share.of == 1 else f"scores-{share.number}-of-{share.of}.jsonl")
 
 
-def _check_versions(run: Run, metrics: Sequence[str], models: Path | None) -> None:
+def _check_versions(run: Run, metrics: Sequence[str], looking: Looking | None) -> None:
     """Note the versions of the metrics and digests of their models, or raise InputError if the run holds scores of others."""
     path = run.folder / SCORING
     stored = read_json(path, "the versions of the metrics") if path.exists() else {}
     if not isinstance(stored, dict):
         raise InputError(f"{path} holds no versions of metrics; delete it with the scores*.jsonl, and score again")
-    versions = {name: {"version": metric_named(name, models).VERSION} | _model_digest(name, models) for name in metrics}
+    versions = {
+        name: {"version": metric_named(name, looking).VERSION} | _model_digest(name, looking, run.suite) for name in metrics
+    }
     for name, version in versions.items():
         if stored.get(name, version) != version or (name not in stored and name in read_scores(run)):
             raise InputError(
@@ -141,9 +219,13 @@ def _check_versions(run: Run, metrics: Sequence[str], models: Path | None) -> No
         write_json(path, stored | versions, "the versions of the metrics")
 
 
-def _model_digest(name: str, models: Path | None) -> dict[str, str]:
+def _model_digest(name: str, looking: Looking | None, suite: Suite) -> dict[str, str]:
     """Which models the metric looks with, and the digest of their files; nothing for one that needs none."""
-    if name != FACES or models is None:
+    if looking is None or not ROLES_OF[name]:
         return {}
-    chosen = available_models(models, "faces")[0]
-    return {"models": chosen, "sha256": folder_digest(models / chosen)}
+    if name == BINDING and suite.kind == "puppets":
+        return {"models": "embedded analyser", "sha256": file_digest(WEIGHTS)}
+    chosen = list(best_models(looking.models, ROLES_OF[name]).values())
+    digests = [folder_digest(looking.models / model) for model in chosen]
+    whole = digests[0] if len(digests) == 1 else hashlib.sha256("".join(digests).encode()).hexdigest()
+    return {"models": ", ".join(chosen), "sha256": whole}

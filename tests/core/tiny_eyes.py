@@ -161,3 +161,43 @@ def write_sam3(folder: Path) -> Path:
     tokenizer.model_max_length = 32
     Sam3Processor(Sam3ImageProcessor(size={"height": 56, "width": 56}), tokenizer).save_pretrained(folder)
     return folder
+
+
+def write_dinov2(folder: Path) -> Path:
+    """DINOv2 of 28 x 28 pixels."""
+    from transformers import BitImageProcessor, Dinov2Config, Dinov2Model
+
+    torch.manual_seed(0)
+    config = Dinov2Config(
+        hidden_size=16, num_hidden_layers=1, num_attention_heads=2, intermediate_size=16, image_size=28, patch_size=14
+    )
+    Dinov2Model(config).save_pretrained(folder)
+    size = {"height": 28, "width": 28}
+    BitImageProcessor(size={"shortest_edge": 32}, crop_size=size).save_pretrained(folder)
+    return folder
+
+
+def write_clip(folder: Path) -> Path:
+    """CLIP of 32 x 32 pixels whose words are letters."""
+    from transformers import CLIPConfig, CLIPImageProcessor, CLIPModel, CLIPProcessor, CLIPTokenizer
+
+    torch.manual_seed(0)
+    letters = "abcdefghijklmnopqrstuvwxyz"
+    vocab = ["!", "<|startoftext|>", "<|endoftext|>", *letters, *(f"{letter}</w>" for letter in letters)]
+    config = CLIPConfig(
+        text_config={
+            "vocab_size": len(vocab), "hidden_size": 16, "intermediate_size": 16, "num_hidden_layers": 1,
+            "num_attention_heads": 2, "max_position_embeddings": 16, "bos_token_id": 1, "eos_token_id": 2, "pad_token_id": 0,
+        },
+        vision_config={
+            "hidden_size": 16, "intermediate_size": 16, "num_hidden_layers": 1, "num_attention_heads": 2, "image_size": 32,
+            "patch_size": 8,
+        },
+        projection_dim=12,
+    )  # fmt: skip
+    CLIPModel(config).save_pretrained(folder)
+    tokenizer = CLIPTokenizer(vocab={word: i for i, word in enumerate(vocab)}, merges=[], pad_token="!")
+    tokenizer.model_max_length = 16
+    images = CLIPImageProcessor(size={"shortest_edge": 32}, crop_size={"height": 32, "width": 32})
+    CLIPProcessor(images, tokenizer).save_pretrained(folder)
+    return folder

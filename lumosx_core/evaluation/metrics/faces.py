@@ -18,7 +18,7 @@ from PIL import Image
 from lumosx_core.errors import InputError
 from lumosx_core.evaluation.binding import match_one_to_one
 from lumosx_core.evaluation.metrics.metric import Figure
-from lumosx_core.eyes import FaceFinder
+from lumosx_core.eyes import FaceFinder, FoundFace
 from lumosx_core.files.images import rgb_on_white
 from lumosx_core.sample_folder import read_sample
 
@@ -48,8 +48,8 @@ class Faces:
             raise InputError("the metric faces needs face models; name their folder with --eyes")
         chosen = np.unique(np.linspace(0, len(video) - 1, min(FRAMES, len(video))).round().astype(int))
         subjects = [subject for subject in read_sample(sample).references.subjects if subject.face is not None]
-        views = [[self._of_reference(view) for view in (s.face, *s.more_views) if view is not None] for s in subjects]
-        seen = [self._of_frame(Image.fromarray(video[frame])) for frame in chosen]
+        views = [[reference_face(self.finder, view) for view in (s.face, *s.more_views) if view is not None] for s in subjects]
+        seen = [[face_embedding(f) for f in self.finder.find_faces(Image.fromarray(video[frame]))] for frame in chosen]
         rows = [match_faces(faces, views) for faces in seen]
         return {
             "frames": chosen.tolist(),
@@ -123,20 +123,6 @@ class Faces:
             told.append(f"{extra} extra faces")
         return "; ".join(told)
 
-    def _of_reference(self, view: Image.Image) -> np.ndarray | None:
-        """The embedding of the largest face of a reference; None where none is seen."""
-        assert self.finder is not None
-        faces = self.finder.find_faces(rgb_on_white(view))
-        if not faces:
-            return None
-        largest = max(faces, key=lambda face: (face.box[2] - face.box[0]) * (face.box[3] - face.box[1]))
-        return _embedding(largest.embedding)
-
-    def _of_frame(self, frame: Image.Image) -> list[np.ndarray]:
-        """The embeddings of all faces."""
-        assert self.finder is not None
-        return [_embedding(face.embedding) for face in self.finder.find_faces(frame)]
-
 
 def match_faces(faces: Sequence[np.ndarray], views: Sequence[Sequence[np.ndarray | None]]) -> list[dict[str, float]]:
     """What one frame shows of each person, nothing where their face is missing: as `Faces.score` says.
@@ -164,10 +150,19 @@ def match_faces(faces: Sequence[np.ndarray], views: Sequence[Sequence[np.ndarray
     return rows
 
 
-def _embedding(embedding: np.ndarray | None) -> np.ndarray:
-    if embedding is None:
+def reference_face(finder: FaceFinder, view: Image.Image) -> np.ndarray | None:
+    """The embedding [D] of the largest face of a reference; None where none is seen. Raises InputError as `face_embedding`."""
+    faces = finder.find_faces(rgb_on_white(view))
+    if not faces:
+        return None
+    return face_embedding(max(faces, key=lambda face: (face.box[2] - face.box[0]) * (face.box[3] - face.box[1])))
+
+
+def face_embedding(face: FoundFace) -> np.ndarray:
+    """The embedding [D], float64. Raises InputError where the finder tells none."""
+    if face.embedding is None:
         raise InputError("the face models find faces but do not tell whose they are; put a recogniser beside the detector")
-    return np.asarray(embedding, dtype=np.float64)
+    return np.asarray(face.embedding, dtype=np.float64)
 
 
 def _known(values: Sequence[float | None]) -> list[float]:

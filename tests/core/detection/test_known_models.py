@@ -4,14 +4,14 @@ from pathlib import Path
 
 import pytest
 
-from lumosx_core.detection.known_models import MODELS, ROLES, available_models, missing_files, model_folder
+from lumosx_core.detection.known_models import METRIC_ROLES, MODELS, ROLES, available_models, missing_files, model_folder
 from lumosx_core.detection.opencv_faces import SFACE, YUNET
 from lumosx_core.detection.real_eyes import real_eyes
 from lumosx_core.errors import InputError
 
 
 def test_every_role_has_a_model_and_every_model_a_role() -> None:
-    assert {known.role for known in MODELS.values()} == set(ROLES)
+    assert {known.role for known in MODELS.values()} == {*ROLES, *METRIC_ROLES}
     assert MODELS["yunet_sface"].needed == (YUNET, SFACE)
     assert all(known.source and known.terms and known.needed for known in MODELS.values())
 

@@ -112,8 +112,8 @@ def test_one_thing_on_all() -> None:
 
 
 def test_something_between_both_is_a_blend_and_something_lost_is_not() -> None:
-    mixed = blend(JACKET_A, JACKET_B)
-    both = [Body(ANN, {"jacket": mixed, "hat": HAT_A}), Body(BOB, {"jacket": mixed, "hat": HAT_B})]
+    of_ann, of_bob = (blend(JACKET_A, JACKET_B, share) for share in (0.45, 0.55))
+    both = [Body(ANN, {"jacket": of_ann, "hat": HAT_A}), Body(BOB, {"jacket": of_bob, "hat": HAT_B})]
     measured = measure([both])
     assert binding.pairs(measured, binding.judge(measured)) == binding.Pairs(asked=2, exchanged=0, dominance=0, blending=1)
     faded = blend(JACKET_A, np.eye(SIZE)[23], 0.8)
