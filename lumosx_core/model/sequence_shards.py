@@ -22,7 +22,6 @@ from lumosx_core.model.token_layout import TokenLayout
 from lumosx_core.model.transformer import (
     CrossAttention,
     LumosXTransformer,
-    ReferenceKeys,
     Relations,
     SelfAttention,
     TextKeys,
@@ -146,9 +145,7 @@ def share_sequence(model: LumosXTransformer, shards: SequenceShards) -> None:
 
 
 def _shared_self_attention(module: SelfAttention, shards: SequenceShards) -> Callable[..., torch.Tensor]:
-    def forward(
-        x_BlD: torch.Tensor, relations: Relations, video_only: bool = False, reference_keys: ReferenceKeys | None = None
-    ) -> torch.Tensor:
+    def forward(x_BlD: torch.Tensor, relations: Relations, video_only: bool = False) -> torch.Tensor:
         layout = relations.layout
         rope = shards.own(relations.rope, layout)
         own = shards.sizes(layout.video_len)[shards.rank]
@@ -157,8 +154,8 @@ def _shared_self_attention(module: SelfAttention, shards: SequenceShards) -> Cal
         k = apply_rope(module.heads(module.norm_k(module.k(x_BlD))), rope[:, : x_BlD.shape[1]])
         v = module.heads(module.v(x_BlD))
         q, k, v = (shards.all_to_heads(x, layout) for x in (q, k, v))
-        video_only = video_only or bool(reference_keys)
-        k, v = with_reference_keys(k, v, layout, reference_keys)
+        video_only = video_only or bool(relations.reference_keys)
+        k, v = with_reference_keys(k, v, relations)
         out = relational_self_attention(q, k, v, layout, relations.attention, video_only=video_only)
         return module.o(shards.all_to_rows(out, layout).flatten(2))
 

@@ -6,7 +6,7 @@ L = (T + R) * P tokens, less those that the layout leaves out; D = dim, n = head
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 import torch.nn.functional as F
@@ -51,7 +51,10 @@ ReferenceKeys = list[torch.Tensor]
 @dataclass(frozen=True, kw_only=True)
 class Relations:
     """What every block needs to know beside the hidden state: the layout, the rotary table of its tokens, the multilevel mask's
-    levels [B or 1, R, S] (None: no bias) with its strength and pooling, and the plain attention callable."""
+    levels [B or 1, R, S] (None: no bias) with its strength and pooling, and the plain attention callable.
+
+    reference_keys: of the block at hand, None where none are kept. Empty ones are filled; with filled ones the hidden state
+    holds the video's rows only."""
 
     layout: TokenLayout
     rope: torch.Tensor
@@ -59,6 +62,7 @@ class Relations:
     attention: Attention
     ratio: float
     pool_layout: PoolLayout
+    reference_keys: ReferenceKeys | None = None
 
 
 class AttentionLayer(nn.Module):
@@ -82,35 +86,27 @@ class AttentionLayer(nn.Module):
 class SelfAttention(AttentionLayer):
     """Self-attention with rotary positions under the causal self-attention mask."""
 
-    def forward(
-        self,
-        x_BLD: torch.Tensor,
-        relations: Relations,
-        video_only: bool = False,
-        reference_keys: ReferenceKeys | None = None,
-    ) -> torch.Tensor:
-        """[B, L, D] -> [B, L, D], or only the video rows. With reference_keys x holds the video rows only."""
+    def forward(self, x_BLD: torch.Tensor, relations: Relations, video_only: bool = False) -> torch.Tensor:
+        """[B, L, D] -> [B, L, D], or only the video rows."""
         layout, rope = relations.layout, relations.rope
         queries = x_BLD[:, : layout.video_len] if video_only else x_BLD
         q = apply_rope(self.heads(self.norm_q(self.q(queries))), rope[:, : queries.shape[1]])
         k = apply_rope(self.heads(self.norm_k(self.k(x_BLD))), rope[:, : x_BLD.shape[1]])
         v = self.heads(self.v(x_BLD))
-        video_only = video_only or bool(reference_keys)
-        k, v = with_reference_keys(k, v, layout, reference_keys)
+        video_only = video_only or bool(relations.reference_keys)
+        k, v = with_reference_keys(k, v, relations)
         return self.o(relational_self_attention(q, k, v, layout, relations.attention, video_only=video_only).flatten(2))
 
 
-def with_reference_keys(
-    k_BLnd: torch.Tensor, v_BLnd: torch.Tensor, layout: TokenLayout, reference_keys: ReferenceKeys | None
-) -> tuple[torch.Tensor, torch.Tensor]:
-    """Keys and values of all rows. reference_keys: None; empty, and then those of the references are put in; or those that
-    belong behind the video's, which are all that k and v hold then."""
-    if reference_keys is None:
+def with_reference_keys(k_BLnd: torch.Tensor, v_BLnd: torch.Tensor, relations: Relations) -> tuple[torch.Tensor, torch.Tensor]:
+    """Keys and values of all rows: as they are where all are there, else with the kept ones behind the video's."""
+    kept = relations.reference_keys
+    if kept is None:
         return k_BLnd, v_BLnd
-    if not reference_keys:
-        reference_keys += [x[:, layout.video_len :].clone() for x in (k_BLnd, v_BLnd)]  # a view would keep the video's too
+    if not kept:
+        kept += [x[:, relations.layout.video_len :].clone() for x in (k_BLnd, v_BLnd)]  # a view would keep the video's too
         return k_BLnd, v_BLnd
-    return torch.cat([k_BLnd, reference_keys[0]], 1), torch.cat([v_BLnd, reference_keys[1]], 1)
+    return torch.cat([k_BLnd, kept[0]], 1), torch.cat([v_BLnd, kept[1]], 1)
 
 
 def reference_keys_bytes(config: TransformerConfig, layout: TokenLayout, passes: int, dtype: torch.dtype) -> int:
@@ -178,14 +174,13 @@ class Block(nn.Module):
         text: torch.Tensor | TextKeys,
         relations: Relations,
         video_only: bool,
-        reference_keys: ReferenceKeys | None = None,
     ) -> torch.Tensor:
         """[B, L, D] -> [B, L, D]; text: as `CrossAttention` takes it. video_only: the reference rows feed nothing
-        afterwards and are dropped. reference_keys: as `SelfAttention` takes them."""
+        afterwards and are dropped."""
         dtype = self.self_attn.q.bias.dtype  # not the weight's, which may be kept in fewer bits
         shift1, scale1, gate1, shift2, scale2, gate2 = (self.modulation.float() + time_B6D).chunk(6, 1)
         mixed = (_norm(self.norm1, x_BLD) * (1 + scale1) + shift1).to(dtype)
-        update = self.self_attn(mixed, relations, video_only, reference_keys)
+        update = self.self_attn(mixed, relations, video_only)
         x_BLD = x_BLD[:, : update.shape[1]] + update * gate1
         del mixed, update  # what follows needs the memory more
         x_BLD = x_BLD + self.cross_attn(_norm(self.norm3, x_BLD).to(dtype), text, relations)
@@ -315,8 +310,8 @@ class LumosXTransformer(nn.Module):
         recompute = self.gradient_checkpointing and torch.is_grad_enabled()
         for index, block in enumerate(self.blocks):
             text = context[index] if embedded is None else embedded
-            keys = None if reference_keys is None else reference_keys[index]
-            arguments = (x, time_B6D, text, relations, index == len(self.blocks) - 1, keys)
+            told = relations if reference_keys is None else replace(relations, reference_keys=reference_keys[index])
+            arguments = (x, time_B6D, text, told, index == len(self.blocks) - 1)
             x = checkpoint(block, *arguments, use_reentrant=False) if recompute else block(*arguments)
         patches = self.head(x, time.float()[:, None])
         video = rearrange(
