@@ -31,6 +31,7 @@ from lumosx_core.model.relational_options import RelationalOptions
 from lumosx_core.model.token_layout import TokenLayout
 
 from .comfy_prompts import check_conditioning
+from .comfy_windows import check_windows
 from .io_types import EncodedReferences
 
 KEY = "lumosx"  # of our wrappers and of our entry in transformer_options
@@ -143,9 +144,10 @@ class _Hooks:
         self.recorded = {blocks // 4, blocks // 2, 3 * blocks // 4}
 
     def prepare_sampling(self, executor: Callable, model: Any, noise_shape: Any, conds: Any, *args: Any, **kwargs: Any) -> Any:
-        """Every part of the prompt must be that of the references. The host reserves memory by the shape of the noise: count
-        the references as frames. A record begins anew."""
+        """Every part of the prompt must be that of the references, and context windows must be able to work. The host reserves
+        memory by the shape of the noise: count the references as frames. A record begins anew."""
         check_conditioning(conds.get("positive") or (), self.references)
+        check_windows(kwargs.get("model_options") or {}, recorded=self.record is not None)
         if self.record is not None:
             self.record.clear()
         shape = list(noise_shape)

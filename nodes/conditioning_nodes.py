@@ -20,7 +20,7 @@ from .comfy_tokenizer import host_prompt, plain_prompt, prompt_tokenizer
 from .image_tensors import image_of
 from .io_types import EncodedReferences, GraphSocket, ReferencesSocket, RelationGraph, SampleSocket, SceneSocket, SubjectSocket
 from .node_inputs import checked_inputs
-from .search_aliases import search_aliases
+from .search_aliases import VIDEO_OF_REFERENCES, search_aliases
 from .told_work import nano_warning, told_work
 
 if TYPE_CHECKING:
@@ -177,7 +177,7 @@ class EncodeReferences(io.ComfyNode):
                 io.Latent.Output(display_name="latent", tooltip="An empty latent of this size, for the sampler."),
             ],
             hidden=[io.Hidden.unique_id],  # to show in it what the video will cost
-            **search_aliases("reference latents", "wan reference"),
+            **search_aliases("reference latents", "wan reference", *VIDEO_OF_REFERENCES),
         )
 
     @classmethod

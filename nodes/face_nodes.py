@@ -15,7 +15,7 @@ from .image_tensors import boxes_of, image_of, masks_of, pictures_of
 from .io_types import Face, FaceReference
 from .node_inputs import checked_inputs
 from .reference_inputs import boxes_input, margin_input, place_inputs, strength_input
-from .search_aliases import search_aliases
+from .search_aliases import SAME_PERSON, search_aliases
 from .shown_pictures import ShownPictures
 
 CROPS = ("detect", "box", "already cropped")
@@ -73,7 +73,7 @@ class FaceReferenceNode(io.ComfyNode):
                 io.String.Output(display_name="text", tooltip="What was taken from each picture."),
             ],
             is_output_node=True,  # its preview stays after a reload, and it can be run alone
-            **search_aliases("face crop", "identity", "insightface", "person reference"),
+            **search_aliases("face crop", "identity", "insightface", "person reference", *SAME_PERSON),
         )
 
     @classmethod

@@ -14,7 +14,7 @@ from .image_tensors import image_of, pictures_of
 from .io_types import Face, FaceReference, SubjectSocket
 from .node_inputs import checked_inputs
 from .reference_inputs import attributes_input, eyes_input, margin_input, phrase_inputs, place_inputs, strength_input, tag_of
-from .search_aliases import search_aliases
+from .search_aliases import SAME_PERSON, search_aliases
 from .shown_pictures import ShownPictures
 
 if TYPE_CHECKING:
@@ -72,7 +72,9 @@ class PersonNode(io.ComfyNode):
                 io.String.Output(display_name="text", tooltip="What was found how surely, and what was not found."),
             ],
             is_output_node=True,  # its preview stays after a reload, and it can be run alone
-            **search_aliases("subject from photo", "person reference", "detect person", "grounding", "cut out clothes"),
+            **search_aliases(
+                "subject from photo", "person reference", "detect person", "grounding", "cut out clothes", *SAME_PERSON
+            ),
         )
 
     @classmethod

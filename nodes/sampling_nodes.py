@@ -16,7 +16,7 @@ from .comfy_sampling import check_latent, host_sampler, sample_latent, with_shif
 from .io_types import AttentionSocket, EncodedReferences, ReferencesSocket
 from .node_inputs import checked_inputs
 from .sampling_inputs import relation_inputs, shift_input, solver_input, steps_input
-from .search_aliases import search_aliases
+from .search_aliases import VIDEO_OF_REFERENCES, search_aliases
 from .written_prompts import prompts_beside, prompts_into
 
 
@@ -178,7 +178,7 @@ class Sampler(io.ComfyNode):
                 AttentionSocket.Output(display_name="attention record", tooltip="With record_attention: for LumosX Inspect."),
             ],
             hidden=[io.Hidden.prompt, io.Hidden.unique_id],  # to see which prompt is encoded
-            **search_aliases("multi subject video", "ksampler"),
+            **search_aliases("multi subject video", "ksampler", *VIDEO_OF_REFERENCES),
         )
 
     @classmethod

@@ -4,6 +4,10 @@ from dataclasses import fields
 
 from comfy_api.latest import io
 
+# What people type who know this kind of work from other models.
+VIDEO_OF_REFERENCES = ("reference to video", "subject to video", "s2v", "r2v", "phantom", "consistent character")
+SAME_PERSON = ("consistent character", "same person", "ipadapter")
+
 
 def search_aliases(*words: str) -> dict[str, list[str]]:
     """The argument of `io.Schema` for it; nothing in a host that has none, such as 0.8."""

@@ -16,7 +16,7 @@ from .image_tensors import image_of
 from .io_types import Face, FaceReference, SubjectSocket
 from .node_inputs import checked_inputs
 from .reference_inputs import attributes_input, phrase_inputs, strength_input, tag_of
-from .search_aliases import search_aliases
+from .search_aliases import SAME_PERSON, search_aliases
 
 
 class SubjectNode(io.ComfyNode):
@@ -47,7 +47,7 @@ class SubjectNode(io.ComfyNode):
                 strength_input("all pictures of this person, beside what each has of its own"),
             ],
             outputs=[SubjectSocket.Output(display_name="subject", tooltip="For LumosX Relation Graph.")],
-            **search_aliases("person", "identity", "character"),
+            **search_aliases("person", "identity", "character", *SAME_PERSON),
         )
 
     @classmethod

@@ -90,6 +90,7 @@ def drawn_posters() -> dict[str, Image.Image]:
     photographs = [(open_image(path), INK) for path in sorted(PHOTOGRAPHS_FOLDER.glob("*.png"))]
     return {
         "LumosX 1.3B - faces only": poster(tiles([faces[:2], faces[2:]]), "Faces"),
+        "LumosX 1.3B - 161 frames": poster(tiles([faces[:2]]), "161 frames"),
         "LumosX 1.3B - people with attributes, objects, background": poster(tiles([worn[:3], worn[3:]]), "People + things"),
         "LumosX from two photos": poster(tiles([photographs]), "2 photos"),
         "LumosX prepare references": poster(tiles([owned(room, "attribute")[:1] + owned(room, "object")]), "Cut out"),

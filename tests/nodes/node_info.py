@@ -18,6 +18,7 @@ HOST_MODULES = {
     "comfy_extras.nodes_images": ("ImageStitch",),
     "comfy_extras.nodes_custom_sampler": ("SamplerCustom",),
     "comfy_extras.nodes_preview_any": ("PreviewAny",),
+    "comfy_extras.nodes_context_windows": ("WanContextWindowsManual",),
 }  # fmt: skip
 HOST_IDS = frozenset(name for names in HOST_MODULES.values() for name in names)
 LISTS_OF_FILES = frozenset({  # choices that depend on the machine

@@ -41,8 +41,9 @@ NAMES = (
     "LumosX nano - two people", "LumosX nano - relations on and off", "LumosX nano - several seeds",
     "LumosX nano from two photos", "LumosX prepare references",
     "LumosX 1.3B - people with attributes, objects, background", "LumosX 1.3B - faces only", "LumosX from two photos",
+    "LumosX 1.3B - 161 frames",
 )  # fmt: skip
-NANO_NAMES, BIG_NAMES = NAMES[:4], NAMES[5:]
+NANO_NAMES, BIG_NAMES, LONG = NAMES[:4], NAMES[5:], NAMES[-1]
 PICTURE = Image.new("RGB", (8, 8))
 KINDS = {"INT": int, "FLOAT": (int, float), "STRING": str, "BOOLEAN": bool}
 PAINTED = {
@@ -220,8 +221,10 @@ def test_on_and_off_differ_in_the_relations_alone(infos: dict[str, NodeInfo]) ->
 def test_big_runs_as_published(name: str, infos: dict[str, NodeInfo]) -> None:
     workflow, defaults = load(name), PipelineDefaults()
     (encode,) = of_type(workflow, "LumosXEncodeReferences")
-    expected = {"width": defaults.width, "height": defaults.height, "length": defaults.frames}
-    assert values_of(encode, infos) == expected
+    length = 161 if name == LONG else defaults.frames
+    assert values_of(encode, infos) == {"width": defaults.width, "height": defaults.height, "length": length}
+    windows = [values_of(node, infos)["context_length"] for node in of_type(workflow, "WanContextWindowsManual")]
+    assert windows == ([defaults.frames] if name == LONG else [])
     (sampler,) = of_type(workflow, "LumosXSampler")
     values = values_of(sampler, infos)
     assert (values["steps"], values["cfg"], values["shift"]) == (defaults.steps, defaults.cfg, defaults.shift)

@@ -80,18 +80,24 @@ def drop(page: Any, path: Path) -> None:
     page.wait_for_function(f"app.graph._nodes.length === {len(json.loads(text)['nodes'])}", timeout=30_000)
 
 
-def search(page: Any, words: str, offered: str) -> list[str]:
-    """What is on the canvas after these words in the node search and Enter as soon as `offered` is listed: titles.
+def offer(page: Any, words: str, offered: str) -> Any:
+    """The field of the node search with these words in it, as soon as `offered` is listed.
 
     The search is opened by the host's own command: of a double click on busy cores, the second one comes too late.
     """
-    clear(page)
     field = page.locator("[role=dialog] input[type=text]").first
     if not field.is_visible():
         page.evaluate("app.extensionManager.command.execute('Workspace.SearchBox.Toggle')")
     field.wait_for(timeout=30_000)
     field.fill(words)
     page.locator("[role=dialog]").get_by_text(offered).last.wait_for(timeout=60_000)
+    return field
+
+
+def search(page: Any, words: str, offered: str) -> list[str]:
+    """What is on the canvas after these words in the node search and Enter as soon as `offered` is listed: titles."""
+    clear(page)
+    field = offer(page, words, offered)
     page.wait_for_timeout(800)  # the list is filtered with a delay
     field.press("Enter")
     page.wait_for_timeout(800)
