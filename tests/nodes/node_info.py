@@ -2,6 +2,7 @@
 
 import asyncio
 import importlib
+import inspect
 from collections.abc import Callable
 from dataclasses import dataclass
 from types import ModuleType
@@ -144,7 +145,8 @@ def _host_classes(module_name: str) -> dict[str, Any]:
         return module.NODE_CLASS_MAPPINGS
 
     async def classes() -> list[Any]:
-        extension = await module.comfy_entrypoint()
+        made = module.comfy_entrypoint()
+        extension = await made if inspect.isawaitable(made) else made
         return await extension.get_node_list()
 
     return {each.GET_SCHEMA().node_id: each for each in asyncio.run(classes())}
