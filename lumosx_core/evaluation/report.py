@@ -9,7 +9,7 @@ from PIL import Image
 
 from lumosx_core.drawing.contact_sheet import contact_sheet, stack_sheets
 from lumosx_core.errors import InputError
-from lumosx_core.evaluation.metrics.metric import Figure, Metric
+from lumosx_core.evaluation.metrics.metric import Figure, Matrix, Metric
 from lumosx_core.evaluation.runs import Run
 from lumosx_core.evaluation.scoring import Score, metric_named
 from lumosx_core.evaluation.statistics import rate_interval
@@ -25,7 +25,8 @@ def summarize(run: Run, scores: Mapping[str, Mapping[str, Score]]) -> dict[str, 
 
     "metrics": by metric, group (ALL first) and figure the rate (0..1) with its 95 % interval, drawn over cases since the things
     of one video go together, how many cases it rests on and how many things were asked in them. "details": the first figure by
-    kind of thing, of ALL. "gaps": cases without a video, with the reason. Raises InputError if nothing is scored yet.
+    kind of thing, of ALL. "matrices": by metric those of `mean_matrices`, of ALL. "gaps": cases without a video, with the
+    reason. Raises InputError if nothing is scored yet.
     """
     if not any(scores.values()):
         raise InputError(f"nothing of {run.folder} is scored yet; run  lumosx evaluate score {run.folder}")
@@ -37,6 +38,7 @@ def summarize(run: Run, scores: Mapping[str, Mapping[str, Score]]) -> dict[str, 
         "gaps": sorted({(s.case, s.gap) for found in scores.values() for s in found.values() if s.gap}),
         "metrics": {},
         "details": {},
+        "matrices": {},
         "settings": asdict(run.settings),
     }
     for name, found in sorted(scores.items()):
@@ -47,6 +49,7 @@ def summarize(run: Run, scores: Mapping[str, Mapping[str, Score]]) -> dict[str, 
         }
         everything = grouped(run, found).get(ALL, [])
         report["details"][name] = _intervals([metric.details(score.values) for score in everything])
+        report["matrices"][name] = mean_matrices([metric.matrices(score.values) for score in everything])
     return report
 
 
@@ -59,6 +62,24 @@ def grouped(run: Run, found: Mapping[str, Score]) -> dict[str, list[Score]]:
                 groups[ALL].append(found[case.name])
             groups.setdefault(case.group, []).append(found[case.name])
     return {name: members for name, members in groups.items() if members}
+
+
+def mean_matrices(rows: Sequence[Mapping[str, Matrix]]) -> list[dict[str, Any]]:
+    """Of matrices of one name and size the means over the cases, entry by entry where it is known: "name", "people", "cases"
+    and "rows" (None where no case knows)."""
+    gathered: dict[tuple[str, int], list[Matrix]] = {}
+    for row in rows:
+        for name, matrix in row.items():
+            if matrix:
+                gathered.setdefault((name, len(matrix)), []).append(matrix)
+    means = []
+    for (name, people), found in sorted(gathered.items()):
+        table = np.array(found, dtype=float)  # None becomes NaN
+        known = np.isfinite(table)
+        total, count = np.where(known, table, 0).sum(0), known.sum(0)
+        cells = [[total[n, k] / count[n, k] if count[n, k] else None for k in range(people)] for n in range(people)]
+        means.append({"name": name, "people": people, "cases": len(found), "rows": cells})
+    return means
 
 
 def _intervals(rows: Sequence[Mapping[str, Figure]]) -> dict[str, dict[str, float]]:

@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from lumosx_core.evaluation.metrics.metric import Metric
+from lumosx_core.evaluation.metrics.metric import Matrix, Metric
 from lumosx_core.evaluation.report import ALL, by_merit, case_sheet, random_cases
 from lumosx_core.evaluation.report_text import METHOD, unscored
 from lumosx_core.evaluation.runs import Run
@@ -48,6 +48,18 @@ def cell(row: Mapping[str, Any] | None) -> tuple[str, str] | None:
     return None if row is None else (f"{100 * row['value']:.1f} %", f"{100 * row['low']:.1f} to {100 * row['high']:.1f}")
 
 
+def _shaded(rows: Matrix) -> list[list[tuple[str, int] | None]]:
+    """The numbers of a confusion matrix, and how strongly each is marked as a fault, 0 to 60 %: below 0 on the diagonal, above
+    it elsewhere."""
+    return [
+        [
+            None if value is None else (f"{value:+.2f}", min(60, round(100 * max(0.0, -value if n == k else value))))
+            for k, value in enumerate(row)
+        ]
+        for n, row in enumerate(rows)
+    ]
+
+
 def _part(run: Run, name: str, report: Mapping[str, Any], found: Mapping[str, Score]) -> dict[str, Any]:
     groups, metric = report["metrics"][name], metric_named(name)
     figures = list(dict.fromkeys(figure for row in groups.values() for figure in row["figures"]))
@@ -62,6 +74,9 @@ def _part(run: Run, name: str, report: Mapping[str, Any], found: Mapping[str, Sc
         "rows": rows,
         "charts": charts,
         "kinds": [rate_bar(kind, row) for kind, row in report["details"][name].items()],
+        "matrices": [
+            (matrix["name"], matrix["people"], matrix["cases"], _shaded(matrix["rows"])) for matrix in report["matrices"][name]
+        ],
         "sheets": [
             (title, [_sheet(run, case, found[case.name], metric) for case in cases])
             for title, cases in _chosen(run, metric, found)

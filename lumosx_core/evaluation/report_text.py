@@ -24,10 +24,11 @@ def terminal_table(report: Mapping[str, Any]) -> str:
     for name, groups in report["metrics"].items():
         figures = list(next(iter(groups.values()))["figures"])
         width = max(len(group) for group in groups) + 2
-        lines.append(f"{name:{width}}{'cases':>7}" + "".join(f"{figure:>10}" for figure in figures))
+        wide = {figure: max(10, len(figure) + 2) for figure in figures}
+        lines.append(f"{name:{width}}{'cases':>7}" + "".join(f"{figure:>{wide[figure]}}" for figure in figures))
         for group, row in groups.items():
-            values = [row["figures"].get(figure) for figure in figures]
-            rates = "".join(f"{value['value']:10.1%}" if value else f"{'-':>10}" for value in values)
+            values = {figure: row["figures"].get(figure) for figure in figures}
+            rates = "".join(f"{v['value']:{wide[f]}.1%}" if v else f"{'-':>{wide[f]}}" for f, v in values.items())
             lines.append(f"{group:{width}}{row['cases']:7}{rates}")
         whole = groups.get(ALL, {"figures": {}})["figures"]
         told_apart = [f"{figure} {100 * row['low']:.1f} to {100 * row['high']:.1f} %" for figure, row in whole.items()]
@@ -55,6 +56,13 @@ def markdown(report: Mapping[str, Any]) -> str:
         if details := report["details"][name]:
             kinds = [[kind, f"{row['asked']:.0f}", told(row)] for kind, row in details.items()]
             lines += [*table([f"{figures[0]}, by kind", "asked", "rate"], kinds), ""]
+        for matrix in report["matrices"][name]:
+            people = [f"person {n}" for n in range(1, matrix["people"] + 1)]
+            cells = [
+                [who, *("-" if v is None else f"{v:+.2f}" for v in row)]
+                for who, row in zip(people, matrix["rows"], strict=True)
+            ]
+            lines += [*table([f"{matrix['name']}, {matrix['cases']} cases", *people], cells), ""]
     if report["gaps"]:
         lines += ["## Cases without a video", "", *table(["case", "why"], report["gaps"]), ""]
     settings = report["settings"]

@@ -27,7 +27,7 @@ from lumosx_core.evaluation.binding import (
 from lumosx_core.evaluation.metrics.asked import asked_things
 from lumosx_core.evaluation.metrics.binding_sight import Sight, face_views, measure
 from lumosx_core.evaluation.metrics.faces import FRAMES
-from lumosx_core.evaluation.metrics.metric import Figure
+from lumosx_core.evaluation.metrics.metric import Figure, Matrix
 from lumosx_core.references import prepare_reference_image
 from lumosx_core.sample_folder import read_sample
 
@@ -161,6 +161,11 @@ class Binding:
         judged = Counter(thing["kind"] for thing in values["things"] if thing["outcome"] != "hidden")
         bound = Counter(thing["kind"] for thing in values["things"] if thing["outcome"] == "bound")
         return {kind: (float(bound[kind]), float(count)) for kind, count in sorted(judged.items())}
+
+    def matrices(self, values: dict[str, Any]) -> dict[str, Matrix]:
+        """The confusion of identities, and of things."""
+        names = {"faces": "whose face is like whose", "things": "whose things are like whose"}
+        return {names[what]: matrix for what, matrix in values["confusion"].items()}
 
     def note(self, values: dict[str, Any]) -> str:
         """ "3 of 4 things bound, 2 of 2 people recognised; "red hat" of person 1 swapped in 5 of 8 frames: person 2's is

@@ -6,6 +6,7 @@ from typing import Any, Protocol
 import numpy as np
 
 Figure = tuple[float, float]  # hits, asked
+Matrix = list[list[float | None]]  # square, a row and a column for every person; None: nothing is known
 
 
 class Metric(Protocol):
@@ -31,6 +32,10 @@ class Metric(Protocol):
 
     def details(self, values: dict[str, Any]) -> dict[str, Figure]:
         """The first figure once more, for kinds of what was asked."""
+        ...
+
+    def matrices(self, values: dict[str, Any]) -> dict[str, Matrix]:
+        """Who is seen as whom, where the metric tells: row = the person, column = whom it is like; 0 is as it should be."""
         ...
 
     def note(self, values: dict[str, Any]) -> str:

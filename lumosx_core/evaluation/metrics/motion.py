@@ -16,7 +16,7 @@ import numpy as np
 import torch
 
 from lumosx_core.errors import InputError
-from lumosx_core.evaluation.metrics.metric import Figure
+from lumosx_core.evaluation.metrics.metric import Figure, Matrix
 from lumosx_core.files.pickles import read_pickle
 from lumosx_core.packages import install_command
 
@@ -64,6 +64,11 @@ class Motion:
 
     def details(self, values: dict[str, Any]) -> dict[str, Figure]:
         """Nothing: motion has no kinds."""
+        del values
+        return {}
+
+    def matrices(self, values: dict[str, Any]) -> dict[str, Matrix]:
+        """None: it compares nobody with anybody."""
         del values
         return {}
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from lumosx_core.evaluation.metrics.metric import Figure
+from lumosx_core.evaluation.metrics.metric import Figure, Matrix
 from lumosx_core.puppets.samples import read_truth
 from lumosx_core.puppets.scorer import AttributeScore, score_clip
 
@@ -69,6 +69,12 @@ def details(values: dict[str, Any]) -> dict[str, Figure]:
     judged = Counter(thing["kind"] for thing in values["things"] if thing["outcome"] != "hidden")
     bound = Counter(thing["kind"] for thing in values["things"] if thing["outcome"] == "bound")
     return {kind: (float(bound[kind]), float(count)) for kind, count in sorted(judged.items())}
+
+
+def matrices(values: dict[str, Any]) -> dict[str, Matrix]:
+    """None: its scores are not likenesses."""
+    del values
+    return {}
 
 
 def note(values: dict[str, Any]) -> str:
