@@ -7,22 +7,26 @@ import torch
 WORDS = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", ".", "red", "jacket", "hat"]
 
 
-def write_people_detector(folder: Path, classes: tuple[str, ...] = ("dog", "person")) -> Path:
-    """RT-DETRv2 with 12 queries for pictures of 64 x 64."""
-    from transformers import RTDetrImageProcessor, RTDetrResNetConfig, RTDetrV2Config, RTDetrV2ForObjectDetection
+def write_people_detector(folder: Path, classes: tuple[str, ...] = ("dog", "person"), kind: str = "rt_detr_v2") -> Path:
+    """RT-DETR, RT-DETRv2 or D-FINE with 12 queries for pictures of 64 x 64."""
+    from transformers import AutoConfig, AutoModelForObjectDetection, HGNetV2Config, RTDetrImageProcessor, RTDetrResNetConfig
 
     torch.manual_seed(0)
-    backbone = RTDetrResNetConfig(
-        embedding_size=8, hidden_sizes=[8, 16, 16, 16], depths=[1, 1, 1, 1], layer_type="basic",
-        out_features=["stage2", "stage3", "stage4"],
-    )  # fmt: skip
-    config = RTDetrV2Config(
-        backbone_config=backbone, encoder_hidden_dim=16, encoder_in_channels=[16, 16, 16], encoder_layers=1,
+    stages: dict = {"depths": [1, 1, 1, 1], "out_features": ["stage2", "stage3", "stage4"]}
+    if kind == "d_fine":
+        backbone = HGNetV2Config(
+            stem_channels=[3, 8, 8], stage_in_channels=[8, 16, 16, 16], stage_mid_channels=[8] * 4, hidden_sizes=[16] * 4,
+            stage_out_channels=[16] * 4, stage_num_blocks=[1] * 4, stage_numb_of_layers=[1] * 4, embedding_size=8, **stages,
+        )  # fmt: skip
+    else:
+        backbone = RTDetrResNetConfig(embedding_size=8, hidden_sizes=[8, 16, 16, 16], layer_type="basic", **stages)
+    config = AutoConfig.for_model(
+        kind, backbone_config=backbone, encoder_hidden_dim=16, encoder_in_channels=[16, 16, 16], encoder_layers=1,
         encoder_ffn_dim=16, encoder_attention_heads=2, d_model=16, num_queries=12, decoder_in_channels=[16, 16, 16],
         decoder_ffn_dim=16, decoder_layers=2, decoder_attention_heads=2, decoder_n_points=2, num_denoising=0,
         anchor_image_size=None, id2label=dict(enumerate(classes)), label2id={name: i for i, name in enumerate(classes)},
     )  # fmt: skip
-    model = RTDetrV2ForObjectDetection(config)
+    model = AutoModelForObjectDetection.from_config(config)
     for head in model.model.decoder.class_embed:  # so that both classes come out on top somewhere
         torch.nn.init.normal_(head.weight[:1], std=0.5)
         head.weight.data[1:] = head.weight.data[:1] + 0.02 * torch.randn_like(head.weight[1:])

@@ -36,8 +36,9 @@ def clipped(boxes: np.ndarray) -> np.ndarray:
     return boxes.clip(0, [WIDTH, HEIGHT, WIDTH, HEIGHT])
 
 
-def test_people_are_those_that_the_model_names_so(tmp_path: Path) -> None:
-    finder = PeopleDetector(tiny_eyes.write_people_detector(tmp_path / "rtdetr"))
+@pytest.mark.parametrize("kind", ["rt_detr_v2", "rt_detr", "d_fine"])
+def test_people_are_those_that_the_model_names_so(tmp_path: Path, kind: str) -> None:
+    finder = PeopleDetector(tiny_eyes.write_people_detector(tmp_path / "detector", kind=kind))
     found = finder.find_people(PICTURE, threshold=0.01)
     loaded = finder.loaded()
     with torch.inference_mode():
