@@ -83,7 +83,8 @@ class CachedClip:
 
 @dataclass(frozen=True, kw_only=True)
 class ListedClip:
-    """A line of the list: a clip that is there under its key, or the reason why not. structure: see `structure_of`."""
+    """A line of the list: a clip that is there under its key, or the reason why not. others: clips of which
+    pictures are in it too."""
 
     name: str
     key: str = ""
@@ -96,6 +97,7 @@ class ListedClip:
     objects: int = 0
     background: bool = False
     reason: str = ""
+    others: tuple[str, ...] = ()
 
     @property
     def bucket(self) -> VideoSize:
@@ -120,9 +122,10 @@ def write_list(cache: Path, clips: Sequence[ListedClip]) -> None:
 
 
 def remove_clips(cache: Path, is_removed: Callable[[str], bool]) -> int:
-    """Take the clips of these names out of a cache of any format, list and files; how many there were."""
+    """Take the clips of these names, and those with pictures of them, out of a cache of any format, list and files; how many
+    there were."""
     listed = read_records(cache / LIST, ListedClip)
-    kept = [clip for clip in listed if not is_removed(clip.name)]
+    kept = [clip for clip in listed if not any(map(is_removed, (clip.name, *clip.others)))]
     for key in {clip.key for clip in listed if clip.key} - {clip.key for clip in kept}:
         remove_file(clip_path(cache, key))
     if len(kept) < len(listed):

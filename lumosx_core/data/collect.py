@@ -17,6 +17,7 @@ from lumosx_core.data.decide import Decision, decide, near_duplicates
 from lumosx_core.data.jobs import ClipJob, JobResult, SourceJob, collect_clip, collect_source, is_finished, lost
 from lumosx_core.data.pack import MANIFEST, pack_samples, parquet, read_manifest, refuse_imported
 from lumosx_core.data.pages import write_page
+from lumosx_core.data.pairs import Shown, with_further_views
 from lumosx_core.data.records import SourceRecord, clip_id
 from lumosx_core.data.removal import finish_removal, read_removed
 from lumosx_core.data.sources import Source, find_videos, identify, known_sources
@@ -125,7 +126,25 @@ def decide_clips(
         clip.records = records_of(clip.results)
         clip.decision = _decision(clip, corrections.get(clip.clip), config, tokenizer, store.blobs)
         tell("deciding", number, len(clips))
-    return _drop_duplicates(clips, out, config.keep.alike)
+    repeated = _drop_duplicates(clips, out, config.keep.alike)
+    if config.pairs.views:
+        _find_further_views(clips, config)
+    return repeated
+
+
+def _find_further_views(clips: list[Clip], config: CollectConfig) -> None:
+    """Give the people of samples faces from other shots of their video."""
+    videos: dict[str, list[Shown]] = {}
+    for clip in clips:
+        if clip.decision is not None:
+            shown = Shown(clip=clip.clip, records=clip.records, decision=clip.decision)
+            videos.setdefault(clip.source.source, []).append(shown)
+    decisions: dict[str, Decision] = {}
+    for shots in videos.values():
+        if len(shots) > 1:
+            decisions |= with_further_views(shots, config.pairs, config.keep)
+    for clip in clips:
+        clip.decision = decisions.get(clip.clip, clip.decision)
 
 
 def _decision(

@@ -135,6 +135,20 @@ class KeepSettings(_Section):
 
 
 @dataclass(frozen=True, kw_only=True)
+class PairSettings(_Section):
+    """The same person in other shots of a video, for further views of the face. Applied to stored numbers, as [keep] is."""
+
+    views: int = setting(3, "further views of a person that are taken, 0 for none; ours", least=0, most=100)
+    least: float = setting(0.5, "embeddings of one person have at least this product, -1 to 1; ours", least=-1, most=1)
+    most: float = setting(
+        0.97, "faces with a larger product than this are the same picture again, -1 to 1; ours", least=-1, most=1
+    )
+    nearer: float = setting(
+        0.7, "distance (1 - product) of a match, as a share of the next best match's, at most; ours", least=0, most=1
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
 class PictureSettings(_Section):
     """The pictures of faces, people and things."""
 
@@ -177,6 +191,7 @@ class CollectConfig:
     video: VideoSettings = field(default_factory=VideoSettings)
     pictures: PictureSettings = field(default_factory=PictureSettings)
     keep: KeepSettings = field(default_factory=KeepSettings)
+    pairs: PairSettings = field(default_factory=PairSettings)
     pack: PackSettings = field(default_factory=PackSettings)
 
 
@@ -189,5 +204,6 @@ PUPPETS = replace(
     keep=KeepSettings(
         least_box=24, least_face=12, least_thing=0.0003, sharpness=0.0, text_len=160, found=0.06, ahead=0.05, margin=0.2
     ),
+    pairs=PairSettings(least=0.99, most=0.9999, nearer=0.5),  # the analyser's embeddings are narrow
 )
 COLLECT_PRESETS = {"photo": PHOTO, "puppets": PUPPETS}

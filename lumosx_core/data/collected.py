@@ -61,7 +61,8 @@ def packed_sample(clip: Clip, blobs: Blobs, config: CollectConfig, rule: SplitRu
         origin=clip.source.origin, licence=clip.source.licence, start_s=clip.job.shot.start_s,
     )  # fmt: skip
     row["split"] = rule.sources[clip.source.source]
-    made_of = [record, [clip.results[name].key for name in sorted(clip.results)], vars(config.pictures)]
+    further = [[view.picture, view.mask] for person in decision.people for view in person.further]
+    made_of = [record, [clip.results[name].key for name in sorted(clip.results)], vars(config.pictures), further]
 
     def files() -> list[tuple[str, bytes]]:
         return sample_files(record, records, decision, blobs, config.pictures)

@@ -21,6 +21,7 @@ from lumosx_core.data.draws import GROUPED, comes_whole
 from lumosx_core.data.manifest_rows import open_rows
 from lumosx_core.data.pack import MANIFEST, manifest_of, read_dropped, read_file, read_manifest
 from lumosx_core.data.removal import read_removed
+from lumosx_core.data.sample_views import faces_of_record
 from lumosx_core.errors import InputError
 from lumosx_core.files.images import decoded
 from lumosx_core.numbers import real_number, seed_number
@@ -128,7 +129,7 @@ def draw_sample(
             subjects.append(
                 Subject(
                     name=person["text"],
-                    face=draw(person["faces"]),
+                    face=draw(faces_of_record(person)),
                     attributes=attributes,
                     occurrence=person["occurrence"],
                 )

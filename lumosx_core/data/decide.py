@@ -31,6 +31,17 @@ class View:
 
 
 @dataclass(frozen=True, kw_only=True)
+class FurtherView(View):
+    """A face from another shot of the same video (`data/pairs.py`): its clip, the person there, the whole frame, and the
+    largest product of its embedding and one of the own views."""
+
+    clip: str
+    track: int
+    picture: Blob
+    likeness: float
+
+
+@dataclass(frozen=True, kw_only=True)
 class DecidedPhrase:
     """A phrase, whose it is, and what was decided. reasons: in words, with the numbers. occurrence: which match in the caption
     is meant, where there are several."""
@@ -49,7 +60,7 @@ class DecidedPhrase:
 
 @dataclass(frozen=True, kw_only=True)
 class DecidedPerson:
-    """A mention with the person it names. faces, bodies: their views."""
+    """A mention with the person it names. faces, bodies: their views. further: faces from other shots."""
 
     mention: int
     track: int
@@ -57,6 +68,7 @@ class DecidedPerson:
     faces: tuple[View, ...]
     bodies: tuple[View, ...]
     occurrence: int | None = None
+    further: tuple[FurtherView, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -94,7 +106,7 @@ def decide(
     people = []
     for index, track in enumerate(records["relations"].people):
         views = [view for view in records["people"].tracks[track] if view.frame in sharp]
-        faces = tuple(_face(view) for view in views if _is_face(view, keep))
+        faces = tuple(_face(view) for view in views if is_face(view, keep))
         bodies = tuple(_body(view) for view in views if _is_large(view, size, keep))
         text = reading.mentions[index].span.of(reading.caption)
         if faces:
@@ -296,7 +308,8 @@ def _is_large(view: PersonView, size: tuple[int, int], keep: KeepSettings) -> bo
     return height >= max(keep.least_box, keep.least_person * size[1]) and area <= keep.most_person
 
 
-def _is_face(view: PersonView, keep: KeepSettings) -> bool:
+def is_face(view: PersonView, keep: KeepSettings) -> bool:
+    """Whether a person shows a face that is large and sure enough."""
     if view.face is None:
         return False
     side = max(view.face[2] - view.face[0], view.face[3] - view.face[1])

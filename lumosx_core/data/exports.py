@@ -28,6 +28,7 @@ from lumosx_core.data.dataset import RelationalDataset, Split, stored_picture
 from lumosx_core.data.info_format import write_info
 from lumosx_core.data.pack import read_file
 from lumosx_core.data.sample_files import NOBODYS
+from lumosx_core.data.sample_views import faces_of_record
 from lumosx_core.errors import InputError
 from lumosx_core.files.atomic import remove_file, whole_folder, write_bytes, write_text
 from lumosx_core.files.images import save_png
@@ -103,7 +104,7 @@ def stored_sample(folder: Path, row: dict[str, Any]) -> Sample:
 
     subjects = []
     for person in record["people"]:
-        faces = [stored_picture(folder, row, view["file"]) for view in person["faces"]]
+        faces = [stored_picture(folder, row, view["file"]) for view in faces_of_record(person)]
         attributes = tuple(
             Attribute(phrase=thing["text"], image=best(thing), occurrence=thing["occurrence"]) for thing in person["attributes"]
         )

@@ -195,7 +195,11 @@ def dropped_schema() -> Any:
 
 
 def _stored(out: Path, row: dict[str, Any]) -> Callable[[], list[tuple[str, bytes]]]:
-    return lambda: [(place["name"], read_file(out, place)) for place in row["files"]]
+    # The record's words are in the manifest too, and may have been changed there (`without_views_of`).
+    return lambda: [
+        (place["name"], row["record"].encode() if place["name"] == "sample.json" else read_file(out, place))
+        for place in row["files"]
+    ]
 
 
 def _kept(out: Path, old: list[dict[str, Any]], wanted: dict[str, PackedSample]) -> tuple[dict[str, dict[str, Any]], int]:

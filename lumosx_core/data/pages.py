@@ -195,10 +195,16 @@ def _owners(decision: Decision, pictures: list[Image.Image], blobs: Blobs, confi
         owner = owners.setdefault(person.track, {"id": f"p{person.track}", "colour": _colour(person.track), "pictures": []})
         view = person.faces[0]
         face = face_picture(pictures[view.frame], read_mask(blobs, view.mask), view, config.pictures)
-        note = f"person {person.track + 1}, {len(person.faces)} views"
+        note = f"person {person.track + 1}, {_count(len(person.faces), 'view')}"
         owner["pictures"].append(
             {"image": data_uri(face, PICTURE_SIDE), "text": person.text, "note": note, "state": "", "why": ()}
         )
+        for further in person.further:
+            face = face_picture(read_png(blobs, further.picture), read_mask(blobs, further.mask), further, config.pictures)
+            note = f"from another shot, likeness {further.likeness:.2f}"
+            owner["pictures"].append(
+                {"image": data_uri(face, PICTURE_SIDE), "text": person.text, "note": note, "state": "", "why": ()}
+            )
     for phrase in decision.phrases:
         key = "objects" if phrase.track is None else phrase.track
         colour = _hex(OBJECT_COLOURS[0]) if phrase.track is None else _colour(phrase.track)
@@ -230,6 +236,10 @@ def _thing(phrase: DecidedPhrase, pictures: list[Image.Image], blobs: Blobs) -> 
 
 def _colour(track: int) -> str:
     return _hex(SUBJECT_COLOURS[track % len(SUBJECT_COLOURS)])
+
+
+def _count(number: int, word: str) -> str:
+    return f"{number} {word}{'' if number == 1 else 's'}"
 
 
 def _hex(colour: tuple[int, int, int]) -> str:

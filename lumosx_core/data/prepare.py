@@ -199,7 +199,7 @@ def _prepare(job: PrepareJob) -> ListedClip:
         name=clip.name, key=key, width=bucket.width, height=bucket.height, frames=bucket.frames, people=len(clip.people),
         attributes=tuple(len(person.attributes) for person in clip.people),
         bodies=tuple(bool(person.bodies) for person in clip.people), objects=len(clip.objects),
-        background=clip.background is not None,
+        background=clip.background is not None, others=clip.others,
     )  # fmt: skip
 
 

@@ -3,6 +3,7 @@
 What looks the same goes along: other clips that repeat a removed one, or that it repeats. The videos themselves stay.
 """
 
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -16,6 +17,7 @@ from lumosx_core.data.pack import read_manifest, stored_config
 from lumosx_core.data.records import PeopleRecord
 from lumosx_core.data.removal import Removed, finish_removal, forget_reviewed, read_removed, write_removed
 from lumosx_core.data.repack import repack
+from lumosx_core.data.sample_views import clips_of_views, without_views_of
 from lumosx_core.data.sources import known_sources
 from lumosx_core.data.split import SeenSource, faces_of, same_person
 from lumosx_core.data.store import has_store, open_store
@@ -124,12 +126,13 @@ def _from_stored(dataset: Path, clips: Sequence[str], names: Sequence[str], prog
     removed = read_removed(dataset)
     rows = read_manifest(dataset)
     whole = _named({row["source"]: (row["source"], *row["names"]) for row in rows}, names, "source", removed)
-    single = _named({row["sample"]: (row["sample"],) for row in rows}, clips, "clip", removed)
+    others = [name for row in rows for name in clips_of_views(json.loads(row["record"]))]
+    single = _named({name: (name,) for name in (*(row["sample"] for row in rows), *others)}, clips, "clip", removed)
     gone = single | {row["sample"] for row in rows if row["source"] in whole}
     whole |= _emptied([(row["sample"], row["source"]) for row in rows], gone)
     removed = removed.with_ids([*gone, *whole])
     write_removed(dataset, removed)
-    left = [row for row in rows if not removed.has(row["sample"])]
+    left = [without_views_of(row, removed.has) for row in rows if not removed.has(row["sample"])]
     repack(dataset, dataset, left, progress)
     return RemovalReport(clips=tuple(sorted(gone)), repeated=0, sources=len(whole), cached=0, samples=len(left))
 

@@ -3,6 +3,7 @@
     clip.mp4                  upright, square pixels, SDR
     sample.json               caption, people, things, evidence, and which file shows what
     p0.face.0.png             RGBA, square, of person 0 (in the order of the record), view 0; alpha: what of it is the person
+    p0.further.0.png          RGBA, a face of the same person in another shot of the video, view 0
     p0.body.0.png             RGBA, the whole person, ungrouped references (method.md section 9)
     p0.a0.0.png               RGBA, attribute 0 of person 0
     o0.0.png                  RGBA, object 0
@@ -43,6 +44,10 @@ def sample_record(sample: str, records: dict[str, Any], decision: Decision) -> d
             {
                 **_named(person.text, reading.mentions[person.mention].span, person.occurrence),
                 "faces": _views(f"p{number}.face", person.faces),
+                "further": [
+                    {**told, "clip": view.clip, "likeness": view.likeness}
+                    for told, view in zip(_views(f"p{number}.further", person.further), person.further, strict=True)
+                ],
                 "bodies": _views(f"p{number}.body", person.bodies),
                 "attributes": [_thing(f"p{number}.a{k}", phrase, reading) for k, phrase in enumerate(own)],
             }
@@ -81,6 +86,9 @@ def sample_files(
         for k, view in enumerate(person.faces):
             face = face_picture(pictures[view.frame], read_mask(blobs, view.mask), view, settings)
             files.append((f"p{number}.face.{k}.png", encoded_png(face)))
+        for k, view in enumerate(person.further):
+            face = face_picture(read_png(blobs, view.picture), read_mask(blobs, view.mask), view, settings)
+            files.append((f"p{number}.further.{k}.png", encoded_png(face)))
         cut(f"p{number}.body", person.bodies, masks=False)  # in the owners
         own = [phrase for phrase in decision.accepted if phrase.mention == person.mention]
         for k, phrase in enumerate(own):

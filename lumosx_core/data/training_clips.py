@@ -14,6 +14,7 @@ from typing import Any, Literal
 from PIL import Image
 
 from lumosx_core.data.pack import MANIFEST, read_file, read_manifest
+from lumosx_core.data.sample_views import clips_of_views, faces_of_record
 from lumosx_core.errors import InputError
 from lumosx_core.files.images import decoded, open_image
 from lumosx_core.files.json import parse_json
@@ -78,7 +79,8 @@ class Person:
 @dataclass(frozen=True, kw_only=True)
 class TrainingClip:
     """One clip. name: for messages, unique in its folder. video: a file, or a sample's row of a dataset in `video`. owners: PNG
-    per selected frame with the numbers of people, at the times selected_s, where they are known."""
+    per selected frame with the numbers of people, at the times selected_s, where they are known. others: clips of
+    which pictures are in it too."""
 
     name: str
     caption: str
@@ -88,6 +90,7 @@ class TrainingClip:
     video: StoredPicture
     owners: tuple[StoredPicture, ...] = ()
     selected_s: tuple[float, ...] = ()
+    others: tuple[str, ...] = ()
 
     def phrases(self) -> list[OwnedPhrase]:
         """The words of every entity, each with its owner, as `bind_phrases` takes them: background, objects, people with their
@@ -154,7 +157,7 @@ def _collected(folder: Path, row: dict[str, Any]) -> TrainingClip:
         caption=row["caption"],
         people=tuple(
             Person(
-                face=Entity(text=person["text"], pictures=stored(person["faces"]), occurrence=person["occurrence"]),
+                face=Entity(text=person["text"], pictures=stored(faces_of_record(person)), occurrence=person["occurrence"]),
                 attributes=tuple(map(entity, person["attributes"])),
                 bodies=stored(person["bodies"]),
             )
@@ -165,6 +168,7 @@ def _collected(folder: Path, row: dict[str, Any]) -> TrainingClip:
         video=StoredPicture(path=folder, place=places["clip.mp4"]),
         owners=tuple(StoredPicture(path=folder, place=places[name]) for name in record["owners"]),
         selected_s=tuple(time - row["start_s"] for time in record["selected_s"]),
+        others=clips_of_views(record),
     )
 
 

@@ -1,0 +1,118 @@
+"""What a run costs that finds everything done, against the run that did it; and one with another threshold.
+
+    python -m tests.core.data.rerun_cost [--clips 1000]
+
+A few puppet clips are collected, and their time taken. Then that many videos are made, each a copy of one of them with some
+bytes of its own behind its end, so that it is a video of its own; the work store gets for each what the stages said of the
+first, as if they had looked at all of them. The dataset is packed, and the same command runs again. Compared are CPU seconds of
+all processes, since other work may slow down a clock. No stage may run, which is seen by the workers that are asked for. Bar:
+2 % of the first run. Exit status 1 if it is not met.
+"""
+
+import argparse
+import resource
+import shutil
+import sys
+import tempfile
+import time
+from dataclasses import dataclass, replace
+from pathlib import Path
+from unittest.mock import patch
+
+from lumosx_core.data import collect as collect_module
+from lumosx_core.data.collect import collect
+from lumosx_core.data.collect_config import PUPPETS
+from lumosx_core.data.demo_clips import write_demo_clips
+from lumosx_core.data.records import SourceRecord, clip_id
+from lumosx_core.data.sources import find_videos, identify, known_sources
+from lumosx_core.data.store import WORK, WorkStore
+from lumosx_core.files.json import parse_record
+from lumosx_core.sampling.pipeline import NANO_FOLDER
+from lumosx_core.tokenizers import load_tokenizer
+
+BAR = 0.02
+FIRST = 4  # clips that are really collected
+CONFIG = replace(PUPPETS, keep=replace(PUPPETS.keep, alike=0))  # copies look the same, and are wanted
+
+
+@dataclass(frozen=True)
+class Cost:
+    """CPU seconds: of the stages and the packing of a clip, of packing all, of the run that has nothing to do, of another
+    threshold. jobs: that the last two asked workers for. samples: before and after the threshold."""
+
+    clip_s: float
+    pack_s: float
+    again_s: float
+    threshold_s: float
+    jobs: int
+    samples: tuple[int, int]
+
+
+def cpu_seconds() -> float:
+    """Of this process and of those that it started and that have ended."""
+    return time.process_time() + sum(resource.getrusage(resource.RUSAGE_CHILDREN)[:2])
+
+
+def copies(first: Path, folder: Path, count: int) -> None:
+    """Videos with captions, alternately copies of those in `first`, each with an empty box of its own at the end."""
+    folder.mkdir()
+    for number in range(count):
+        name = f"{number % FIRST:04d}"
+        box = (24).to_bytes(4, "big") + b"free" + f"{number:016d}".encode("ascii")
+        (folder / f"{number:06d}.mp4").write_bytes((first / f"{name}.mp4").read_bytes() + box)
+        shutil.copyfile(first / f"{name}.txt", folder / f"{number:06d}.txt")
+
+
+def tell_store(first: Path, out: Path, videos: Path) -> None:
+    """Give every copy what the stages said of its original."""
+    shutil.copytree(first / WORK / "blobs", out / WORK / "blobs")
+    with WorkStore(first / WORK) as known, WorkStore(out / WORK) as store:
+        originals = {source.names[0]: source.source for source in known_sources(known)}
+        for unit, name in [(s.source, s.names[0]) for s in identify(find_videos([videos]), store)[0]]:
+            original = originals[f"{int(name[:6]) % FIRST:04d}.mp4"]
+            results = known.results(original)
+            store.commit(unit, results.values())
+            for shot in parse_record(SourceRecord, results["shots"].content, "shots").shots:
+                store.commit(clip_id(unit, shot), known.results(clip_id(original, shot)).values())
+
+
+def measure(folder: Path, count: int) -> Cost:
+    """Everything above."""
+    tokenizer = load_tokenizer(NANO_FOLDER / "spiece.model")
+    write_demo_clips(folder / "first_videos", FIRST, seed=5, frames=9)
+    begin = cpu_seconds()
+    collect([folder / "first_videos"], folder / "first", CONFIG, tokenizer, workers=1)
+    clip_s = (cpu_seconds() - begin) / FIRST
+    copies(folder / "first_videos", folder / "videos", count)
+    tell_store(folder / "first", folder / "out", folder / "videos")
+    asked: list[int] = []
+    strict = replace(CONFIG, keep=replace(CONFIG.keep, most_people=2))
+    seconds, samples = [], []
+    with patch.object(collect_module, "run_in_processes", lambda _, jobs, *__, **___: asked.append(len(jobs))):
+        for config in (CONFIG, CONFIG, strict):
+            begin = cpu_seconds()
+            samples.append(collect([folder / "videos"], folder / "out", config, tokenizer, workers=1).samples)
+            seconds.append(cpu_seconds() - begin)
+    return Cost(clip_s, *seconds, sum(asked), (samples[1], samples[2]))
+
+
+def main() -> int:
+    """The long form."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--clips", type=int, default=1000)
+    options = parser.parse_args()
+    with tempfile.TemporaryDirectory() as folder:
+        cost = measure(Path(folder), options.clips)
+    share = cost.again_s / (cost.clip_s * options.clips)
+    lines = (
+        f"first run      {cost.clip_s:.2f} CPU s a clip, of {options.clips}: {cost.clip_s * options.clips:.0f} s",
+        f"packing all    {cost.pack_s:.1f} s, {cost.samples[0]} samples",
+        f"again          {cost.again_s:.1f} s, {share:.2%} (bar {BAR:.0%}), {cost.jobs} jobs",
+        f"threshold      {cost.threshold_s:.1f} s, {cost.samples[1]} samples",
+    )
+    sys.stdout.write("\n".join(lines) + "\n")
+    return 0 if share <= BAR and cost.jobs == 0 and cost.samples[1] < cost.samples[0] else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())
