@@ -50,13 +50,15 @@ def add_run_commands(what: Any) -> None:
     score.add_argument("run_folder", type=Path, metavar="RUN")
     score.add_argument(
         "--metrics", nargs="+", metavar="METRIC",
-        help="puppets (exact, of the puppet world), faces (likeness), binding (whose things), clip (things and words), motion "
-        "(default: puppets or faces, by the suite's kind)",
+        help="puppets (exact, of the puppet world), faces (likeness), binding (whose things), clip (things and words), motion, "
+        "judge (a model behind a server) (default: puppets or faces, by the suite's kind)",
     )  # fmt: skip
     score.add_argument(
         "--eyes", type=Path, default=Path("models/eyes"), metavar="FOLDER", help="folder of models for photographs"
     )
     score.add_argument("--device", default="cpu", help="of these models: cpu, cuda, cuda:1, ... (default: cpu)")
+    score.add_argument("--judge", metavar="MODEL", help="of the metric judge: a model that sees pictures")
+    score.add_argument("--judge-url", default="http://localhost:8000/v1", metavar="URL", help="its OpenAI-compatible server")
     _add_share(score)
     report = what.add_parser("report", help="what the scores of a run come to")
     report.add_argument("run_folder", type=Path, metavar="RUN")
@@ -173,16 +175,27 @@ def _told(run: "Run") -> None:
 
 def _run_score(options: argparse.Namespace) -> int:
     from lumosx_core.cli.progress import ProgressBars
+    from lumosx_core.data.relations.server_transport import ServerSettings
     from lumosx_core.evaluation.evaluate import write_report
     from lumosx_core.evaluation.runs import open_run, parse_share
     from lumosx_core.evaluation.scoring import FACES, PUPPETS, score_run
 
     share = parse_share(options.share)
     run = open_run(options.run_folder)
+    judge = ServerSettings(model=options.judge, url=options.judge_url) if options.judge else None
     with ProgressBars() as progress:
         metrics = options.metrics or [PUPPETS if run.suite.kind == "puppets" else FACES]
         workers = 1 if options.workers is None and options.device != "cpu" else options.workers
-        score_run(run, metrics, models=options.eyes, device=options.device, share=share, workers=workers, progress=progress)
+        score_run(
+            run,
+            metrics,
+            models=options.eyes,
+            device=options.device,
+            judge=judge,
+            share=share,
+            workers=workers,
+            progress=progress,
+        )
     print_report(run.folder, write_report(run))
     return 0
 

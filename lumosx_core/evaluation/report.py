@@ -9,10 +9,11 @@ from PIL import Image
 
 from lumosx_core.drawing.contact_sheet import contact_sheet, stack_sheets
 from lumosx_core.errors import InputError
+from lumosx_core.evaluation.metrics.judge import SURE
 from lumosx_core.evaluation.metrics.metric import Figure, Matrix, Metric
 from lumosx_core.evaluation.runs import Run
-from lumosx_core.evaluation.scoring import Score, metric_named
-from lumosx_core.evaluation.statistics import rate_interval
+from lumosx_core.evaluation.scoring import BINDING, JUDGE, Score, metric_named
+from lumosx_core.evaluation.statistics import kappa, rate_interval
 from lumosx_core.evaluation.suites import SuiteCase
 
 ALL = "all"  # the cases of the suite without the groups that are told apart
@@ -25,8 +26,8 @@ def summarize(run: Run, scores: Mapping[str, Mapping[str, Score]]) -> dict[str, 
 
     "metrics": by metric, group (ALL first) and figure the rate (0..1) with its 95 % interval, drawn over cases since the things
     of one video go together, how many cases it rests on and how many things were asked in them. "details": the first figure by
-    kind of thing, of ALL. "matrices": by metric those of `mean_matrices`, of ALL. "gaps": cases without a video, with the
-    reason. Raises InputError if nothing is scored yet.
+    kind of thing, of ALL. "matrices": by metric those of `mean_matrices`, of ALL. "agreement": of binding and the judge, as of
+    `agreement`. "gaps": cases without a video, with the reason. Raises InputError if nothing is scored yet.
     """
     if not any(scores.values()):
         raise InputError(f"nothing of {run.folder} is scored yet; run  lumosx evaluate score {run.folder}")
@@ -39,6 +40,7 @@ def summarize(run: Run, scores: Mapping[str, Mapping[str, Score]]) -> dict[str, 
         "metrics": {},
         "details": {},
         "matrices": {},
+        "agreement": agreement(scores.get(BINDING, {}), scores.get(JUDGE, {})),
         "settings": asdict(run.settings),
     }
     for name, found in sorted(scores.items()):
@@ -62,6 +64,23 @@ def grouped(run: Run, found: Mapping[str, Score]) -> dict[str, list[Score]]:
                 groups[ALL].append(found[case.name])
             groups.setdefault(case.group, []).append(found[case.name])
     return {name: members for name, members in groups.items() if members}
+
+
+def agreement(binding: Mapping[str, Score], judge: Mapping[str, Score]) -> dict[str, Any] | None:
+    """How far the metric binding (bound or not) and the judge (yes or no) agree on the things that both judged: "things", the
+    share of them that they "agree" on, and Cohen's "kappa". None where they have none in common."""
+    answers = []
+    for case in binding.keys() & judge.keys():
+        for thing, said in zip(binding[case].values["things"], judge[case].values["things"], strict=True):
+            if thing["outcome"] != "hidden" and said["yes"] is not None:
+                answers.append((thing["outcome"] == "bound", said["yes"] > SURE))
+    if not answers:
+        return None
+    return {
+        "things": len(answers),
+        "agree": sum(one == other for one, other in answers) / len(answers),
+        "kappa": kappa(answers),
+    }
 
 
 def mean_matrices(rows: Sequence[Mapping[str, Matrix]]) -> list[dict[str, Any]]:

@@ -7,7 +7,7 @@ from typing import Any
 
 from lumosx_core.evaluation.metrics.metric import Matrix, Metric
 from lumosx_core.evaluation.report import ALL, by_merit, case_sheet, random_cases
-from lumosx_core.evaluation.report_text import METHOD, unscored
+from lumosx_core.evaluation.report_text import METHOD, agreed, unscored
 from lumosx_core.evaluation.runs import Run
 from lumosx_core.evaluation.scoring import Score, metric_named
 from lumosx_core.evaluation.statistics import Interval
@@ -27,6 +27,7 @@ def write_run_page(path: Path, run: Run, report: Mapping[str, Any], scores: Mapp
         "report": report,
         "method": METHOD,
         "unscored": unscored(report),
+        "agreed": agreed(report),
         "parts": [_part(run, name, report, scores[name]) for name in report["metrics"]],
         "settings": [
             ("suite", settings["suite"]),

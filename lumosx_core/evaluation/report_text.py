@@ -33,6 +33,8 @@ def terminal_table(report: Mapping[str, Any]) -> str:
         whole = groups.get(ALL, {"figures": {}})["figures"]
         told_apart = [f"{figure} {100 * row['low']:.1f} to {100 * row['high']:.1f} %" for figure, row in whole.items()]
         lines.append(f"95 % intervals of {ALL}, drawn over cases: {', '.join(told_apart)}")
+    if told_by_both := agreed(report):
+        lines.append(told_by_both)
     if missing := unscored(report):
         lines.append(missing)
     if report["gaps"]:
@@ -63,6 +65,8 @@ def markdown(report: Mapping[str, Any]) -> str:
                 for who, row in zip(people, matrix["rows"], strict=True)
             ]
             lines += [*table([f"{matrix['name']}, {matrix['cases']} cases", *people], cells), ""]
+    if told_by_both := agreed(report):
+        lines += [told_by_both, ""]
     if report["gaps"]:
         lines += ["## Cases without a video", "", *table(["case", "why"], report["gaps"]), ""]
     settings = report["settings"]
@@ -70,6 +74,15 @@ def markdown(report: Mapping[str, Any]) -> str:
     lines += [f"- {name} = {value}" for name, value in settings["changes"].items()]
     lines += [f"- {name} {digest}" for name, digest in settings["sha256"].items()]
     return "\n".join(lines) + "\n"
+
+
+def agreed(report: Mapping[str, Any]) -> str:
+    """A sentence on how far binding and the judge agree, where both judged; else nothing."""
+    row = report["agreement"]
+    if row is None:
+        return ""
+    chance = "undefined, since both always say the same" if row["kappa"] is None else f"{row['kappa']:.2f}"
+    return f"binding and judge agree on {100 * row['agree']:.1f} % of {row['things']} things; Cohen's kappa {chance}."
 
 
 def unscored(report: Mapping[str, Any]) -> str:

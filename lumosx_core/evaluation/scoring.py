@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 
-from lumosx_core.detection.known_models import MODELS, PURPOSES, ROLES, available_models, model_folder
+from lumosx_core.data.relations.server_transport import ServerSettings
+from lumosx_core.detection.known_models import MODELS, PURPOSES, ROLES, ROOT, available_models, model_folder
 from lumosx_core.detection.person import Eyes
 from lumosx_core.detection.real_eyes import best_models, embedder, face_finder, real_eyes, thing_eyes
 from lumosx_core.errors import InputError
@@ -17,10 +18,12 @@ from lumosx_core.evaluation.metrics.binding import Binding
 from lumosx_core.evaluation.metrics.binding_sight import Sight
 from lumosx_core.evaluation.metrics.clip import Clip, ClipSight
 from lumosx_core.evaluation.metrics.faces import Faces
+from lumosx_core.evaluation.metrics.judge import Judge
 from lumosx_core.evaluation.metrics.metric import Metric
 from lumosx_core.evaluation.metrics.motion import Flow, Motion, raft_flow
 from lumosx_core.evaluation.phrase_nouns import noun_of
 from lumosx_core.evaluation.runs import Run, Share, open_run
+from lumosx_core.evaluation.server_judge import ServerJudge
 from lumosx_core.evaluation.suites import CASES, Suite, folder_digest
 from lumosx_core.files.existing import file_digest
 from lumosx_core.files.json import read_json, write_json
@@ -33,7 +36,7 @@ from lumosx_core.puppets.looks import PuppetFaces, PuppetLooks
 from lumosx_core.workers import run_in_processes, worker_count
 
 SCORING = "scoring.json"
-PUPPETS, FACES, BINDING, CLIP, MOTION = METRICS = ("puppets", "faces", "binding", "clip", "motion")
+PUPPETS, FACES, BINDING, CLIP, MOTION, JUDGE = METRICS = ("puppets", "faces", "binding", "clip", "motion", "judge")
 # What each metric looks at photographs with, as roles of `known_models.py`.
 ROLES_OF: dict[str, tuple[str, ...]] = {
     PUPPETS: (),
@@ -41,6 +44,7 @@ ROLES_OF: dict[str, tuple[str, ...]] = {
     BINDING: (*ROLES, "likeness"),
     CLIP: ("phrases", "masks", "likeness", "wording"),
     MOTION: ("motion",),
+    JUDGE: (),  # a model behind a server
 }
 
 
@@ -57,17 +61,19 @@ class Score:
 @dataclass(frozen=True, kw_only=True)
 class Looking:
     """What metrics look with. run: folder of the run that is scored. models: folder of models, as of `real_eyes`; the puppet
-    world is looked at with the embedded analyser instead. device: of the models that are folders of transformers."""
+    world is looked at with the embedded analyser instead. device: of the models that are folders of transformers. judge: the
+    server that is asked."""
 
     run: Path
     models: Path
     device: str = "cpu"
+    judge: ServerSettings | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
 class _Job:
     metric: str
-    looking: Looking | None
+    looking: Looking
     case: str
     folder: GeneratedCase
     sha256: str  # of its sample
@@ -86,6 +92,8 @@ def metric_named(name: str, looking: Looking | None = None) -> Metric:
         return Clip() if looking is None else _clip(looking)
     if name == MOTION:
         return Motion() if looking is None else Motion(_flow(looking))
+    if name == JUDGE:
+        return Judge() if looking is None or looking.judge is None else Judge(ServerJudge(looking.judge))
     raise InputError(f"the metric is {name!r}, expected one of {', '.join(METRICS)}")
 
 
@@ -115,6 +123,8 @@ def _flow(looking: Looking) -> Flow:
 def lacking_of(name: str, models: Path) -> str:
     """What a metric lacks to look at photographs with the models of a folder, with what to get; empty if nothing. Looks at
     names of packages and files alone."""
+    if name == JUDGE:
+        return "a model behind a server, named with --judge"
     lacking = []
     for role in ROLES_OF[name]:
         there = available_models(models, role)
@@ -130,20 +140,24 @@ def score_run(
     run: Run,
     metrics: Sequence[str],
     *,
-    models: Path | None = None,
+    models: Path = ROOT,
     device: str = "cpu",
+    judge: ServerSettings | None = None,
     share: Share | None = None,
     workers: int | None = 1,
     progress: Progress | None = None,
 ) -> dict[str, dict[str, Score]]:
     """Score every case that is there and has no score yet; returns all scores by metric and case.
 
-    metrics: names of them. models: the folder of models, for those that look at photographs, on `device`. share: only those
-    cases. workers: processes, one thread each (None: one per core). progress: its stage is "score". Raises InputError if models
-    are missing, the run holds scores of another version or with other models, or a case's sample was changed.
+    metrics: names of them. models: the folder of models, for those that look at photographs, on `device`. judge: who is asked.
+    share: only those cases. workers: processes, one thread each (None: one per core). progress: its stage is "score". Raises
+    InputError if models are missing, the run holds scores of another version or with other models, or a case's sample was
+    changed.
     """
     share = share or Share()
-    looking = None if models is None else Looking(run=run.folder, models=models, device=device)
+    if JUDGE in metrics and judge is None:
+        raise InputError("the metric judge needs a model; name it with --judge, and its server with --judge-url")
+    looking = Looking(run=run.folder, models=models, device=device, judge=judge)
     _check_versions(run, metrics, looking)
     scores = read_scores(run)
     cases = [case for case in share.take(run.suite.cases) if run.case(case.name).exists()]
@@ -200,7 +214,7 @@ def _file_of(run: Run, share: Share) -> Path:
     return run.folder / ("scores.jsonl" if share.of == 1 else f"scores-{share.number}-of-{share.of}.jsonl")
 
 
-def _check_versions(run: Run, metrics: Sequence[str], looking: Looking | None) -> None:
+def _check_versions(run: Run, metrics: Sequence[str], looking: Looking) -> None:
     """Note the versions of the metrics and digests of their models, or raise InputError if the run holds scores of others."""
     path = run.folder / SCORING
     stored = read_json(path, "the versions of the metrics") if path.exists() else {}
@@ -219,9 +233,11 @@ def _check_versions(run: Run, metrics: Sequence[str], looking: Looking | None) -
         write_json(path, stored | versions, "the versions of the metrics")
 
 
-def _model_digest(name: str, looking: Looking | None, suite: Suite) -> dict[str, str]:
+def _model_digest(name: str, looking: Looking, suite: Suite) -> dict[str, str]:
     """Which models the metric looks with, and the digest of their files; nothing for one that needs none."""
-    if looking is None or not ROLES_OF[name]:
+    if name == JUDGE and looking.judge is not None:
+        return {"models": looking.judge.model}
+    if not ROLES_OF[name]:
         return {}
     if name == BINDING and suite.kind == "puppets":
         return {"models": "embedded analyser", "sha256": file_digest(WEIGHTS)}

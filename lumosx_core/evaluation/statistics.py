@@ -104,6 +104,18 @@ def paired_difference(
     )
 
 
+def kappa(answers: Sequence[tuple[bool, bool]]) -> float | None:
+    """Cohen's kappa (1960) of two judges' answers to the same questions: 1 where they always agree, 0 where no more than by
+    chance; None without answers, and where both always say the same one thing, which tells nothing."""
+    if not answers:
+        return None
+    table = np.array(answers, dtype=bool)
+    agreed = float((table[:, 0] == table[:, 1]).mean())
+    first, second = table.mean(0)
+    by_chance = float(first * second + (1 - first) * (1 - second))
+    return None if by_chance == 1 else (agreed - by_chance) / (1 - by_chance)
+
+
 def holm(p_values: Mapping[str, float]) -> dict[str, float]:
     """p values adjusted by Holm's step-down rule, for several metrics of one comparison; the order of the names stays."""
     ordered = sorted(p_values, key=lambda name: p_values[name])

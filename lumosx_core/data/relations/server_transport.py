@@ -8,11 +8,12 @@ away, the run stops with an error, so that no clip is read worse because of it.
 import base64
 import json
 import logging
+import math
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from lumosx_core.errors import InputError, quoted
 from lumosx_core.numbers import real_number, whole_number
@@ -23,6 +24,8 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 LARGEST = 2**20  # bytes of an answer
+Answered = TypeVar("Answered")
+_FIRST_WORDS = 20  # whose probabilities are told, the most that servers allow
 _RARE = "quokka-7319"  # what no model says by chance
 _TEMPERATURES = (0.0, 0.7)  # of the first and the second request; at 0 the same answer would come back
 _HOW_TO_START = (
@@ -149,13 +152,32 @@ class Transport:
 
     def ask(self, messages: Sequence[Message], schema: dict[str, Any], attempt: int) -> str:
         """The model's text. attempt: 0, or 1 with another seed and temperature. Raises AnswerError for what is no use."""
-        from openai import APIConnectionError, APIStatusError
-
         if not self.mode:
             self.start()
+        return self._within_bounds(lambda: self._request(messages, schema, self.mode, attempt), attempt)
+
+    def ask_yes(self, messages: Sequence[Message]) -> float:
+        """How sure the model is of yes rather than no, 0..1, by the log-probabilities of the first word of its answer. Raises
+        AnswerError for a server that tells none, and for another answer."""
+        arguments = {
+            "model": self.settings.model,
+            "messages": [message.as_json() for message in messages],
+            "max_tokens": 1,
+            "temperature": 0.0,
+            "seed": self.settings.seed,
+            "logprobs": True,
+            "top_logprobs": _FIRST_WORDS,
+            "timeout": self.settings.timeout_s,
+        }
+        return self._within_bounds(lambda: _yes_of(self._body(arguments)), 0)
+
+    def _within_bounds(self, request: Callable[[], Answered], attempt: int) -> Answered:
+        """What a request gives, with the server's faults as AnswerError."""
+        from openai import APIConnectionError, APIStatusError
+
         try:
             with self._places:
-                return self._request(messages, schema, self.mode, attempt)
+                return request()
         except APIStatusError as error:
             if error.status_code not in (408, 409, 429) and error.status_code < 500:
                 raise AnswerError(f"the server refuses: {quoted(str(error), 300)}") from error
@@ -197,7 +219,7 @@ class Transport:
                 pause, waited = min(2 * pause, self.settings.longest_wait_s), True
 
     def _request(self, messages: Sequence[Message], schema: dict[str, Any], mode: str, attempt: int) -> str:
-        """One request; the text of the first choice. The body is read piece by piece: it may be endless, or never end."""
+        """One request; the text of the first choice."""
         arguments: dict[str, Any] = {
             "model": self.settings.model,
             "messages": [message.as_json() for message in messages],
@@ -215,6 +237,10 @@ class Transport:
             arguments["messages"][0] = whole.as_json()
             if mode == "json_object":
                 arguments["response_format"] = {"type": mode}
+        return _text_of(self._body(arguments))
+
+    def _body(self, arguments: dict[str, Any]) -> bytes:
+        """The body of an answer, read piece by piece: it may be endless, or never end."""
         end = time.monotonic() + self.settings.timeout_s
         body = bytearray()
         with self.client.chat.completions.with_streaming_response.create(**arguments) as response:
@@ -229,7 +255,7 @@ class Transport:
                 raise
             except Exception as error:  # the errors of whichever HTTP library the client uses
                 raise AnswerError(f"the answer broke off ({type(error).__name__}: {error})") from error
-        return _text_of(bytes(body))
+        return bytes(body)
 
 
 def _text_of(body: bytes) -> str:
@@ -244,6 +270,28 @@ def _text_of(body: bytes) -> str:
     if reason == "length":
         raise AnswerError("the answer is too long and was cut off")  # not shown again: it may be a loop
     return text
+
+
+def _yes_of(body: bytes) -> float:
+    """How likely the first word of a chat completion is yes, of yes and no in any spelling."""
+    sums = {"yes": 0.0, "no": 0.0}
+    try:
+        for word in json.loads(body)["choices"][0]["logprobs"]["content"][0]["top_logprobs"]:
+            spelled = word["token"].strip().strip(".,!").lower()
+            if spelled in sums:
+                sums[spelled] += _probability(float(word["logprob"]))
+    except (ValueError, KeyError, IndexError, TypeError, AttributeError, RecursionError, OverflowError) as error:
+        raise AnswerError("the server's answer tells no log-probabilities") from error
+    total = sums["yes"] + sums["no"]
+    if not total > 0:  # also NaN
+        raise AnswerError("the answer is neither yes nor no")
+    return sums["yes"] / total
+
+
+def _probability(logarithm: float) -> float:
+    if math.isnan(logarithm):
+        raise ValueError("a log-probability is no number")
+    return math.exp(min(0.0, logarithm))
 
 
 def _fits(said: str, mode: str) -> bool:
