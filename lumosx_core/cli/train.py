@@ -1,5 +1,6 @@
 """Train a model: `nano` runs the whole recipe of the embedded model, `transformer` the training loop on latent shards,
-`analyser` the eyes of the puppet world. `check` reads clips and trains nothing, `prepare` encodes them for `transformer`.
+`analyser` the eyes of the puppet world, `ablation` small models that differ in their relations. `check` reads clips and trains
+nothing, `prepare` encodes them for `transformer`.
 
 Training and preparing go on where they were stopped. `--debug` is a run of seconds that shows that everything works.
 """
@@ -9,6 +10,7 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from lumosx_core.cli.train_ablation import add_ablation, run_ablation
 from lumosx_core.cli.train_data import add_check, add_prepare, run_check, run_prepare
 from lumosx_core.cli.train_plan import add_plan, add_recipe, chosen_memory, chosen_recipe, run_plan
 
@@ -39,6 +41,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     eyes.add_argument("--steps", type=int, help="so many steps instead, the same weights every time")
     eyes.add_argument("--seed", type=int, default=0)
     eyes.add_argument("--debug", action="store_true", help="a few steps")
+    add_ablation(what.add_parser("ablation", help="what each part of the relations is worth: small models, table and chart"))
     add_check(what.add_parser("check", help="read clips, train nothing: what there is, what is left out, a sheet to look at"))
     add_prepare(what.add_parser("prepare", help="encode clips, texts and pictures once, for transformer"))
     add_plan(what.add_parser("plan", help="what a training needs on its card, and what makes it fit; loads nothing"))
@@ -59,7 +62,7 @@ def run(options: argparse.Namespace) -> int:
     """Train."""
     commands = {
         "nano": _run_nano, "analyser": _run_analyser, "transformer": _run_transformer,
-        "check": run_check, "prepare": run_prepare, "plan": run_plan,
+        "ablation": run_ablation, "check": run_check, "prepare": run_prepare, "plan": run_plan,
     }  # fmt: skip
     return commands[options.what](options)
 

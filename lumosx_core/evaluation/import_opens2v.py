@@ -216,7 +216,7 @@ def _record(name: str, entry: Any, path: Path) -> _Record:
 
 
 def _imported(record: _Record, tokenizer: Tokenizer, eyes: Eyes | None) -> tuple[Sample, ImportedCase]:
-    rooms = [[part for part in PurePosixPath(path).parts[:-1]] for path in record.paths]
+    rooms = [list(PurePosixPath(path).parts[:-1]) for path in record.paths]
     people = sum(_is(room, FACES + BODIES) for room in rooms)
     pictures: list[Picture] = []
     for room, path, label in zip(rooms, record.paths, record.labels, strict=True):

@@ -69,6 +69,8 @@ PRESETS: dict[str, TransformerConfig] = {
     "t2v_1_3b": TransformerConfig(dim=1536, num_heads=12, num_layers=30, ffn_dim=8960),
     "t2v_14b": TransformerConfig(dim=5120, num_heads=40, num_layers=40, ffn_dim=13824),
     "nano": TransformerConfig(dim=192, num_heads=4, num_layers=6, ffn_dim=768, freq_dim=128, text_dim=96, text_len=80),
+    # Of the ablation: a third of the arithmetic of nano, on the same latents and texts.
+    "small": TransformerConfig(dim=128, num_heads=4, num_layers=4, ffn_dim=512, freq_dim=128, text_dim=96, text_len=80),
     "debug": TransformerConfig(dim=32, num_heads=2, num_layers=2, ffn_dim=64, freq_dim=16, text_dim=24, text_len=16),
     # Reads what the embedded nano's VAE and text encoder give, and is wide enough to learn something: 32 channels are not.
     "debug_64": TransformerConfig(dim=64, num_heads=2, num_layers=3, ffn_dim=256, freq_dim=32, text_dim=96, text_len=80),

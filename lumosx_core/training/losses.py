@@ -10,18 +10,20 @@ from lumosx_core.data.latent_dataset import Batch
 from lumosx_core.model.attention_backends import Attention
 from lumosx_core.model.devices import arithmetic
 from lumosx_core.model.flow import flow_matching_loss
+from lumosx_core.model.relational_attention import PoolLayout
 from lumosx_core.model.transformer import LumosXTransformer
 
 
 @dataclass(frozen=True, kw_only=True)
 class Draw:
     """What one step learns from, on the device of the model: a batch, noise [B, C, T, h, w] for its videos and timesteps [B] in
-    [0, 1000). precision: "fp32" or "bf16", of the model's own arithmetic."""
+    [0, 1000). precision: "fp32" or "bf16", of the model's own arithmetic. pool_layout: of the multilevel mask."""
 
     batch: Batch
     noise: torch.Tensor
     timestep: torch.Tensor
     precision: str = "fp32"
+    pool_layout: PoolLayout = "released"
 
     def parts(self, size: int) -> "list[Draw]":
         """The same in parts of at most `size` samples; whole for size 0."""
@@ -91,7 +93,10 @@ def flow_losses(
     batch = draw.batch
 
     def velocity(noisy: torch.Tensor, timestep: torch.Tensor) -> torch.Tensor:
-        return model(noisy, timestep, batch.context, batch.references, batch.layout, batch.levels, attention=attention)
+        return model(
+            noisy, timestep, batch.context, batch.references, batch.layout, batch.levels, attention=attention,
+            pool_layout=draw.pool_layout,
+        )  # fmt: skip
 
     with arithmetic(draw.precision, draw.noise.device):
         return flow_matching_loss(velocity, batch.video, draw.noise, draw.timestep, weights)
