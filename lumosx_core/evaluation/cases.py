@@ -127,7 +127,8 @@ def puppet_suite_cases(
 def twin_of(case: PuppetCase, name: Twin) -> PuppetCase | None:
     """The case once more with other pictures, words and noise as they are; None where there is no such one.
 
-    order: people, and the things of each, are given from the last to the first; mirrored: every picture; exchanged: everybody
+    order: people, and the things of each, are given from the last to the first (the truth stays as it is, and so does what the
+    scorer says of a video); mirrored: every picture; exchanged: everybody
     has the things of the next person, where the words are the same for all.
     """
     subjects, clip, group = case.sample.references.subjects, case.clip, f"{case.group}-{name}"
@@ -137,9 +138,8 @@ def twin_of(case: PuppetCase, name: Twin) -> PuppetCase | None:
         return exchanged_case(case, group) if len(subjects) > 1 and case.group == "same" else None
     if len(subjects) == 1 and len(subjects[0].attributes) == 1:
         return None
-    puppets = tuple(replace(p, attributes=p.attributes[::-1]) for p in clip.puppets[::-1])
     turned = tuple(replace(s, attributes=s.attributes[::-1]) for s in subjects[::-1])
-    return _with_subjects(case, group, turned, replace(clip, puppets=puppets, placements=clip.placements[::-1]))
+    return _with_subjects(case, group, turned, clip)
 
 
 def _mirrored(subject: Subject) -> Subject:

@@ -45,8 +45,10 @@ class GroundedAttention:
     def __call__(self, q_BLnd: torch.Tensor, k_BSnd: torch.Tensor, v_BSnd: torch.Tensor) -> torch.Tensor:
         """Unmasked attention [B, L, n, d]."""
         out, weights = matrix_attention(q_BLnd, k_BSnd, v_BSnd)
-        if weights.shape[2:] == (self.layout.video_len, self.layout.seq_len):
-            self.weights.append(weights)
+        # Without the causal mask the rows of the pictures are in the same call, except in the last block.
+        rows = (self.layout.video_len, *(() if self.layout.causal_self_attention_mask else (self.layout.seq_len,)))
+        if weights.shape[2] in rows and weights.shape[3] == self.layout.seq_len:
+            self.weights.append(weights[:, :, : self.layout.video_len])
         return out
 
     def loss(self, owners_BTHW: torch.Tensor, blocks: tuple[int, ...], heads: int) -> torch.Tensor:

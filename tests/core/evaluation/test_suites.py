@@ -82,15 +82,13 @@ def test_twins_have_the_same_words_and_noise_and_other_pictures() -> None:
         before, after = (one.sample.references.references() for one in (base, case))
         if case.group.endswith("order"):
             assert [r.image for r in after if r.subject == 0] == [before[6].image, before[8].image, before[7].image]
-            assert case.clip.puppets[0].identity == base.clip.puppets[2].identity
-            assert case.clip.placements[0] == base.clip.placements[2]
+            assert case.clip == base.clip
         if case.group.endswith("mirrored"):
             assert all(a.image == ImageOps.mirror(b.image) for a, b in zip(after, before, strict=True))
             assert case.clip == base.clip
         if case.group.endswith("exchanged"):
             assert [after[0].image, after[1].image, after[7].image] == [before[0].image, before[4].image, before[1].image]
             assert case.clip.puppets[2].attributes == base.clip.puppets[0].attributes
-    judged_right(cases["told-order-0000"])
     assert [len(list(puppet_suite_cases(1, 1, 3, 1, twins=TWINS)))] == [6]  # alone in one thing: only mirrored
 
 

@@ -2,6 +2,7 @@
 
 import itertools
 import json
+import math
 from dataclasses import replace
 from pathlib import Path
 
@@ -90,6 +91,21 @@ def test_shuffled_pictures_come_in_an_order_that_only_the_noise_decides() -> Non
         ablated_loss(replace(SETTINGS["full"], shuffled=True), DEBUG_PLAN).check(
             LumosXTransformer(PRESETS["debug"]), gradient_checkpointing=False
         )
+
+
+@pytest.mark.parametrize("name", ["none_grounded", "full_grounded"])
+def test_grounding_is_asked_of_the_video_with_and_without_the_mask(name: str) -> None:
+    """Attention that is the same everywhere gives a picture 24 of 48 + 4 * 24 tokens: a loss of log 6."""
+    given = draw()
+    owners = torch.full_like(given.batch.owners, 2)
+    model = random_model(SETTINGS[name].options.ratio or 0.0)
+    for block in model.blocks:
+        for value in block.get_submodule("self_attn.q").parameters():
+            value.data.zero_()
+    plan = replace(DEBUG_PLAN, blocks=(0, 1))
+    loss = ablated_loss(SETTINGS[name], plan)(model, replace(given, batch=replace(given.batch, owners=owners)))
+    assert float(loss.figures["grounding"].detach()) == pytest.approx(math.log(6), abs=1e-5)
+    assert float(loss.total.detach()) == pytest.approx(float(loss.samples.detach().mean()) + 0.2 * math.log(6), abs=1e-4)
 
 
 def test_settings_by_name_and_plans_that_differ(tmp_path: Path) -> None:
