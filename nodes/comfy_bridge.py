@@ -11,7 +11,9 @@ Legend: B = batch, R = references, T, h, w = latent frames and sides, L = tokens
 width, D = n * d.
 """
 
-from collections.abc import Callable, Mapping
+import logging
+import math
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -29,10 +31,15 @@ from lumosx_core.model.relational_attention import (
 )
 from lumosx_core.model.relational_options import RelationalOptions
 from lumosx_core.model.token_layout import TokenLayout
+from lumosx_core.model.transformer import ReferenceKeys, with_reference_keys
 
 from .comfy_prompts import check_conditioning
 from .comfy_windows import check_windows
 from .io_types import EncodedReferences
+from .kept_references import KeptReferences
+from .token_rows import computed_rows, whole_rows
+
+log = logging.getLogger(__name__)
 
 KEY = "lumosx"  # of our wrappers and of our entry in transformer_options
 COND = 0  # how the host marks the rows of the positive prompt in cond_or_uncond
@@ -73,6 +80,8 @@ class _Forward:
     levels: torch.Tensor  # [B, R, S]
     rope: torch.Tensor
     note: Callable[[torch.Tensor, torch.Tensor], None] | None  # takes q, k [B, L, n, d] of the self-attention of some blocks
+    keys: list[ReferenceKeys] | None = None  # of the references in every block; None where they are computed in every step
+    video_only: bool = False  # they are those of an earlier step
     block: int = field(default=0)
     calls: int = field(default=0)  # attention calls in this block: the first is self-attention, the second cross-attention
 
@@ -92,6 +101,9 @@ def apply_relations(
     hooks = _Hooks(patched, references, options, record, alone=not present)
     patched.add_wrapper_with_key(wrappers.DIFFUSION_MODEL, KEY, hooks.diffusion_model)
     patched.add_wrapper_with_key(wrappers.PREPARE_SAMPLING, KEY, hooks.prepare_sampling)
+    if hooks.kept is not None:
+        callbacks = comfy.patcher_extension.CallbacksMP
+        patched.add_callback_with_key(callbacks.ON_CLEANUP, KEY, lambda patcher: hooks.kept.clear())  # noqa: ARG005
     count = len(patched.model.diffusion_model.blocks)
     for index in range(count):
         block = _with_relational_positions(index, index == count - 1, present.get(("double_block", index)))
@@ -142,6 +154,8 @@ class _Hooks:
         self.base = patcher.model
         blocks = len(self.base.diffusion_model.blocks)
         self.recorded = {blocks // 4, blocks // 2, 3 * blocks // 4}
+        refresh = options.reference_refresh
+        self.kept = KeptReferences(refresh, blocks) if refresh > 1 and references.kinds else None
 
     def prepare_sampling(self, executor: Callable, model: Any, noise_shape: Any, conds: Any, *args: Any, **kwargs: Any) -> Any:
         """Every part of the prompt must be that of the references, and context windows must be able to work. The host reserves
@@ -151,8 +165,24 @@ class _Hooks:
         if self.record is not None:
             self.record.clear()
         shape = list(noise_shape)
-        shape[2] += len(self.references.kinds)
+        if self.references.kinds:
+            layout = self._layout(noise_shape)
+            shape[2] += math.ceil(layout.reference_len / layout.tokens_per_frame)
+            if self.kept is not None:
+                self.kept.clear()
+                shape[2] += self._frames_of_keys(shape, layout)
         return executor(model, shape, conds, *args, **kwargs)
+
+    def _frames_of_keys(self, shape: list[int], layout: TokenLayout) -> int:
+        """So many frames of noise need as much memory as the keys and values that are kept; the log says how much that is."""
+        network = self.base.diffusion_model
+        passes = 2 * shape[0]
+        numbers = 2 * passes * layout.reference_len * network.dim * len(network.blocks)
+        size = numbers * torch.empty(0, dtype=self.base.manual_cast_dtype or self.base.get_dtype()).element_size()
+        log.info("reference_refresh %d keeps %.2f GiB of keys and values", self.options.reference_refresh, size / 2**30)
+        longer = [2 * shape[0], *shape[1:2], shape[2] + 1, *shape[3:]]
+        frame = self.base.memory_required(longer) - self.base.memory_required([2 * shape[0], *shape[1:]])
+        return math.ceil(size / frame)
 
     def diffusion_model(
         self,
@@ -174,7 +204,8 @@ class _Hooks:
                 "another node appends frames to this model as LumosX does (time_dim_concat); remove one of the two"
             )
         together = self._videos_together(x, timestep, context, options)
-        layout = replace(self._layout(x), videos=together)
+        layout = replace(self._layout(x.shape), videos=together)
+        keys = self._keys(options, timestep, layout, len(x))
         frames = self.references.latents.transpose(0, 1)[None].to(x.device, torch.float32)  # [1, 16, R, h, w]
         shown = self._kept_rows(options, len(x), self.options.negative_references == "kept").to(x)
         stills = self.base.process_latent_in(frames).to(x.dtype) * shown[:, None, None, None, None]
@@ -183,6 +214,8 @@ class _Hooks:
             levels=self._levels(options, len(x) // together, context.shape[1]).to(x.device),
             rope=_rope(executor.class_obj, layout, x.device, options.get("rope_options") or {}),
             note=self._note(options, len(x), layout),
+            keys=keys,
+            video_only=bool(keys and keys[0]),
         )
         options["optimized_attention_override"] = self._attention(options.get("optimized_attention_override"))
         whole = torch.floor(timestep.float() + TIMESTEP_TOLERANCE).to(timestep.dtype)
@@ -212,8 +245,19 @@ class _Hooks:
         )
         return videos if same else 1
 
-    def _layout(self, x: torch.Tensor) -> TokenLayout:
-        frames, height, width = x.shape[2:]
+    def _keys(
+        self, transformer_options: dict, timestep: torch.Tensor, layout: TokenLayout, batch: int
+    ) -> list[ReferenceKeys] | None:
+        """Where the keys and values of this call's references are kept; None where they are computed in every step."""
+        if self.kept is None:
+            return None
+        sigmas = transformer_options.get("sigmas")
+        sigma = float((timestep if sigmas is None else sigmas).flatten()[0])
+        prompts = transformer_options.get("uuids") or transformer_options.get("cond_or_uncond") or [COND]
+        return self.kept.of(sigma, (tuple(prompts), layout, batch))
+
+    def _layout(self, shape: Sequence[int]) -> TokenLayout:
+        frames, height, width = shape[2:]
         check_size(self.references, height, width)
         return TokenLayout(
             frames,
@@ -224,6 +268,7 @@ class _Hooks:
             relational_positions=self.options.relational_positions,
             causal_self_attention_mask=self.options.causal_self_attention_mask,
             strengths=self.references.strengths,
+            blank=self.references.blank if self.options.blank_tokens == "drop" else (),
         )
 
     def _levels(self, transformer_options: dict, batch: int, text_len: int) -> torch.Tensor:
@@ -273,16 +318,18 @@ class _Hooks:
             plain = _backend(chosen, q.device, q.dtype, q.shape[-1] // heads) or host
             q, k, v = (x.unflatten(2, (heads, -1)) for x in (q, k, v))
             if forward.calls == 1:
+                keys = None if forward.keys is None else forward.keys[forward.block]
+                k, v = with_reference_keys(k, v, forward.layout, keys)
                 if forward.note is not None and forward.block in recorded:
                     forward.note(q, k)
-                out = relational_self_attention(q, k, v, forward.layout, plain)
+                out = relational_self_attention(q, k, v, forward.layout, plain, video_only=forward.video_only)
             else:
                 out = relational_cross_attention(
                     q,
                     k,
                     v,
                     forward.layout,
-                    forward.levels,
+                    None if forward.video_only else forward.levels,
                     plain,
                     ratio=strength,
                     pool=POOL,
@@ -313,34 +360,22 @@ def _rope(network: Any, layout: TokenLayout, device: torch.device, changes: Mapp
 
 
 def _with_relational_positions(index: int, last: bool, present: Callable | None) -> Callable:
-    """A replacement of a transformer block that exchanges the rotary table, around one that is there already. Videos that share
-    their references come together before the first block and part after the last."""
+    """A replacement of a transformer block that exchanges the rotary table, around one that is there already. Before the first
+    block videos that share their references come together and tokens leave that are not computed; after the last the videos
+    part, and zeros are where tokens were."""
 
     def block(args: dict, extra: dict) -> dict:
         forward: _Forward | None = args["transformer_options"].get(KEY)
-        if forward is not None:
-            forward.block, forward.calls = index, 0
-            args = {**args, "pe": forward.rope}
-            if forward.layout.videos > 1:
-                return together(args, extra["original_block"], forward.layout)
-        return present(args, extra) if present is not None else extra["original_block"](args)
-
-    def together(args: dict, original: Callable, layout: TokenLayout) -> dict:
-        img = args["img"] if index else _together(args["img"], layout)
-        out = original({**args, "img": img, **{name: args[name][:: layout.videos] for name in ("txt", "vec")}})
-        return {**out, "img": _apart(out["img"], layout)} if last else out
+        call = extra["original_block"] if present is None else lambda given: present(given, extra)
+        if forward is None:
+            return call(args)
+        forward.block, forward.calls = index, 0
+        layout, rows = forward.layout, {"video_only": forward.video_only}
+        img = args["img"] if index else computed_rows(args["img"], layout, **rows)
+        args = {**args, "img": img, "pe": forward.rope[:, : img.shape[1]]}
+        if layout.videos > 1:
+            args |= {name: args[name][:: layout.videos] for name in ("txt", "vec")}
+        out = call(args)
+        return {**out, "img": whole_rows(out["img"], layout, **rows)} if last else out
 
     return block
-
-
-def _together(x_BLD: torch.Tensor, layout: TokenLayout) -> torch.Tensor:
-    """Videos with their references each -> the videos of a prompt one after the other, and their references once."""
-    length = layout.video_len // layout.videos
-    rows = x_BLD.unflatten(0, (-1, layout.videos))
-    return torch.cat([rows[:, :, :length].flatten(1, 2), rows[:, 0, length:]], 1)
-
-
-def _apart(x_BLD: torch.Tensor, layout: TokenLayout) -> torch.Tensor:
-    """The inverse of `_together`."""
-    videos = x_BLD[:, : layout.video_len].unflatten(1, (layout.videos, -1)).flatten(0, 1)
-    return torch.cat([videos, x_BLD[:, layout.video_len :].repeat_interleave(layout.videos, 0)], 1)

@@ -9,9 +9,11 @@ from typing import Any
 import comfy.ldm.wan.vae
 import comfy.model_management
 import comfy.utils
+import numpy as np
 import torch
 
 from lumosx_core.errors import InputError
+from lumosx_core.model.pixels import blank_tokens
 from lumosx_core.model.video_size import VideoSize
 from lumosx_core.references import Reference, prepare_reference_image
 
@@ -36,6 +38,12 @@ def encode_references(vae: Any, references: Sequence[Reference], size: VideoSize
         latents.append(vae.encode(pixels)[0, :, 0])
         bar.update_absolute(index + 1)
     return torch.stack(latents)
+
+
+def blank_tokens_of(references: Sequence[Reference], size: VideoSize) -> tuple[bytes, ...]:
+    """Of every picture, fitted on white, which tokens show nothing but white, as `TokenLayout` takes them."""
+    pictures = (prepare_reference_image(reference.image, size.width, size.height) for reference in references)
+    return tuple(blank_tokens(np.asarray(picture)) for picture in pictures)
 
 
 def empty_latent(size: VideoSize) -> torch.Tensor:

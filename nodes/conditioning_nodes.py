@@ -15,7 +15,7 @@ from lumosx_core.text_spans import bind_prompt
 
 from .advanced_inputs import ADVANCED
 from .comfy_node_text import show_text
-from .comfy_references import empty_latent, encode_references, is_small
+from .comfy_references import blank_tokens_of, empty_latent, encode_references, is_small
 from .comfy_tokenizer import host_prompt, plain_prompt, prompt_tokenizer
 from .image_tensors import image_of
 from .io_types import EncodedReferences, GraphSocket, ReferencesSocket, RelationGraph, SampleSocket, SceneSocket, SubjectSocket
@@ -204,6 +204,7 @@ class EncodeReferences(io.ComfyNode):
             token_ids=bound.token_ids,
             tokenizer=graph.tokenizer,
             strengths=tuple(reference.strength for reference in bound.references),
+            blank=blank_tokens_of(graph.references.references(), size),
         )
         return io.NodeOutput(encoded, {"samples": empty})
 

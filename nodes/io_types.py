@@ -37,7 +37,8 @@ class EncodedReferences:
     latents: raw VAE latents [R, 16, h, w], in model order (background, objects, then subject by subject, face first).
     kinds, subjects: of each, as in `TokenLayout`. levels: [R, S] from `text_levels`. frames: latent frames of the video
     that they were encoded for. token_ids: of the prompt that the levels are for, by `tokenizer`, without the end token; None
-    if not known. strengths: of each, as in `TokenLayout`; empty where all are 1.
+    if not known. strengths: of each, as in `TokenLayout`; empty where all are 1. blank: of each its tokens that show nothing
+    but white, as in `TokenLayout`; they are there all the same unless a sampler leaves them out.
     """
 
     latents: torch.Tensor
@@ -48,6 +49,7 @@ class EncodedReferences:
     token_ids: tuple[int, ...] | None = None
     tokenizer: Tokenizer | None = None
     strengths: tuple[float, ...] = ()
+    blank: tuple[bytes, ...] = ()
 
 
 Face = io.Custom("LUMOSX_FACE")

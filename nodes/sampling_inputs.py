@@ -113,4 +113,23 @@ def relation_inputs() -> list[io.Input]:
             tooltip="kept: the negative prompt's pass sees the references, as published. blank: it sees blank ones, so that "
             "cfg strengthens what the references show too; for weights trained for that, as the nano model is.",
         ),
+        io.Combo.Input(
+            "blank_tokens",
+            options=["keep", "drop"],
+            default="keep",
+            optional=True,
+            extra_dict=ADVANCED,
+            tooltip="keep: as published. drop: parts of the pictures that show nothing but white are left out, which saves "
+            "time and changes the video a little.",
+        ),
+        io.Int.Input(
+            "reference_refresh",
+            default=1,
+            min=1,
+            max=1000,
+            optional=True,
+            extra_dict=ADVANCED,
+            tooltip="The pictures are computed anew every so many steps. 1: in every step, as published. 4 saves about a tenth "
+            "of the time at 81 frames, more in short videos, takes memory and changes the video a little.",
+        ),
     ]

@@ -7,7 +7,7 @@ from comfy_api.latest import io
 from lumosx_core.model.attention_shares import AttentionRecord
 from lumosx_core.model.flow import flow_sigmas
 from lumosx_core.model.relational_attention import PoolLayout
-from lumosx_core.model.relational_options import NegativeReferences, NegativeSpans
+from lumosx_core.model.relational_options import BlankTokens, NegativeReferences, NegativeSpans
 from lumosx_core.sampling.solver import SOLVERS
 
 from .comfy_bridge import PatchOptions, apply_relations
@@ -111,6 +111,8 @@ class Apply(io.ComfyNode):
         attention: str = "host",
         record_attention: bool = False,
         negative_references: NegativeReferences = "kept",
+        blank_tokens: BlankTokens = "keep",
+        reference_refresh: int = 1,
     ) -> io.NodeOutput:
         """A MODEL, and an `AttentionRecord` or None. Raises InputError for other models, for a second set of references, and
         for a sampler behind it whose prompt is not the graph's."""
@@ -122,6 +124,8 @@ class Apply(io.ComfyNode):
             pool_layout=pool_layout,
             negative_spans=negative_spans,
             negative_references=negative_references,
+            blank_tokens=blank_tokens,
+            reference_refresh=reference_refresh,
             start_percent=start_percent,
             end_percent=end_percent,
             attention=attention,
@@ -205,6 +209,8 @@ class Sampler(io.ComfyNode):
         attention: str = "host",
         record_attention: bool = False,
         negative_references: NegativeReferences = "kept",
+        blank_tokens: BlankTokens = "keep",
+        reference_refresh: int = 1,
     ) -> io.NodeOutput:
         """A LATENT of clean samples, and an `AttentionRecord` or None. Raises InputError as LumosX Apply does, for a latent
         that is not of the references' size, and for a prompt that is not the graph's."""
@@ -223,6 +229,8 @@ class Sampler(io.ComfyNode):
             attention,
             record_attention,
             negative_references,
+            blank_tokens,
+            reference_refresh,
         ).args
         out = sample_latent(
             patched,

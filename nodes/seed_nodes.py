@@ -8,7 +8,7 @@ from comfy_api.latest import io, ui
 
 from lumosx_core.errors import InputError
 from lumosx_core.model.relational_attention import PoolLayout
-from lumosx_core.model.relational_options import NegativeReferences, NegativeSpans
+from lumosx_core.model.relational_options import BlankTokens, NegativeReferences, NegativeSpans
 
 from .comfy_prompts import check_prompts
 from .comfy_references import check_vae
@@ -99,6 +99,8 @@ class Seeds(io.ComfyNode):
         end_percent: float = 1.0,
         attention: str = "host",
         negative_references: NegativeReferences = "kept",
+        blank_tokens: BlankTokens = "keep",
+        reference_refresh: int = 1,
     ) -> io.NodeOutput:
         """The sheet [1, H, W, 3] and a LATENT [seeds, 16, T, h, w]. Raises InputError as LumosX Sampler does, for a batch of
         latents, a VAE that is not Wan2.1's, and references of another graph."""
@@ -124,7 +126,7 @@ class Seeds(io.ComfyNode):
         for number in [(seed + k) % (LARGEST_SEED + 1) for k in range(seeds)]:
             sampled, _ = Sampler.execute(
                 model, references, positive, negative, latent, number, steps, cfg, shift, solver, *switches, attention, False,
-                negative_references,
+                negative_references, blank_tokens, reference_refresh,
             ).args  # fmt: skip
             found.append(sampled["samples"])
             videos.append((number, _frames(vae.decode(sampled["samples"]))))

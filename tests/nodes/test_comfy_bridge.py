@@ -2,6 +2,7 @@
 
 import warnings
 from collections.abc import Callable
+from dataclasses import replace
 from types import ModuleType
 from typing import Any
 
@@ -124,6 +125,31 @@ def test_videos_of_a_prompt_share_the_rows_of_the_references(bridge: ModuleType,
     assert [shape[:2] for shape in shapes] == [(2, 3 * tokens + references), (6, tokens + references)]
     assert deviation(together, alone) <= BAR and deviation(apart[:5], alone[:5]) <= BAR
     assert deviation(apart[5], alone[5]) > 1e-3 and deviation(together[0], together[1]) > 1e-2
+
+
+def test_references_are_computed_when_due_and_without_what_is_blank(bridge: ModuleType, model: Any) -> None:
+    case = CASES[0]
+    frames, height, width = case.grid
+    p, count = height * width, len(case.references)
+    references = replace(encoded(bridge, model, case), blank=(bytes(p - 2) + b"\1\1",) * count)
+    rows: list[int] = []
+    handle = model.model.diffusion_model.blocks[1].register_forward_pre_hook(lambda _, args: rows.append(args[0].shape[1]))
+    given = (case.tensors["latent"], case.tensors["context"])
+    try:
+        for drop, refresh in (("drop", 1), ("drop", 2), ("keep", 2)):
+            options = bridge.PatchOptions(blank_tokens=drop, reference_refresh=refresh)
+            patched = bridge.apply_relations(model, references, options)
+            for timestep, kind in ((900, 1), (900, 0), (700, 1), (700, 0), (500, 1), (300, 0)):
+                out = run(patched, given[0], timestep, given[1], [kind])
+                assert out.shape == given[0].shape and torch.isfinite(out).all()
+            patched.cleanup()
+            run(patched, given[0], 300, given[1], [0])
+    finally:
+        handle.remove()
+    video, whole = frames * p, (frames + count) * p
+    fewer = whole - 2 * count
+    due = [True, True, False, False, True, True, True]  # the last prompt comes up for the first time since they were due
+    assert rows == [fewer] * 7 + [fewer if new else video for new in due] + [whole if new else video for new in due]
 
 
 def _with_levels(bridge: ModuleType, model: Any, case: GoldenCase) -> Any:

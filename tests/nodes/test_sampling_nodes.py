@@ -67,11 +67,16 @@ def config(**changes: Any) -> GenerationConfig:
 
 
 def core_latent(core: LumosXPipeline, sample: Sample, inputs: dict[str, Any], **changes: Any) -> torch.Tensor:
-    """The core's normalised latent for references as the host normalises them (the nano VAE may have its own statistics)."""
+    """The core's normalised latent for references as the host normalises them (the nano VAE may have its own statistics), with
+    the blank tokens that the inputs tell."""
     raw = inputs["references"].latents.transpose(0, 1)[None]
     latents = inputs["model"].model.process_latent_in(raw).transpose(1, 2)
     ready = prepare(core, sample, config(**changes))
-    both = [replace(each, reference_latents=latents) for each in (ready.condition, ready.negative) if each is not None]
+    layout = ready.condition.layout
+    if changes.get("blank_tokens") == "drop":
+        layout = replace(layout, blank=inputs["references"].blank)
+    passes = (each for each in (ready.condition, ready.negative) if each is not None)
+    both = [replace(each, reference_latents=latents, layout=layout) for each in passes]
     if changes.get("negative_references") == "blank":
         both[1] = replace(both[1], reference_latents=torch.zeros_like(latents))
     return denoise(core, replace(ready, condition=both[0], negative=both[1]), config(**changes), [SEED])
@@ -149,6 +154,26 @@ def test_every_switch_does_what_it_does_in_the_core(
     out = inputs["model"].model.process_latent_in(run(nodes, inputs, **changes))
     assert float((out - core_latent(core, sample, inputs, **changes)).abs().max()) <= 1e-3
     assert not torch.equal(out, inputs["model"].model.process_latent_in(run(nodes, inputs)))
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [{"blank_tokens": "drop"}, {"reference_refresh": 2}, {"blank_tokens": "drop", "reference_refresh": 2}],
+    ids=lambda changes: "-".join(changes),
+)
+def test_references_that_cost_less_are_those_of_the_core(
+    nodes: ModuleType, inputs: dict[str, Any], core: LumosXPipeline, sample: Sample, changes: dict[str, Any]
+) -> None:
+    references = inputs["references"]
+    half = [bytes([0, 0, 1, 1] * 3), bytes([1] * 5 + [0] * 7)]  # of 3 x 4 tokens
+    marks = tuple(half[index % 2] for index in range(len(references.kinds)))
+    given = {**inputs, "references": replace(references, blank=marks)}
+    out = run(nodes, given, **changes)
+    assert (
+        float((inputs["model"].model.process_latent_in(out) - core_latent(core, sample, given, **changes)).abs().max()) <= 1e-4
+    )
+    assert torch.equal(run(nodes, given), run(nodes, inputs))
+    assert float((out - run(nodes, inputs)).abs().max()) > 1e-3
 
 
 def test_strengths_do_in_the_host_what_they_do_in_the_core(

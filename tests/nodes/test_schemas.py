@@ -15,7 +15,7 @@ FIXED_IDS = {
 
 SWITCHES = {
     "causal_self_attention_mask", "relational_positions", "ratio", "pool_layout", "negative_spans", "start_percent",
-    "end_percent", "attention", "record_attention", "negative_references",
+    "end_percent", "attention", "record_attention", "negative_references", "blank_tokens", "reference_refresh",
 }  # fmt: skip
 WORDS = {"tag", "occurrence", "strength"}
 ADVANCED = {
