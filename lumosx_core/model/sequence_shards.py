@@ -155,7 +155,7 @@ def _shared_self_attention(module: SelfAttention, shards: SequenceShards) -> Cal
         v = module.heads(module.v(x_BlD))
         q, k, v = (shards.all_to_heads(x, layout) for x in (q, k, v))
         video_only = video_only or bool(relations.reference_keys)
-        k, v = with_reference_keys(k, v, relations)
+        k, v = with_reference_keys(k, v, layout, relations.reference_keys)
         out = relational_self_attention(q, k, v, layout, relations.attention, video_only=video_only)
         return module.o(shards.all_to_rows(out, layout).flatten(2))
 

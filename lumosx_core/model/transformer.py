@@ -94,17 +94,19 @@ class SelfAttention(AttentionLayer):
         k = apply_rope(self.heads(self.norm_k(self.k(x_BLD))), rope[:, : x_BLD.shape[1]])
         v = self.heads(self.v(x_BLD))
         video_only = video_only or bool(relations.reference_keys)
-        k, v = with_reference_keys(k, v, relations)
+        k, v = with_reference_keys(k, v, layout, relations.reference_keys)
         return self.o(relational_self_attention(q, k, v, layout, relations.attention, video_only=video_only).flatten(2))
 
 
-def with_reference_keys(k_BLnd: torch.Tensor, v_BLnd: torch.Tensor, relations: Relations) -> tuple[torch.Tensor, torch.Tensor]:
-    """Keys and values of all rows: as they are where all are there, else with the kept ones behind the video's."""
-    kept = relations.reference_keys
+def with_reference_keys(
+    k_BLnd: torch.Tensor, v_BLnd: torch.Tensor, layout: TokenLayout, kept: ReferenceKeys | None
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """Keys and values of all rows: as they are where all are there, else with the kept ones behind the video's. Those of the
+    references are put into `kept` where it is empty."""
     if kept is None:
         return k_BLnd, v_BLnd
     if not kept:
-        kept += [x[:, relations.layout.video_len :].clone() for x in (k_BLnd, v_BLnd)]  # a view would keep the video's too
+        kept += [x[:, layout.video_len :].clone() for x in (k_BLnd, v_BLnd)]  # a view would keep the video's too
         return k_BLnd, v_BLnd
     return torch.cat([k_BLnd, kept[0]], 1), torch.cat([v_BLnd, kept[1]], 1)
 
