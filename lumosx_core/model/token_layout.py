@@ -246,11 +246,13 @@ class TokenLayout:
         return whole if kept is None else whole[kept]
 
 
-@cached_table
 def kept_tokens(layout: TokenLayout, device: torch.device) -> torch.Tensor | None:
     """int64 [L]: which of the (N * T + R) * P tokens of whole frames are in the sequence; None where all are."""
-    if not layout.blank:
-        return None
+    return _kept_tokens(layout, device) if layout.blank else None
+
+
+@cached_table
+def _kept_tokens(layout: TokenLayout, device: torch.device) -> torch.Tensor:
     left_out = np.frombuffer(bytes(layout.video_len) + b"".join(layout.blank), np.uint8)
     return torch.tensor(np.flatnonzero(left_out == 0), device=device)
 
