@@ -6,20 +6,28 @@ SAMPLE/objects/<phrase>.png and SAMPLE/background/<phrase>.png, where a phrase i
 
 import argparse
 import logging
+import os
+from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from lumosx_core.cli.sampling_options import add_sampling_arguments, chosen_changes, generation_config
 
 if TYPE_CHECKING:
-    from lumosx_core.references import ReferenceSet
+    from lumosx_core.model.sequence_shards import SequenceShards
+    from lumosx_core.references import ReferenceSet, Sample
+    from lumosx_core.sampling.config import GenerationConfig
+    from lumosx_core.sampling.pipeline import LumosXPipeline
+    from lumosx_core.training.parallelize import Processes
 
 log = logging.getLogger(__name__)
+
+TORCHRUN = ("RANK", "WORLD_SIZE", "LOCAL_RANK")  # variables that tell its processes apart
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Options of the command."""
-    parser.add_argument("sample", type=Path, metavar="SAMPLE", help="the sample folder")
+    parser.add_argument("sample", type=Path, nargs="+", metavar="SAMPLE", help="the sample folder, or several")
     parser.add_argument("--out", type=Path, default=Path("outputs"), help="folder for the files (default: outputs)")
     parser.add_argument("--name", help="beginning of the file names (default: the sample's name)")
     parser.add_argument("--prompt", help="instead of the one in caption.txt")
@@ -41,9 +49,21 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--device", default="cpu", help="cpu, cuda, cuda:1, ... (default: cpu)")
     parser.add_argument("--dtype", default="fp32", choices=("fp32", "bf16", "fp16"), help="of the weights in memory")
+    parser.add_argument(
+        "--memory",
+        type=float,
+        metavar="GIB",
+        help="print what is where and choose what makes it fit so many GiB of the device (or of the machine, on a CPU)",
+    )
     parser.add_argument("--seed", type=int, nargs="+", default=[0], help="one video per seed")
     parser.add_argument(
         "--batch", type=int, default=1, help="so many seeds at once: faster, and takes more memory (default: 1)"
+    )
+    parser.add_argument(
+        "--each",
+        action="store_true",
+        help="under torchrun: every process makes whole videos, its share of all samples and seeds; without it they make each "
+        "video together",
     )
     parser.add_argument("--png", action="store_true", help="write the frames as PNG files too")
     parser.add_argument(
@@ -63,6 +83,42 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Generate and say where the files are."""
+    if options.latent is not None:
+        _refuse_what_samples(options)
+    stems = _stems(options)
+    if not any(os.environ.get(name) for name in TORCHRUN):
+        if options.each:
+            from lumosx_core.errors import InputError
+
+            raise InputError(
+                "--each shares the videos out among the processes of torchrun, and here is one on its own; start with "
+                "torchrun --nproc_per_node N -m lumosx_core generate ... --each, or leave --each out"
+            )
+        return _generate(options, stems, None, options.device)
+    from lumosx_core.training.parallelize import begin_processes, end_processes
+
+    processes, device = begin_processes(options.device, os.environ, 1 if options.each else None)
+    try:
+        return _generate(options, stems, processes, device)
+    finally:
+        end_processes(processes)
+
+
+def _stems(options: argparse.Namespace) -> list[str]:
+    """How the files of each sample begin. Raises InputError where two would be called the same, and for a latent of several."""
+    from lumosx_core.errors import InputError
+
+    stems = [options.name or folder.resolve().name for folder in options.sample]
+    twice = next((stem for stem in stems if stems.count(stem) > 1), None)
+    if twice is not None:
+        raise InputError(f"files of several samples would be called {twice}_...; make one after the other, with --name")
+    if options.latent is not None and len(stems) > 1:
+        raise InputError(f"--latent is of one sample, got {len(stems)}; give the one that it was made of")
+    return stems
+
+
+def _generate(options: argparse.Namespace, stems: list[str], processes: "Processes | None", device: str) -> int:
+    """Make this process's videos, or its part of all of them, and say where the files are."""
     from dataclasses import replace
 
     from lumosx_core.cli.progress import ProgressBars
@@ -74,42 +130,90 @@ def run(options: argparse.Namespace) -> int:
     from lumosx_core.sampling.pipeline import NANO_FOLDER, LumosXPipeline
     from lumosx_core.strengths import with_strengths
 
-    if options.latent is not None:
-        _refuse_what_samples(options)
-    sample = read_sample(options.sample)
+    samples = [read_sample(folder) for folder in options.sample]
     if options.prompt is not None:
-        sample = replace(sample, prompt=options.prompt)
-    sample = replace(sample, references=with_strengths(sample.references, list(map(_words_and_strength, options.strength))))
+        samples = [replace(sample, prompt=options.prompt) for sample in samples]
+    strengths = list(map(_words_and_strength, options.strength))
+    samples = [replace(sample, references=with_strengths(sample.references, strengths)) for sample in samples]
     loras = [(read_lora(path), strength) for path, strength in map(_lora_and_strength, options.lora)]
     writable_folder(options.out)
     pipeline = LumosXPipeline(
         options.model or NANO_FOLDER,
-        device=options.device,
+        device=device,
         dtype=weights_type(options.dtype),
         resident=False,
         loras=loras,
+        shards=None if options.each else _shards(processes),
     )
     config = replace(generation_config(options, pipeline.defaults), on_problem=options.on_problem)
-    name = options.name or options.sample.resolve().name
-    if options.model is None and options.latent is None:
-        _warn_of_photographs(sample.references, pipeline.defaults.width, pipeline.defaults.height)
-    with ProgressBars() as progress:
-        if options.latent is None:
-            written = generate(
-                pipeline, sample, config, options.out, seeds=tuple(options.seed), name=name, png=options.png,
-                batch=options.batch, progress=progress,
-            )  # fmt: skip
-        else:
-            stem = options.name or options.latent.name.removesuffix(".safetensors").removesuffix(".latent")
-            written = [finish(pipeline, sample, options.latent, options.out, name=stem, png=options.png, progress=progress)]
-    if options.latent is None:
-        print(f"relations      {options.out / f'{name}_relations.png'}")
-    for files in written:
-        print(f"video          {files.video}")
-        print(f"contact sheet  {files.contact_sheet}")
-        if files.png_folder is not None:
-            print(f"frames         {files.png_folder}")
+    if options.memory is not None:
+        config = _planned(options, pipeline, samples, config)
+    jobs = [(stem, seed) for stem in stems for seed in options.seed]
+    if processes is not None and options.each:
+        jobs = jobs[processes.rank :: processes.count]
+    for sample, stem in zip(samples, stems, strict=True):
+        seeds = tuple(seed for of, seed in jobs if of == stem)
+        if not seeds:
+            continue
+        if options.model is None and options.latent is None and pipeline.writes:
+            _warn_of_photographs(sample.references, pipeline.defaults.width, pipeline.defaults.height)
+        with ProgressBars() if pipeline.writes else nullcontext() as progress:
+            if options.latent is None:
+                written = generate(
+                    pipeline, sample, config, options.out, seeds=seeds, name=stem, png=options.png, batch=options.batch,
+                    progress=progress,
+                )  # fmt: skip
+            else:
+                name = options.name or options.latent.name.removesuffix(".safetensors").removesuffix(".latent")
+                written = [finish(pipeline, sample, options.latent, options.out, name=name, png=options.png, progress=progress)]
+        if options.latent is None and pipeline.writes:
+            print(f"relations      {options.out / f'{stem}_relations.png'}")
+        for files in written:
+            print(f"video          {files.video}")
+            print(f"contact sheet  {files.contact_sheet}")
+            if files.png_folder is not None:
+                print(f"frames         {files.png_folder}")
     return 0
+
+
+def _shards(processes: "Processes | None") -> "SequenceShards | None":
+    """The processes that make each video together."""
+    from lumosx_core.model.sequence_shards import SequenceShards
+
+    if processes is None or processes.count == 1:
+        return None
+    return SequenceShards(processes.group, processes.rank, processes.count)
+
+
+def _planned(
+    options: argparse.Namespace, pipeline: "LumosXPipeline", samples: "list[Sample]", config: "GenerationConfig"
+) -> "GenerationConfig":
+    """Choose and print what makes the largest of the samples fit --memory; the pipeline and the configuration with it."""
+    from dataclasses import replace
+
+    from lumosx_core.errors import InputError
+    from lumosx_core.model.memory import USABLE
+    from lumosx_core.numbers import real_number
+    from lumosx_core.sampling.generate import bind, layout_of
+    from lumosx_core.sampling.memory_plan import GIB, planned
+
+    gib = real_number(options.memory, "--memory", least=0.1, most=10_000)
+    if pipeline.shards is not None:
+        raise InputError(
+            "--memory plans one process; leave it out where several make a video together, or share out with --each"
+        )
+    videos = min(options.batch, len(options.seed))
+    layouts = [layout_of(bind(pipeline, sample, config), config, videos=videos) for sample in samples]
+    plan = planned(
+        pipeline.folder, pipeline.sizes, config, max(layouts, key=lambda layout: layout.seq_len), dtype=pipeline.dtype,
+        device=pipeline.device, gib=gib,
+    )  # fmt: skip
+    for stage, where in plan.where.items():
+        told = f"{plan.stages[stage] / GIB:6.2f} GiB  " if stage in plan.stages else " " * 12
+        print(f"{stage:<14} {told}{where}")
+    print(f"{'peak':<14} {plan.peak / GIB:6.2f} GiB  of {gib:g}, of which {gib * USABLE:.2f} may be filled", flush=True)
+    pipeline.memory = plan.memory
+    return replace(config, cfg_batched=plan.memory.cfg_batched)
 
 
 def _refuse_what_samples(options: argparse.Namespace) -> None:
@@ -117,7 +221,12 @@ def _refuse_what_samples(options: argparse.Namespace) -> None:
     from lumosx_core.errors import InputError
 
     given = {"--strength": options.strength, "--lora": options.lora, "--prompt": options.prompt is not None}
-    given |= {"--seed": options.seed != [0], "--batch": options.batch != 1, "sampling options": bool(chosen_changes(options))}
+    given |= {
+        "--memory": options.memory is not None,
+        "--seed": options.seed != [0],
+        "--batch": options.batch != 1,
+        "sampling options": bool(chosen_changes(options)),
+    }
     useless = " and ".join(name for name, is_given in given.items() if is_given)
     if useless:
         raise InputError(

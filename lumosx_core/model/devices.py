@@ -26,6 +26,11 @@ def weights_type(name: str, *, what: str = "type of weights", names: Sequence[st
     return STORAGE_TYPES[name]
 
 
+def storage_name(dtype: torch.dtype) -> str:
+    """The name of a type of weights, such as "bf16"."""
+    return next(name for name, stored in STORAGE_TYPES.items() if stored == dtype)
+
+
 def check_device(device: str) -> None:
     """Raises InputError if torch has no such device on this machine."""
     try:

@@ -1,4 +1,4 @@
-"""Training in little memory: what a card does not hold all the time, and what is computed in parts.
+"""Training and sampling in little memory: what a card does not hold all the time, and what is computed in parts.
 
 The transformer knows of none of this: its modules are exchanged or wrapped, its names stay. All of it leaves the numbers as
 they are (parts of the feed-forward within rounding), but for a base kept in fewer bits, whose weights are rounded once.
@@ -43,6 +43,18 @@ class HostRam:
     def take(self, kept: torch.Tensor, device: torch.device) -> torch.Tensor:
         """It, on the device."""
         return kept.to(device, non_blocking=True)
+
+
+class NoRam:
+    """Stands for the machine's memory in a count of the card's: what is put there is gone from the card."""
+
+    def put(self, tensor: torch.Tensor) -> tuple[torch.Size, torch.dtype]:
+        """Its shape and type."""
+        return tensor.shape, tensor.dtype
+
+    def take(self, kept: tuple[torch.Size, torch.dtype], device: torch.device) -> torch.Tensor:
+        """A tensor like it."""
+        return torch.empty(kept[0], dtype=kept[1], device=device)
 
 
 def keep_inputs_in_ram(model: LumosXTransformer, ram: Ram) -> None:
@@ -125,7 +137,8 @@ class StoredLinear(nn.Linear):
 
 
 def store_frozen(model: LumosXTransformer, base: str, ram: Ram | None) -> None:
-    """Freeze a model, its weights kept as `base` says: "fp32", "bf16", or "fp8": the matrices of the blocks so, the rest bf16.
+    """Freeze a model, its weights kept as `base` says: "fp32", "bf16", "fp16", or "fp8": the matrices of the blocks so, the
+    rest bf16.
 
     ram: None, or where the matrices of the blocks are while they are not used (blocks are streamed). The model is on the CPU.
     """

@@ -16,6 +16,8 @@ from lumosx_core.model.checkpoint import transformer_sizes
 from lumosx_core.model.config import TransformerConfig
 from lumosx_core.model.devices import is_cuda
 
+# Of a card, what a plan may fill: the rest is for the context of CUDA, work space of kernels and holes between tensors. Ours.
+USABLE = 7 / 8
 LEVERS = (
     "fewer --frames, a smaller --width and --height, --sequential-cfg, --dtype bf16, fewer references, or --device cpu; "
     "other programs may hold memory too"

@@ -114,13 +114,17 @@ class _Gather(torch.autograd.Function):
         return gradients[0].split(ctx.sizes)[ctx.rank], None, None, None
 
 
+def check_heads(heads: int, count: int) -> None:
+    """Raises InputError, with the numbers that do, if so many processes do not divide the heads of a model."""
+    if heads % count:
+        able = ", ".join(str(number) for number in range(1, heads + 1) if heads % number == 0)
+        raise InputError(f"sequence shards: {count} do not divide the {heads} heads of the model; take one of {able}")
+
+
 def share_sequence(model: LumosXTransformer, shards: SequenceShards) -> None:
     """Make a model compute its share of the tokens of every sample; all processes call it with the same inputs, and all get the
     whole velocity. Raises InputError if the processes do not divide the heads."""
-    heads = model.config.num_heads
-    if heads % shards.count:
-        able = ", ".join(str(count) for count in range(1, heads + 1) if heads % count == 0)
-        raise InputError(f"sequence shards: {shards.count} do not divide the {heads} heads of the model; take one of {able}")
+    check_heads(model.config.num_heads, shards.count)
     layouts: list[TokenLayout] = []
 
     def take_rows(_: nn.Module, arguments: tuple) -> tuple:

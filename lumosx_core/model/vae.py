@@ -30,6 +30,7 @@ log = logging.getLogger(__name__)
 FORMAT = "lumosx-vae"
 # How a decode is tried: (in bf16, in tiles), one after the other as memory runs out.
 FALLBACKS = {"card": ((False, False), (True, False), (True, True)), "cpu": ((False, False), (False, True))}
+TILE_PIXELS = 256  # side of the tiles
 
 
 def save_vae(path: str | Path, vae: WanVae, *, dtype: torch.dtype = torch.float32) -> Path:
@@ -176,16 +177,23 @@ def denormalize_latents(vae: "WanVae | AutoencoderKLWan", latent: torch.Tensor) 
     return latent * std + mean
 
 
-def decode_within_memory(vae: WanVae, latent: torch.Tensor) -> torch.Tensor:
+def fallbacks_of(device: torch.device) -> tuple[tuple[bool, bool], ...]:
+    """How a decode is tried there: (in bf16, in tiles), one after the other."""
+    return FALLBACKS["cpu" if device.type == "cpu" else "card"]
+
+
+def decode_within_memory(vae: WanVae, latent: torch.Tensor, start: int = 0) -> torch.Tensor:
     """As `decode_video`; where memory runs out it is tried again: on a card in bf16, then in bf16 and overlapping tiles of 256
     pixels; on a CPU, where bf16 takes many times as long, in tiles at once.
 
-    The log says when that happens. The VAE's weights stay bf16 then, rounded. Raises the last error if memory is short for
-    tiles too.
+    start: so many ways are left out, since they are known not to fit. The log says when memory ran out. The VAE's weights stay
+    bf16 then, rounded. Raises the last error if memory is short for tiles too.
     """
-    for half, tiles in FALLBACKS["cpu" if vae.device.type == "cpu" else "card"]:
+    for number, (half, tiles) in enumerate(fallbacks_of(vae.device)):
+        if number < start:
+            continue
         how = " and ".join(name for name, on in (("in bf16", half), ("in tiles", tiles)) if on)
-        if how:
+        if number > start:
             log.warning("memory ran out while decoding; it is tried again %s, which changes the pixels a little", how)
         if half:
             vae.to(torch.bfloat16)
@@ -206,5 +214,5 @@ def _in_tiles(vae: WanVae) -> "AutoencoderKLWan":
     with torch.device("meta"):
         tiled = AutoencoderKLWan(**config)
     tiled.load_state_dict(vae.state_dict(), assign=True)
-    tiled.enable_tiling()
+    tiled.enable_tiling(tile_sample_min_height=TILE_PIXELS, tile_sample_min_width=TILE_PIXELS)
     return tiled.train(False)

@@ -74,20 +74,25 @@ def generate(
 
     The same seed gives the same noise on every device. progress(stage, done, total) is called often and may raise to
     cancel: finished files stay, nothing is left half-written. Seeds, name, folder and words are checked before a model is
-    loaded. A finished latent is kept in a file until its video is written. Raises InputError for everything the user can mend.
+    loaded. A finished latent is kept in a file until its video is written. Of several processes that share the videos
+    (`LumosXPipeline.shards`) all call this, and the first writes and returns the files. Raises InputError for everything the
+    user can mend.
     """
     seeds = tuple(seed_number(seed) for seed in seeds)
     whole_number(batch, "batch", least=1, most=MAX_VIDEOS)
     attention_of(pipeline, config)  # an unavailable choice is known before the long work
-    out = writable_folder(out, output_stem(name))
+    out = writable_folder(out, output_stem(name)) if pipeline.writes else Path(out)
     bound = bind(pipeline, sample, config)
     layout_of(bound, config, videos=min(batch, len(seeds)))  # so is a size that does not fit
-    save_image(draw_relation_graph(sample.references, bound), out / f"{name}_relations.png")
+    if pipeline.writes:
+        save_image(draw_relation_graph(sample.references, bound), out / f"{name}_relations.png")
     prepared = prepare(pipeline, sample, config, progress, bound=bound)
     written = []
     for start in range(0, len(seeds), batch):
         several = seeds[start : start + batch]
         latents = denoise(pipeline, prepared, config, several, progress).split(1)
+        if not pipeline.writes:
+            continue
         files = [
             save_latent(
                 out / f"{name}_{seed}.latent.safetensors", latent, bound.prompt, _record(pipeline, sample, bound, config, seed)
@@ -252,7 +257,8 @@ def decode(pipeline: LumosXPipeline, latent: torch.Tensor, progress: Progress | 
     if progress is not None:
         progress("decoding", 0, 1)
     with memory_told("decoding the video, even in tiles", pipeline.device), pipeline.at_work("vae") as vae:
-        video = decode_within_memory(vae, latent)[0]
+        start = 0 if pipeline.memory is None else pipeline.memory.decode_from
+        video = decode_within_memory(vae, latent, start)[0]
         if vae.dtype != torch.float32:  # its weights were rounded: the next one starts from the file
             pipeline.forget("vae")
     if progress is not None:

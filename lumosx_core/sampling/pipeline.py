@@ -7,6 +7,7 @@
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
@@ -16,9 +17,11 @@ from lumosx_core.errors import InputError
 from lumosx_core.files.leftovers import restore
 from lumosx_core.model.checkpoint import load_transformer
 from lumosx_core.model.config import TransformerConfig
-from lumosx_core.model.devices import check_device, free_bytes
+from lumosx_core.model.devices import check_device, free_bytes, storage_name
 from lumosx_core.model.lora import Lora, check_loras
+from lumosx_core.model.low_memory import HostRam, store_frozen
 from lumosx_core.model.memory import free_memory, stored_sizes, stored_weights, weights_bytes
+from lumosx_core.model.sequence_shards import SequenceShards, check_heads, share_sequence
 from lumosx_core.model.text_encoder import TextEncoder, load_text_encoder
 from lumosx_core.model.transformer import LumosXTransformer
 from lumosx_core.model.vae import load_vae
@@ -40,13 +43,27 @@ STAGES: tuple[tuple[str, Part], ...] = (
 )  # fmt: skip
 
 
+@dataclass(frozen=True, kw_only=True)
+class GenerationMemory:
+    """What makes a video fit a device (`sampling/memory_plan.py` chooses). cfg_batched: both passes of guidance at once.
+    text_on_cpu: the text encoder works there. streamed: the matrices of the blocks are in the machine's memory, and on the
+    device while they are used. decode_from: so many of the ways in which a decode is tried are left out."""
+
+    cfg_batched: bool
+    text_on_cpu: bool
+    streamed: bool
+    decode_from: int
+
+
 class LumosXPipeline:
     """A model folder: defaults, tokenizer and sizes at once, each model when it is first used.
 
     device: where models work. dtype: of transformer and text encoder; the VAE stays float32. resident: all models stay on the
     device once they are loaded; else only the one that is at work is there, and the text encoder, whose work is done before
-    the others', is let go after it. loras: added to the transformer's weights, each with its strength. Raises
-    InputError naming what is missing and how to get it.
+    the others', is let go after it. loras: added to the transformer's weights, each with its strength. shards: of several
+    processes that make the same videos together, each with this pipeline: the transformer computes this one's share of their
+    tokens, and only the first one writes. memory: what was chosen for a device of a given size, before a model is loaded.
+    Raises InputError naming what is missing and how to get it, and for processes that do not divide the heads of the model.
     """
 
     def __init__(
@@ -57,6 +74,8 @@ class LumosXPipeline:
         dtype: torch.dtype = torch.float32,
         resident: bool = True,
         loras: Sequence[tuple[Lora, float]] = (),
+        shards: SequenceShards | None = None,
+        memory: GenerationMemory | None = None,
     ) -> None:
         check_device(device)
         self.folder = Path(folder)
@@ -66,6 +85,9 @@ class LumosXPipeline:
         self.defaults = read_defaults(self.folder)
         self.tokenizer: Tokenizer = load_tokenizer(self.folder)
         self.sizes: TransformerConfig = stored_sizes(self.folder / FILES["transformer"])
+        self.shards, self.memory = shards, memory
+        if shards is not None:
+            check_heads(self.sizes.num_heads, shards.count)
         self.loras = tuple(loras)
         if loras:
             path = self.folder / FILES["transformer"]
@@ -86,6 +108,11 @@ class LumosXPipeline:
     def text_encoder(self) -> TextEncoder:
         """The text encoder, loaded when it is first asked for."""
         return self._model("text_encoder")
+
+    @property
+    def writes(self) -> bool:
+        """Whether this process writes the files: one on its own, and of several that share a video the first."""
+        return self.shards is None or self.shards.rank == 0
 
     @contextmanager
     def at_work(self, part: Part) -> Iterator[Any]:
@@ -112,7 +139,15 @@ class LumosXPipeline:
         if part not in self._models:
             path = self.folder / FILES[part]
             if part == "transformer":
-                self._models[part] = load_transformer(path, device=self.device, dtype=self.dtype, loras=self.loras)
+                streamed = self.memory is not None and self.memory.streamed
+                device = torch.device("cpu") if streamed else self.device
+                transformer = load_transformer(path, device=device, dtype=self.dtype, loras=self.loras)
+                if streamed:
+                    store_frozen(transformer, storage_name(self.dtype), HostRam(self.device))
+                    transformer.to(self.device)
+                if self.shards is not None:
+                    share_sequence(transformer, self.shards)
+                self._models[part] = transformer
             elif part == "vae":
                 self._models[part] = load_vae(path, device=self.device)
             else:
@@ -122,6 +157,8 @@ class LumosXPipeline:
 
     def _text_device(self, path: Path) -> torch.device:
         """The device, or the CPU where the text encoder does not fit into what is free on a card: it works once."""
+        if self.memory is not None:
+            return torch.device("cpu") if self.memory.text_on_cpu else self.device
         free = free_bytes(self.device)
         fits = free is None or weights_bytes(path, self.dtype) + TEXT_MARGIN_BYTES <= free
         return self.device if fits else torch.device("cpu")

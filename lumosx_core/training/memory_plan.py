@@ -16,6 +16,8 @@ from lumosx_core.data.latent_dataset import Batch
 from lumosx_core.errors import InputError
 from lumosx_core.model.config import TransformerConfig
 from lumosx_core.model.live_memory import LiveMemory
+from lumosx_core.model.low_memory import NoRam
+from lumosx_core.model.memory import USABLE
 from lumosx_core.model.token_layout import TokenLayout
 from lumosx_core.model.transformer import LumosXTransformer
 from lumosx_core.training.config import TrainingConfig
@@ -24,8 +26,6 @@ from lumosx_core.training.lora import trained_weights
 from lumosx_core.training.losses import Draw, PublishedLoss
 
 GIB = 2**30
-# Of a card, what a plan may fill: the rest is for the context of CUDA, work space of kernels and holes between tensors. Ours.
-USABLE = 7 / 8
 # Bytes per number that learns: what the optimizer keeps, and what it needs beside that during its step.
 OPTIMIZER_BYTES = {"adamw": (8.0, 4.0), "muon": (4.0, 4.0), "adamw_8bit": (2 + 8 / 256, 0.0), "prodigy": (16.0, 4.0)}
 OTHER_OPTIMIZER = (8.0, 4.0)  # nothing is known: as AdamW
@@ -55,18 +55,6 @@ class Choice:
 
     config: TrainingConfig
     need: Need
-
-
-class _NoRam:
-    """Stands for the machine's memory in a count of the card's: what is put there is gone from the card."""
-
-    def put(self, tensor: torch.Tensor) -> tuple[torch.Size, torch.dtype]:
-        """Its shape and type."""
-        return tensor.shape, tensor.dtype
-
-    def take(self, kept: tuple[torch.Size, torch.dtype], device: torch.device) -> torch.Tensor:
-        """A tensor like it."""
-        return torch.empty(kept[0], dtype=kept[1], device=device)
 
 
 def needed(model_config: TransformerConfig, config: TrainingConfig, layout: TokenLayout) -> Need:
@@ -110,7 +98,7 @@ class _Counted:
 def _counted(model_config: TransformerConfig, config: TrainingConfig, layout: TokenLayout) -> _Counted:
     with FakeTensorMode():
         model = LumosXTransformer(model_config)
-        fit_model(model, config, _NoRam())
+        fit_model(model, config, NoRam())
         draw = _draw(model_config, config, layout)
         with LiveMemory() as memory:
             memory.hold(list(model.parameters()))

@@ -113,18 +113,18 @@ def gone_told(processes: Processes, step: int) -> Iterator[None]:
         ) from error
 
 
-def begin_processes(device: str, environment: Mapping[str, str], sequence: int = 1) -> tuple[Processes, str]:
+def begin_processes(device: str, environment: Mapping[str, str], sequence: int | None = 1) -> tuple[Processes, str]:
     """Join the processes that torchrun started, and the device of this one; a process on its own where it did not.
 
     environment: the variables of this process, of which VARIABLES are read. sequence: so many neighbouring processes share the
-    tokens of their samples.
+    tokens of their samples (None: all of them).
 
     Raises InputError if torchrun's variables are half set, for fewer cards than processes, a number of sequence shards that
     does not divide the processes, and if the others cannot be reached.
     """
     there = [name for name in VARIABLES if environment.get(name)]
     if not there:
-        if sequence != 1:
+        if sequence not in (None, 1):
             raise InputError(
                 "--sequence-shards is of several processes; start with torchrun --nproc_per_node N -m lumosx_core ..."
             )
@@ -133,12 +133,13 @@ def begin_processes(device: str, environment: Mapping[str, str], sequence: int =
     if missing:
         raise InputError(
             f"of torchrun's variables {', '.join(there)} are set, but {', '.join(missing)} are not; start with torchrun "
-            "--nproc_per_node N -m lumosx_core train ..."
+            "--nproc_per_node N -m lumosx_core ..."
         )
     try:
         rank, count, local = (int(environment[name]) for name in ("RANK", "WORLD_SIZE", "LOCAL_RANK"))
     except ValueError as error:
         raise InputError(f"torchrun's variables RANK, WORLD_SIZE and LOCAL_RANK must be whole numbers ({error})") from error
+    sequence = count if sequence is None else sequence
     if sequence < 1 or count % sequence:
         raise InputError(f"--sequence-shards is {sequence}, expected a divisor of the number of processes, {count}")
     if count == 1:

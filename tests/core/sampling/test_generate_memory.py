@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 import torch
 
+from lumosx_core.checks.speed_case import layout_with
 from lumosx_core.cli.main import main
 from lumosx_core.model import vae as vae_module
 from lumosx_core.model.config import PRESETS
@@ -16,8 +17,9 @@ from lumosx_core.model.text_encoder import load_text_encoder
 from lumosx_core.model.transformer import LumosXTransformer
 from lumosx_core.puppets.samples import SAMPLES_FOLDER
 from lumosx_core.sampling.config import PipelineDefaults, save_defaults
+from lumosx_core.sampling.memory_plan import planned
 from lumosx_core.sampling.model_report import GIB, memory_while_loading, report_model, resident_plan
-from lumosx_core.sampling.pipeline import NANO_FOLDER
+from lumosx_core.sampling.pipeline import NANO_FOLDER, GenerationMemory
 
 UMT5_XXL = {
     "vocab_size": 256384, "d_model": 4096, "d_kv": 64, "d_ff": 10240, "num_layers": 24, "num_heads": 64,
@@ -78,6 +80,19 @@ def test_the_released_model_needs_one_model_at_a_time(released: Path) -> None:
     assert max(resident_plan(released, torch.float32).values()) < 21.2 * GIB
     assert memory_while_loading(released, torch.bfloat16) == (released / "text_encoder.safetensors").stat().st_size
     assert 31 * GIB < memory_while_loading(released, torch.float32) < 32 * GIB
+
+
+def test_the_released_model_fits_eight_gib(released: Path) -> None:
+    """81 frames at 832 x 480 with nine references in bf16."""
+    layout = layout_with(21, 30, 52, single=3, groups=[3, 3])
+    sizes, config = PRESETS["t2v_1_3b"], PipelineDefaults().config
+    plan = planned(released, sizes, config, layout, dtype=torch.bfloat16, device="cuda", gib=8)
+    assert plan.memory == GenerationMemory(cfg_batched=True, text_on_cpu=True, streamed=False, decode_from=1)
+    assert 5 * GIB < plan.peak == plan.stages["sampling"] < 7 * GIB and set(plan.stages) == {
+        "references",
+        "sampling",
+        "decoding",
+    }
 
 
 def test_the_plan_is_what_loading_takes() -> None:
