@@ -26,12 +26,13 @@ from lumosx_core.errors import InputError
 from lumosx_core.model.attention_backends import Attention, AttentionBackend, select_attention, why_unavailable
 from lumosx_core.model.attention_shares import AttentionRecord, attention_shares
 from lumosx_core.model.relational_attention import (
+    ReferenceKeys,
     relational_cross_attention,
     relational_self_attention,
+    with_reference_keys,
 )
 from lumosx_core.model.relational_options import RelationalOptions
 from lumosx_core.model.token_layout import TokenLayout
-from lumosx_core.model.transformer import ReferenceKeys, with_reference_keys
 
 from .comfy_prompts import check_conditioning
 from .comfy_windows import check_windows

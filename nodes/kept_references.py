@@ -3,7 +3,7 @@
 from collections.abc import Hashable
 from dataclasses import dataclass, field
 
-from lumosx_core.model.transformer import ReferenceKeys
+from lumosx_core.model.relational_attention import ReferenceKeys
 
 
 @dataclass

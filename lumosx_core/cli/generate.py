@@ -7,7 +7,8 @@ SAMPLE/objects/<phrase>.png and SAMPLE/background/<phrase>.png, where a phrase i
 import argparse
 import logging
 import os
-from contextlib import nullcontext
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -83,9 +84,72 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Generate and say where the files are."""
+    from dataclasses import replace
+
     if options.latent is not None:
         _refuse_what_samples(options)
     stems = _stems(options)
+    with _sharing(options) as (processes, device):
+        from lumosx_core.cli.progress import ProgressBars
+        from lumosx_core.files.atomic import writable_folder
+        from lumosx_core.model.devices import weights_type
+        from lumosx_core.model.lora import read_lora
+        from lumosx_core.sample_folder import read_sample
+        from lumosx_core.sampling.generate import finish, generate
+        from lumosx_core.sampling.pipeline import NANO_FOLDER, LumosXPipeline
+        from lumosx_core.strengths import with_strengths
+
+        samples = [read_sample(folder) for folder in options.sample]
+        if options.prompt is not None:
+            samples = [replace(sample, prompt=options.prompt) for sample in samples]
+        strengths = list(map(_words_and_strength, options.strength))
+        samples = [replace(sample, references=with_strengths(sample.references, strengths)) for sample in samples]
+        loras = [(read_lora(path), strength) for path, strength in map(_lora_and_strength, options.lora)]
+        writable_folder(options.out)
+        pipeline = LumosXPipeline(
+            options.model or NANO_FOLDER,
+            device=device,
+            dtype=weights_type(options.dtype),
+            resident=False,
+            loras=loras,
+            shards=None if options.each else _shards(processes),
+        )
+        config = replace(generation_config(options, pipeline.defaults), on_problem=options.on_problem)
+        if options.memory is not None:
+            config = _planned(options, pipeline, samples, config)
+        jobs = [(stem, seed) for stem in stems for seed in options.seed]
+        if processes is not None and options.each:
+            jobs = jobs[processes.rank :: processes.count]
+        for sample, stem in zip(samples, stems, strict=True):
+            seeds = tuple(seed for of, seed in jobs if of == stem)
+            if not seeds:
+                continue
+            if options.model is None and options.latent is None and pipeline.writes:
+                _warn_of_photographs(sample.references, pipeline.defaults.width, pipeline.defaults.height)
+            with ProgressBars() if pipeline.writes else nullcontext() as progress:
+                if options.latent is None:
+                    written = generate(
+                        pipeline, sample, config, options.out, seeds=seeds, name=stem, png=options.png, batch=options.batch,
+                        progress=progress,
+                    )  # fmt: skip
+                else:
+                    name = options.name or options.latent.name.removesuffix(".safetensors").removesuffix(".latent")
+                    written = [
+                        finish(pipeline, sample, options.latent, options.out, name=name, png=options.png, progress=progress)
+                    ]
+            if options.latent is None and pipeline.writes:
+                print(f"relations      {options.out / f'{stem}_relations.png'}")
+            for files in written:
+                print(f"video          {files.video}")
+                print(f"contact sheet  {files.contact_sheet}")
+                if files.png_folder is not None:
+                    print(f"frames         {files.png_folder}")
+    return 0
+
+
+@contextmanager
+def _sharing(options: argparse.Namespace) -> Iterator[tuple["Processes | None", str]]:
+    """(the processes of torchrun that share the work, this one's device); (None, the device) without torchrun."""
     if not any(os.environ.get(name) for name in TORCHRUN):
         if options.each:
             from lumosx_core.errors import InputError
@@ -94,12 +158,13 @@ def run(options: argparse.Namespace) -> int:
                 "--each shares the videos out among the processes of torchrun, and here is one on its own; start with "
                 "torchrun --nproc_per_node N -m lumosx_core generate ... --each, or leave --each out"
             )
-        return _generate(options, stems, None, options.device)
+        yield None, options.device
+        return
     from lumosx_core.training.parallelize import begin_processes, end_processes
 
     processes, device = begin_processes(options.device, os.environ, 1 if options.each else None)
     try:
-        return _generate(options, stems, processes, device)
+        yield processes, device
     finally:
         end_processes(processes)
 
@@ -115,65 +180,6 @@ def _stems(options: argparse.Namespace) -> list[str]:
     if options.latent is not None and len(stems) > 1:
         raise InputError(f"--latent is of one sample, got {len(stems)}; give the one that it was made of")
     return stems
-
-
-def _generate(options: argparse.Namespace, stems: list[str], processes: "Processes | None", device: str) -> int:
-    """Make this process's videos, or its part of all of them, and say where the files are."""
-    from dataclasses import replace
-
-    from lumosx_core.cli.progress import ProgressBars
-    from lumosx_core.files.atomic import writable_folder
-    from lumosx_core.model.devices import weights_type
-    from lumosx_core.model.lora import read_lora
-    from lumosx_core.sample_folder import read_sample
-    from lumosx_core.sampling.generate import finish, generate
-    from lumosx_core.sampling.pipeline import NANO_FOLDER, LumosXPipeline
-    from lumosx_core.strengths import with_strengths
-
-    samples = [read_sample(folder) for folder in options.sample]
-    if options.prompt is not None:
-        samples = [replace(sample, prompt=options.prompt) for sample in samples]
-    strengths = list(map(_words_and_strength, options.strength))
-    samples = [replace(sample, references=with_strengths(sample.references, strengths)) for sample in samples]
-    loras = [(read_lora(path), strength) for path, strength in map(_lora_and_strength, options.lora)]
-    writable_folder(options.out)
-    pipeline = LumosXPipeline(
-        options.model or NANO_FOLDER,
-        device=device,
-        dtype=weights_type(options.dtype),
-        resident=False,
-        loras=loras,
-        shards=None if options.each else _shards(processes),
-    )
-    config = replace(generation_config(options, pipeline.defaults), on_problem=options.on_problem)
-    if options.memory is not None:
-        config = _planned(options, pipeline, samples, config)
-    jobs = [(stem, seed) for stem in stems for seed in options.seed]
-    if processes is not None and options.each:
-        jobs = jobs[processes.rank :: processes.count]
-    for sample, stem in zip(samples, stems, strict=True):
-        seeds = tuple(seed for of, seed in jobs if of == stem)
-        if not seeds:
-            continue
-        if options.model is None and options.latent is None and pipeline.writes:
-            _warn_of_photographs(sample.references, pipeline.defaults.width, pipeline.defaults.height)
-        with ProgressBars() if pipeline.writes else nullcontext() as progress:
-            if options.latent is None:
-                written = generate(
-                    pipeline, sample, config, options.out, seeds=seeds, name=stem, png=options.png, batch=options.batch,
-                    progress=progress,
-                )  # fmt: skip
-            else:
-                name = options.name or options.latent.name.removesuffix(".safetensors").removesuffix(".latent")
-                written = [finish(pipeline, sample, options.latent, options.out, name=name, png=options.png, progress=progress)]
-        if options.latent is None and pipeline.writes:
-            print(f"relations      {options.out / f'{stem}_relations.png'}")
-        for files in written:
-            print(f"video          {files.video}")
-            print(f"contact sheet  {files.contact_sheet}")
-            if files.png_folder is not None:
-                print(f"frames         {files.png_folder}")
-    return 0
 
 
 def _shards(processes: "Processes | None") -> "SequenceShards | None":

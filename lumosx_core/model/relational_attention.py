@@ -18,6 +18,8 @@ from lumosx_core.model.attention_backends import Attention, AttentionBackend, Va
 from lumosx_core.model.token_layout import KeyRange, TokenLayout, kept_tokens
 
 PoolLayout = Literal["released", "aligned"]
+# Keys and values of the reference rows for one block's self-attention, [B, M, n, d] each; empty until they are computed.
+ReferenceKeys = list[torch.Tensor]
 
 
 def relational_self_attention(
@@ -144,6 +146,19 @@ def _equal_runs(layout: TokenLayout) -> tuple[tuple[int, int, int], ...]:
         else:
             runs.append((start, stop, stop - start))
     return tuple(runs)
+
+
+def with_reference_keys(
+    k_BLnd: torch.Tensor, v_BLnd: torch.Tensor, layout: TokenLayout, kept: ReferenceKeys | None
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """Keys and values of all rows: as they are where all are there, else with the kept ones behind the video's. Those of the
+    references are put into `kept` where it is empty."""
+    if kept is None:
+        return k_BLnd, v_BLnd
+    if not kept:
+        kept += [x[:, layout.video_len :].clone() for x in (k_BLnd, v_BLnd)]  # a view would keep the video's too
+        return k_BLnd, v_BLnd
+    return torch.cat([k_BLnd, kept[0]], 1), torch.cat([v_BLnd, kept[1]], 1)
 
 
 def relational_cross_attention(

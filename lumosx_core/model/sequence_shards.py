@@ -16,7 +16,10 @@ import torch.distributed as dist
 from torch import nn
 
 from lumosx_core.errors import InputError
-from lumosx_core.model.relational_attention import biased_cross_attention, relational_self_attention
+from lumosx_core.model.relational_attention import (
+    relational_self_attention,
+    with_reference_keys,
+)
 from lumosx_core.model.rope import apply_rope
 from lumosx_core.model.token_layout import TokenLayout
 from lumosx_core.model.transformer import (
@@ -25,7 +28,6 @@ from lumosx_core.model.transformer import (
     Relations,
     SelfAttention,
     TextKeys,
-    with_reference_keys,
 )
 
 

@@ -20,8 +20,10 @@ from lumosx_core.model.attention_backends import Attention, sdpa_attention
 from lumosx_core.model.config import TransformerConfig
 from lumosx_core.model.relational_attention import (
     PoolLayout,
+    ReferenceKeys,
     relational_cross_attention,
     relational_self_attention,
+    with_reference_keys,
 )
 from lumosx_core.model.rope import apply_rope, rope_table
 from lumosx_core.model.token_layout import TokenLayout, kept_tokens
@@ -44,8 +46,6 @@ class RMSNorm(nn.Module):
 
 # Keys and values of the text for one block's cross-attention, [B, S, n, d] each.
 TextKeys = tuple[torch.Tensor, torch.Tensor]
-# Keys and values of the reference rows for one block's self-attention, [B, M, n, d] each; empty until they are computed.
-ReferenceKeys = list[torch.Tensor]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -96,19 +96,6 @@ class SelfAttention(AttentionLayer):
         video_only = video_only or bool(relations.reference_keys)
         k, v = with_reference_keys(k, v, layout, relations.reference_keys)
         return self.o(relational_self_attention(q, k, v, layout, relations.attention, video_only=video_only).flatten(2))
-
-
-def with_reference_keys(
-    k_BLnd: torch.Tensor, v_BLnd: torch.Tensor, layout: TokenLayout, kept: ReferenceKeys | None
-) -> tuple[torch.Tensor, torch.Tensor]:
-    """Keys and values of all rows: as they are where all are there, else with the kept ones behind the video's. Those of the
-    references are put into `kept` where it is empty."""
-    if kept is None:
-        return k_BLnd, v_BLnd
-    if not kept:
-        kept += [x[:, layout.video_len :].clone() for x in (k_BLnd, v_BLnd)]  # a view would keep the video's too
-        return k_BLnd, v_BLnd
-    return torch.cat([k_BLnd, kept[0]], 1), torch.cat([v_BLnd, kept[1]], 1)
 
 
 def reference_keys_bytes(config: TransformerConfig, layout: TokenLayout, passes: int, dtype: torch.dtype) -> int:

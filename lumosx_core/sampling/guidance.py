@@ -10,9 +10,9 @@ import torch
 from einops import rearrange
 
 from lumosx_core.model.attention_backends import Attention
-from lumosx_core.model.relational_attention import PoolLayout
+from lumosx_core.model.relational_attention import PoolLayout, ReferenceKeys
 from lumosx_core.model.token_layout import TokenLayout
-from lumosx_core.model.transformer import LumosXTransformer, ReferenceKeys
+from lumosx_core.model.transformer import LumosXTransformer
 from lumosx_core.sampling.solver import Velocity
 
 

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from host_server import HostServer
 
-from .pages import ENDED, PEOPLE, SAMPLES, WORKFLOWS, blueprint, drop, offer, search
+from .pages import ENDED, PEOPLE, SAMPLES, WORKFLOWS, blueprint, drop, search
 
 OWNERS = ("LUMOSX_SUBJECT", "LUMOSX_SCENE")
 # The embedded model and five pictures into the only node there is, its other values, its outputs into previews.
@@ -66,24 +66,6 @@ def test_a_node_is_found_by_another_word(page: Any, server: HostServer) -> None:
     if not server.get("/object_info/LumosXSampler")["LumosXSampler"].get("search_aliases"):
         pytest.skip("NO SEARCH ALIASES: this ComfyUI does not know them")
     assert search(page, "multi subject video", "LumosX Sampler") == ["LumosX Sampler"]
-
-
-def test_words_for_other_models_offer_our_nodes(page: Any, server: HostServer) -> None:
-    if not server.get("/object_info/LumosXSampler")["LumosXSampler"].get("search_aliases"):
-        pytest.skip("NO SEARCH ALIASES: this ComfyUI does not know them")
-    for words, node in (
-        ("phantom", "LumosX Sampler"),
-        ("reference to video", "LumosX Encode References"),
-        ("subject to video", "LumosX Sampler"),
-        ("s2v", "LumosX Sampler"),
-        ("consistent character", "LumosX Person"),
-        ("ipadapter", "LumosX Face Reference"),
-    ):
-        offer(page, words, node)
-        page.locator("[role=dialog] input[type=text]").first.fill("no node has this name")
-        page.locator("[role=dialog]").get_by_text("LumosX").first.wait_for(state="hidden", timeout=60_000)
-    page.keyboard.press("Escape")
-    page.keyboard.press("Escape")
 
 
 def test_the_blueprint_is_found_and_holds_its_nodes(page: Any) -> None:
