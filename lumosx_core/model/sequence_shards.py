@@ -16,10 +16,7 @@ import torch.distributed as dist
 from torch import nn
 
 from lumosx_core.errors import InputError
-from lumosx_core.model.relational_attention import (
-    relational_self_attention,
-    with_reference_keys,
-)
+from lumosx_core.model.relational_attention import biased_cross_attention, relational_self_attention, with_reference_keys
 from lumosx_core.model.rope import apply_rope
 from lumosx_core.model.token_layout import TokenLayout
 from lumosx_core.model.transformer import (
