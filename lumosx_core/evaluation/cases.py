@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Literal, get_args
 
 import numpy as np
-from PIL import ImageOps
+from PIL import Image
 
 from lumosx_core.numbers import seed_number, whole_number
 from lumosx_core.puppets.clip import ClipSpec, sample_clip
@@ -128,8 +128,8 @@ def twin_of(case: PuppetCase, name: Twin) -> PuppetCase | None:
     """The case once more with other pictures, words and noise as they are; None where there is no such one.
 
     order: people, and the things of each, are given from the last to the first (the truth stays as it is, and so does what the
-    scorer says of a video); mirrored: every picture; exchanged: everybody
-    has the things of the next person, where the words are the same for all.
+    scorer says of a video); mirrored: every picture; exchanged: everybody has the things of the next person, where the words
+    are the same for all.
     """
     subjects, clip, group = case.sample.references.subjects, case.clip, f"{case.group}-{name}"
     if name == "mirrored":
@@ -143,8 +143,13 @@ def twin_of(case: PuppetCase, name: Twin) -> PuppetCase | None:
 
 
 def _mirrored(subject: Subject) -> Subject:
-    worn = tuple(replace(attribute, image=ImageOps.mirror(attribute.image)) for attribute in subject.attributes)
-    return replace(subject, attributes=worn, face=subject.face and ImageOps.mirror(subject.face))
+    worn = tuple(replace(attribute, image=_flipped(attribute.image)) for attribute in subject.attributes)
+    return replace(subject, attributes=worn, face=subject.face and _flipped(subject.face))
+
+
+def _flipped(picture: Image.Image) -> Image.Image:
+    """Left and right exchanged."""
+    return picture.transpose(Image.Transpose.FLIP_LEFT_RIGHT)
 
 
 def with_exchanged_things(clip: ClipSpec) -> ClipSpec:

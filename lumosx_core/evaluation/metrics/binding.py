@@ -27,7 +27,7 @@ from lumosx_core.evaluation.binding import (
 from lumosx_core.evaluation.metrics.asked import asked_things
 from lumosx_core.evaluation.metrics.binding_sight import Sight, face_views, measure
 from lumosx_core.evaluation.metrics.faces import FRAMES
-from lumosx_core.evaluation.metrics.metric import Figure, Matrix
+from lumosx_core.evaluation.metrics.metric import Figure, Matrix, Metric
 from lumosx_core.references import prepare_reference_image
 from lumosx_core.sample_folder import read_sample
 
@@ -35,7 +35,7 @@ DIGITS = 4  # of a similarity
 
 
 @dataclass(frozen=True)
-class Binding:
+class Binding(Metric):
     """The metric. sight: None where nothing is looked at."""
 
     sight: Sight | None = None

@@ -23,7 +23,7 @@ from lumosx_core.evaluation.binding import match_one_to_one
 from lumosx_core.evaluation.metrics.asked import NOBODYS, AskedThing, NounOf, asked_objects, asked_things
 from lumosx_core.evaluation.metrics.binding_sight import MARGIN, framed
 from lumosx_core.evaluation.metrics.faces import FRAMES
-from lumosx_core.evaluation.metrics.metric import Figure, Matrix
+from lumosx_core.evaluation.metrics.metric import Figure, Metric
 from lumosx_core.eyes import Embedder
 from lumosx_core.references import Sample
 from lumosx_core.sample_folder import read_sample
@@ -43,7 +43,7 @@ class ClipSight:
 
 
 @dataclass(frozen=True)
-class Clip:
+class Clip(Metric):
     """The metric. sight: None where nothing is looked at."""
 
     sight: ClipSight | None = None
@@ -116,11 +116,6 @@ class Clip:
             f"DINO-I, {kind}": (_total(things, "dino"), float(sum(len(t["dino"]) for t in things)))
             for kind, things in rows.items()
         }
-
-    def matrices(self, values: dict[str, Any]) -> dict[str, Matrix]:
-        """None: it compares nobody with anybody."""
-        del values
-        return {}
 
     def note(self, values: dict[str, Any]) -> str:
         """ "CLIP-T 0.31; red hat: DINO-I 0.52, found in 7 of 8 frames; ..."."""

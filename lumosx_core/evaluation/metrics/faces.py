@@ -17,7 +17,7 @@ from PIL import Image
 
 from lumosx_core.errors import InputError
 from lumosx_core.evaluation.binding import match_one_to_one
-from lumosx_core.evaluation.metrics.metric import Figure, Matrix
+from lumosx_core.evaluation.metrics.metric import Figure, Metric
 from lumosx_core.eyes import FaceFinder, FoundFace
 from lumosx_core.files.images import rgb_on_white
 from lumosx_core.sample_folder import read_sample
@@ -27,7 +27,7 @@ DIGITS = 5  # of a similarity
 
 
 @dataclass(frozen=True)
-class Faces:
+class Faces(Metric):
     """The metric. finder: with embeddings; None where nothing is looked at."""
 
     finder: FaceFinder | None = None
@@ -106,11 +106,6 @@ class Faces:
             for n, person in enumerate(values["people"], 1)
             if person["seen"]
         }
-
-    def matrices(self, values: dict[str, Any]) -> dict[str, Matrix]:
-        """None: it compares nobody with anybody."""
-        del values
-        return {}
 
     def note(self, values: dict[str, Any]) -> str:
         """ "man: similarity 0.61, found in 7 of 8 frames; ...; 2 extra faces"."""

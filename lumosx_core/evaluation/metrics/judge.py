@@ -12,7 +12,7 @@ import numpy as np
 from PIL import Image
 
 from lumosx_core.errors import InputError
-from lumosx_core.evaluation.metrics.metric import Figure, Matrix
+from lumosx_core.evaluation.metrics.metric import Figure, Metric
 from lumosx_core.files.images import encoded_jpeg, rgb_on_white
 from lumosx_core.references import Subject
 from lumosx_core.sample_folder import read_sample
@@ -26,7 +26,7 @@ Ask = Callable[[str, Sequence[bytes]], float | str]
 
 
 @dataclass(frozen=True)
-class Judge:
+class Judge(Metric):
     """The metric. ask: None where nobody is asked."""
 
     ask: Ask | None = None
@@ -70,16 +70,6 @@ class Judge:
             "answered": (answered, asked),
             "sureness of yes": (float(sum(known)), answered),
         }
-
-    def details(self, values: dict[str, Any]) -> dict[str, Figure]:
-        """Nothing: the judge is asked one kind of question."""
-        del values
-        return {}
-
-    def matrices(self, values: dict[str, Any]) -> dict[str, Matrix]:
-        """None: it compares nobody with anybody."""
-        del values
-        return {}
 
     def note(self, values: dict[str, Any]) -> str:
         """ "red hat of person 1: yes (0.93); blue jacket of person 2: no answer (the answer is neither yes nor no)"."""

@@ -31,12 +31,15 @@ class Metric(Protocol):
         ...
 
     def details(self, values: dict[str, Any]) -> dict[str, Figure]:
-        """The first figure once more, for kinds of what was asked."""
-        ...
+        """The first figure once more, for kinds of what was asked; nothing where there are none."""
+        del values
+        return {}
 
     def matrices(self, values: dict[str, Any]) -> dict[str, Matrix]:
-        """Who is seen as whom, where the metric tells: row = the person, column = whom it is like; 0 is as it should be."""
-        ...
+        """Who is seen as whom: row = the person, column = whom it is like; 0 is as it should be. Nothing where nobody is
+        compared with anybody."""
+        del values
+        return {}
 
     def note(self, values: dict[str, Any]) -> str:
         """The outcome in a line for people."""

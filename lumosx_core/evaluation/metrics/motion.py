@@ -16,7 +16,7 @@ import numpy as np
 import torch
 
 from lumosx_core.errors import InputError
-from lumosx_core.evaluation.metrics.metric import Figure, Matrix
+from lumosx_core.evaluation.metrics.metric import Figure, Metric
 from lumosx_core.files.pickles import read_pickle
 from lumosx_core.packages import install_command
 
@@ -32,7 +32,7 @@ Flow = Callable[[np.ndarray, np.ndarray], np.ndarray]  # two pictures uint8 [H, 
 
 
 @dataclass(frozen=True)
-class Motion:
+class Motion(Metric):
     """The metric. flow: None where nothing is looked at."""
 
     flow: Flow | None = None
@@ -61,16 +61,6 @@ class Motion:
         moving = float(sum(speed > LEAST for speed in values["speed"]))
         pairs = float(len(values["speed"]))
         return {"dynamic": (float(pairs > 0 and moving >= DYNAMIC * pairs), float(pairs > 0)), "moving pairs": (moving, pairs)}
-
-    def details(self, values: dict[str, Any]) -> dict[str, Figure]:
-        """Nothing: motion has no kinds."""
-        del values
-        return {}
-
-    def matrices(self, values: dict[str, Any]) -> dict[str, Matrix]:
-        """None: it compares nobody with anybody."""
-        del values
-        return {}
 
     def note(self, values: dict[str, Any]) -> str:
         """ "dynamic: 5 of 16 pairs of frames move, the fastest pixels by 3.1 % of the shorter side in the mean"."""

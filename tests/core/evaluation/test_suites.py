@@ -2,8 +2,8 @@
 
 from pathlib import Path
 
+import numpy as np
 import pytest
-from PIL import ImageOps
 
 from lumosx_core.cli.main import main
 from lumosx_core.errors import InputError
@@ -84,7 +84,8 @@ def test_twins_have_the_same_words_and_noise_and_other_pictures() -> None:
             assert [r.image for r in after if r.subject == 0] == [before[6].image, before[8].image, before[7].image]
             assert case.clip == base.clip
         if case.group.endswith("mirrored"):
-            assert all(a.image == ImageOps.mirror(b.image) for a, b in zip(after, before, strict=True))
+            for flipped, given in zip(after, before, strict=True):
+                assert (np.asarray(flipped.image) == np.asarray(given.image)[:, ::-1]).all()
             assert case.clip == base.clip
         if case.group.endswith("exchanged"):
             assert [after[0].image, after[1].image, after[7].image] == [before[0].image, before[4].image, before[1].image]
