@@ -1,10 +1,21 @@
 """Small models with random weights in folders, as transformers saves them: they see nothing, but by the library's own ways."""
 
 from pathlib import Path
+from typing import Any
 
 import torch
 
 WORDS = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", ".", "red", "jacket", "hat"]
+_ALPHABET = "abcdefghijklmnopqrstuvwxyz"
+LETTERS = ["!", "<|startoftext|>", "<|endoftext|>", *_ALPHABET, *(f"{letter}</w>" for letter in _ALPHABET)]
+_LAYERS = {"hidden_size": 16, "intermediate_size": 16, "num_hidden_layers": 1, "num_attention_heads": 2}
+SMALL_CLIP: dict[str, Any] = {  # of 32 x 32 pixels, whose words are letters
+    "text_config": {
+        **_LAYERS, "vocab_size": len(LETTERS), "max_position_embeddings": 16, "bos_token_id": 1, "eos_token_id": 2,
+        "pad_token_id": 0,
+    },
+    "vision_config": {**_LAYERS, "image_size": 32, "patch_size": 8},
+}  # fmt: skip
 
 
 def write_people_detector(folder: Path, classes: tuple[str, ...] = ("dog", "person"), kind: str = "rt_detr_v2") -> Path:
@@ -36,32 +47,28 @@ def write_people_detector(folder: Path, classes: tuple[str, ...] = ("dog", "pers
     return folder
 
 
+def letter_tokenizer(most: int) -> Any:
+    """CLIP's tokenizer of single letters, so many at most."""
+    from transformers import CLIPTokenizer
+
+    tokenizer = CLIPTokenizer(vocab={word: i for i, word in enumerate(LETTERS)}, merges=[], pad_token="!")
+    tokenizer.model_max_length = most
+    return tokenizer
+
+
 def write_owlv2(folder: Path) -> Path:
     """OWLv2 of 32 x 32 pixels, 16 places."""
-    from transformers import CLIPTokenizer, Owlv2Config, Owlv2ForObjectDetection, Owlv2ImageProcessor, Owlv2Processor
+    from transformers import Owlv2Config, Owlv2ForObjectDetection, Owlv2ImageProcessor, Owlv2Processor
 
     torch.manual_seed(0)
-    letters = "abcdefghijklmnopqrstuvwxyz"
-    vocab = ["!", "<|startoftext|>", "<|endoftext|>", *letters, *(f"{letter}</w>" for letter in letters)]
-    config = Owlv2Config(
-        text_config={
-            "vocab_size": len(vocab), "hidden_size": 16, "intermediate_size": 16, "num_hidden_layers": 1,
-            "num_attention_heads": 2, "max_position_embeddings": 16, "bos_token_id": 1, "eos_token_id": 2, "pad_token_id": 0,
-        },
-        vision_config={
-            "hidden_size": 16, "intermediate_size": 16, "num_hidden_layers": 1, "num_attention_heads": 2, "image_size": 32,
-            "patch_size": 8,
-        },
-        projection_dim=16,
-    )  # fmt: skip
+    config = Owlv2Config(**SMALL_CLIP, projection_dim=16)
     model = Owlv2ForObjectDetection(config)
     # Ids begin with the filling: a phrase that begins with number 0 counts as none. The heads' own start saturates boxes.
     for name, weight in model.named_parameters():
         if "_head." in name:
             weight.data *= 0.1
     model.save_pretrained(folder)
-    tokenizer = CLIPTokenizer(vocab={word: i for i, word in enumerate(vocab)}, merges=[], pad_token="!")
-    tokenizer.model_max_length = 16
+    tokenizer = letter_tokenizer(16)
     images = Owlv2ImageProcessor(size={"height": 32, "width": 32})
     Owlv2Processor(images, tokenizer).save_pretrained(folder)
     return folder
@@ -137,11 +144,9 @@ def write_sam2(folder: Path) -> Path:
 
 def write_sam3(folder: Path) -> Path:
     """Segment Anything 3 of 56 x 56 pixels with 8 queries."""
-    from transformers import CLIPTokenizer, Sam3Config, Sam3ImageProcessor, Sam3Model, Sam3Processor
+    from transformers import Sam3Config, Sam3ImageProcessor, Sam3Model, Sam3Processor
 
     torch.manual_seed(0)
-    letters = "abcdefghijklmnopqrstuvwxyz"
-    vocab = ["!", "<|startoftext|>", "<|endoftext|>", *letters, *(f"{letter}</w>" for letter in letters)]
     inner = {"hidden_size": 32, "num_layers": 1, "num_attention_heads": 2, "intermediate_size": 32}
     config = Sam3Config(
         vision_config={
@@ -153,7 +158,7 @@ def write_sam3(folder: Path) -> Path:
             "fpn_hidden_size": 32, "backbone_feature_sizes": [[16, 16], [8, 8], [4, 4]],
         },
         text_config={
-            "vocab_size": len(vocab), "hidden_size": 32, "intermediate_size": 32, "num_hidden_layers": 1,
+            "vocab_size": len(LETTERS), "hidden_size": 32, "intermediate_size": 32, "num_hidden_layers": 1,
             "num_attention_heads": 2, "max_position_embeddings": 32, "projection_dim": 32, "bos_token_id": 1, "eos_token_id": 2,
             "pad_token_id": 0,
         },
@@ -161,8 +166,7 @@ def write_sam3(folder: Path) -> Path:
         mask_decoder_config={"hidden_size": 32, "num_attention_heads": 2},
     )  # fmt: skip
     Sam3Model(config).save_pretrained(folder)
-    tokenizer = CLIPTokenizer(vocab={word: i for i, word in enumerate(vocab)}, merges=[], pad_token="!")
-    tokenizer.model_max_length = 32
+    tokenizer = letter_tokenizer(32)
     Sam3Processor(Sam3ImageProcessor(size={"height": 56, "width": 56}), tokenizer).save_pretrained(folder)
     return folder
 
@@ -183,25 +187,12 @@ def write_dinov2(folder: Path) -> Path:
 
 def write_clip(folder: Path) -> Path:
     """CLIP of 32 x 32 pixels whose words are letters."""
-    from transformers import CLIPConfig, CLIPImageProcessor, CLIPModel, CLIPProcessor, CLIPTokenizer
+    from transformers import CLIPConfig, CLIPImageProcessor, CLIPModel, CLIPProcessor
 
     torch.manual_seed(0)
-    letters = "abcdefghijklmnopqrstuvwxyz"
-    vocab = ["!", "<|startoftext|>", "<|endoftext|>", *letters, *(f"{letter}</w>" for letter in letters)]
-    config = CLIPConfig(
-        text_config={
-            "vocab_size": len(vocab), "hidden_size": 16, "intermediate_size": 16, "num_hidden_layers": 1,
-            "num_attention_heads": 2, "max_position_embeddings": 16, "bos_token_id": 1, "eos_token_id": 2, "pad_token_id": 0,
-        },
-        vision_config={
-            "hidden_size": 16, "intermediate_size": 16, "num_hidden_layers": 1, "num_attention_heads": 2, "image_size": 32,
-            "patch_size": 8,
-        },
-        projection_dim=12,
-    )  # fmt: skip
+    config = CLIPConfig(**SMALL_CLIP, projection_dim=12)
     CLIPModel(config).save_pretrained(folder)
-    tokenizer = CLIPTokenizer(vocab={word: i for i, word in enumerate(vocab)}, merges=[], pad_token="!")
-    tokenizer.model_max_length = 16
+    tokenizer = letter_tokenizer(16)
     images = CLIPImageProcessor(size={"shortest_edge": 32}, crop_size={"height": 32, "width": 32})
     CLIPProcessor(images, tokenizer).save_pretrained(folder)
     return folder
