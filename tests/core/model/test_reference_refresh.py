@@ -22,15 +22,6 @@ LAYOUTS = {
 }
 
 
-@pytest.fixture(scope="module")
-def model() -> LumosXTransformer:
-    torch.manual_seed(0)
-    model = LumosXTransformer(PRESETS["debug"])
-    for parameter in model.parameters():
-        torch.nn.init.normal_(parameter, std=0.2)
-    return model.train(False)
-
-
 def condition(layout: TokenLayout, seed: int = 0) -> Condition:
     generator, config = torch.Generator().manual_seed(seed), PRESETS["debug"]
     return Condition(

@@ -17,15 +17,6 @@ from lumosx_core.model.transformer import LumosXTransformer
 KINDS, SUBJECTS = ("object", "face", "attribute", "face"), (None, 0, 0, 1)
 
 
-@pytest.fixture(scope="module")
-def model() -> LumosXTransformer:
-    torch.manual_seed(0)
-    model = LumosXTransformer(PRESETS["debug"])
-    for parameter in model.parameters():
-        torch.nn.init.normal_(parameter, std=0.2)
-    return model.train(False)
-
-
 def inputs(frames: int, batch: int, config: TransformerConfig) -> dict:
     generator = torch.Generator().manual_seed(frames)
     return {
