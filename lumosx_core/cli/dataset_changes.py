@@ -136,6 +136,10 @@ def run_remove(options: argparse.Namespace) -> int:
         ("prepared", report.cached), ("samples left", report.samples),
     ):  # fmt: skip
         print(f"{name:<14} {count}")
+    if report.cached:
+        print(
+            "prepared clips went whole, also of samples that only had views of what was removed: run lumosx train prepare again"
+        )
     print("the videos themselves, copies and exports elsewhere are yours to delete")
     return 0
 

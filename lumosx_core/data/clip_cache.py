@@ -25,6 +25,7 @@ from lumosx_core.errors import InputError
 from lumosx_core.files.atomic import remove_file, write_text
 from lumosx_core.files.json import parse_json, parse_record, read_json
 from lumosx_core.files.json_lines import read_records
+from lumosx_core.files.leftovers import tidy
 from lumosx_core.files.weights import write_safetensors
 from lumosx_core.model.video_size import VideoSize
 
@@ -123,14 +124,18 @@ def write_list(cache: Path, clips: Sequence[ListedClip]) -> None:
 
 def remove_clips(cache: Path, is_removed: Callable[[str], bool]) -> int:
     """Take the clips of these names, and those with pictures of them, out of a cache of any format, list and files; how many
-    there were."""
+    files went. Files that the list does not name go too: whose pictures are in them nobody can tell."""
     listed = read_records(cache / LIST, ListedClip)
     kept = [clip for clip in listed if not any(map(is_removed, (clip.name, *clip.others)))]
-    for key in {clip.key for clip in listed if clip.key} - {clip.key for clip in kept}:
-        remove_file(clip_path(cache, key))
+    keys = {clip.key for clip in kept}
+    gone = [path for path in sorted(cache.glob("??/*.safetensors")) if path.stem not in keys]
+    for path in gone:
+        remove_file(path)
+    for folder in cache.glob("??/"):
+        tidy(folder)
     if len(kept) < len(listed):
         write_list(cache, kept)
-    return len(listed) - len(kept)
+    return len(gone)
 
 
 class OpenClip:

@@ -21,7 +21,7 @@ from lumosx_core.data.draws import GROUPED, comes_whole
 from lumosx_core.data.manifest_rows import open_rows
 from lumosx_core.data.pack import MANIFEST, manifest_of, read_dropped, read_file, read_manifest
 from lumosx_core.data.removal import read_removed
-from lumosx_core.data.sample_views import faces_of_record
+from lumosx_core.data.sample_views import clips_of_views, faces_of_record
 from lumosx_core.errors import InputError
 from lumosx_core.files.images import decoded
 from lumosx_core.numbers import real_number, seed_number
@@ -148,12 +148,13 @@ def draw_sample(
 def check_dataset(folder: Path) -> list[str]:
     """What is wrong with a dataset, one line each: files that are missing, cut off or changed places, pictures that cannot be
     read, samples that were removed; none if all is well. Raises InputError if there is no dataset at all."""
-    removed = read_removed(folder)
-    left = [f"{one} was removed and is still there; run the removal again"
-            for row in (*read_manifest(folder), *read_dropped(folder))
-            for one in dict.fromkeys((row.get("sample", row.get("clip", "")), row["source"])) if removed.has(one)]  # fmt: skip
-    faults = list(dict.fromkeys(left))
-    for row in read_manifest(folder):
+    removed, rows = read_removed(folder), read_manifest(folder)
+    there = [name for row in rows for name in (row["sample"], row["source"], *clips_of_views(json.loads(row["record"])))]
+    there += [name for row in read_dropped(folder) for name in (row["clip"], row["source"])]
+    faults = [
+        f"{one} was removed and is still there; run the removal again" for one in dict.fromkeys(there) if removed.has(one)
+    ]
+    for row in rows:
         for place in row["files"]:
             try:
                 content = read_file(folder, place)

@@ -13,6 +13,7 @@ name are removed. So a killed run leaves the old dataset or the new one.
 """
 
 import io
+import logging
 import tarfile
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -32,6 +33,7 @@ FORMAT = 1
 MANIFEST, DROPPED, CONFIG, ABOUT = "manifest.parquet", "dropped.parquet", "config.toml", "dataset.json"
 SHARD = "samples-{:05d}.tar"
 MEGABYTE = 10**6
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -67,7 +69,6 @@ def pack_samples(
             progress("packing", number, len(missing))
     remove_file(copy_of(out / MANIFEST))  # a killed run leaves none rather than an old one
     _write_table(out / MANIFEST, [rows[name] for name in sorted(rows)], manifest_schema())
-    write_copy(out / MANIFEST)
     _write_table(out / DROPPED, sorted(dropped, key=lambda row: (row["clip"], row["stage"])), dropped_schema())
     if config is not None:
         write_text(out / CONFIG, to_toml(config))
@@ -76,6 +77,10 @@ def pack_samples(
     for path in out.glob(SHARD.replace("{:05d}", "*")):
         if path.name not in named:
             remove_file(path)
+    try:  # last: the dataset is whole without it, and what was removed is gone
+        write_copy(out / MANIFEST)
+    except (InputError, OSError) as error:
+        log.warning("there is no %s (%s); it is made when the dataset is opened", copy_of(out / MANIFEST).name, error)
 
 
 def manifest_of(out: Path) -> Path:

@@ -17,7 +17,7 @@ from lumosx_core.data.pack import read_manifest, stored_config
 from lumosx_core.data.records import PeopleRecord
 from lumosx_core.data.removal import Removed, finish_removal, forget_reviewed, read_removed, write_removed
 from lumosx_core.data.repack import repack
-from lumosx_core.data.sample_views import clips_of_views, without_views_of
+from lumosx_core.data.sample_views import clips_of_views
 from lumosx_core.data.sources import known_sources
 from lumosx_core.data.split import SeenSource, faces_of, same_person
 from lumosx_core.data.store import has_store, open_store
@@ -30,7 +30,7 @@ from lumosx_core.tokenizers import Tokenizer
 @dataclass(frozen=True, kw_only=True)
 class RemovalReport:
     """What went. clips: ids. repeated: how many of them were not asked for but look the same. sources: videos of which nothing
-    is left. cached: prepared clips. samples: what the dataset still has."""
+    is left. cached: files of prepared clips. samples: what the dataset still has."""
 
     clips: tuple[str, ...]
     repeated: int
@@ -132,9 +132,8 @@ def _from_stored(dataset: Path, clips: Sequence[str], names: Sequence[str], prog
     whole |= _emptied([(row["sample"], row["source"]) for row in rows], gone)
     removed = removed.with_ids([*gone, *whole])
     write_removed(dataset, removed)
-    left = [without_views_of(row, removed.has) for row in rows if not removed.has(row["sample"])]
-    repack(dataset, dataset, left, progress)
-    return RemovalReport(clips=tuple(sorted(gone)), repeated=0, sources=len(whole), cached=0, samples=len(left))
+    left = repack(dataset, dataset, rows, progress)
+    return RemovalReport(clips=tuple(sorted(gone)), repeated=0, sources=len(whole), cached=0, samples=left)
 
 
 def _named(known: Mapping[str, tuple[str, ...]], wanted: Sequence[str], what: str, removed: Removed) -> set[str]:

@@ -22,6 +22,7 @@ from lumosx_core.data.pack import (
     stored_samples,
 )
 from lumosx_core.data.removal import read_removed
+from lumosx_core.data.sample_views import without_views_of
 from lumosx_core.data.split import SeenSource, SplitRule, read_rule, split_sources, write_rule
 from lumosx_core.errors import InputError, quoted
 from lumosx_core.files.atomic import writable_folder
@@ -60,8 +61,7 @@ def filter_copy(dataset: Path, out: Path, where: Sequence[Condition], progress: 
         raise InputError(f"none of the {len(rows)} samples meets all conditions; see what there is with lumosx dataset stats")
     if (out / MANIFEST).exists():
         raise InputError(f"{out} holds a dataset already; choose another --out")
-    repack(dataset, writable_folder(out), list(kept), progress)
-    return len(kept), len(rows)
+    return repack(dataset, writable_folder(out), list(kept), progress), len(rows)
 
 
 def meeting(rows: ManifestRows, where: Sequence[Condition]) -> ManifestRows:
@@ -73,15 +73,19 @@ def meeting(rows: ManifestRows, where: Sequence[Condition]) -> ManifestRows:
 
 def repack(
     dataset: Path, out: Path, rows: Sequence[dict[str, Any]], progress: Progress | None = None, rule: SplitRule | None = None
-) -> None:
-    """Make `out` a dataset of exactly these samples of `dataset`, which may be the same. rule: a new split; None keeps it."""
+) -> int:
+    """Make `out` a dataset of these samples of `dataset`, which may be the same, without what was removed: clips, and views of
+    them in others. rule: a new split; None keeps it. How many samples it has."""
+    removed = read_removed(dataset)
+    rows = [
+        without_views_of(row, removed.has) for row in rows if not removed.has(row["sample"]) and not removed.has(row["source"])
+    ]
     seen = [SeenSource(source=row["source"]) for row in rows]
     rule = split_sources(seen, rule or read_rule(dataset))
     about: dict[str, Any] = {"origin": COPIED}
     dropped: list[dict[str, str]] = []
     if out == dataset:
         about = {name: value for name, value in read_about(dataset).items() if name != "format"}
-        removed = read_removed(dataset)
         dropped = [row for row in read_dropped(dataset) if not removed.has(row["clip"]) and not removed.has(row["source"])]
     config = stored_config(dataset) if (dataset / CONFIG).is_file() else None
     samples = [
@@ -89,7 +93,8 @@ def repack(
         for sample in stored_samples(dataset, rows)
     ]
     write_rule(out, rule)
-    pack_samples(out, samples, dropped, config, {**about, "samples": len(rows)}, progress)
+    pack_samples(out, samples, dropped, config, {**about, "samples": len(samples)}, progress)
+    return len(samples)
 
 
 def _condition(text: str) -> Condition:

@@ -111,8 +111,8 @@ def find_training_clips(
     """(the clips of a folder, what cannot be read: name -> why), in the order of their names.
 
     folder: a collected dataset, or a folder of sample folders that each hold `video.mp4`, at any depth. split: the part of a
-    collected dataset; sample folders have none, and all of them are taken. Raises InputError if there is neither, and if the
-    part is empty.
+    collected dataset; sample folders have none, and all of them are for training. Raises InputError if there is neither, if
+    the part is empty, and for validation and test of sample folders.
     """
     if not folder.is_dir():
         raise InputError(f"there is no folder {folder}; give a collected dataset or a folder of sample folders with {VIDEO}")
@@ -120,8 +120,12 @@ def find_training_clips(
         rows = read_manifest(folder)
         wanted = [row for row in rows if split in ("all", row["split"])]
         if rows and not wanted:
-            raise InputError(f"none of the {len(rows)} samples of {folder} is in its part {split}; run lumosx dataset split")
+            raise InputError(f"none of the {len(rows)} samples of {folder} is in its part {split}; take all of them with "
+                             "--split all, or draw the parts anew with lumosx dataset split")  # fmt: skip
         return [_collected(folder, row) for row in wanted], {}
+    if split in ("val", "test"):
+        raise InputError(f"{folder} is no collected dataset, and sample folders have no part {split}; leave --split out, "
+                         "or make a dataset of them with lumosx dataset import")  # fmt: skip
     clips: list[TrainingClip] = []
     faults: dict[str, str] = {}
     for top, folders, files in os.walk(folder):

@@ -180,7 +180,7 @@ def prepare_clips(plan: AblationPlan, out: Path, nano: Path, workers: int, log: 
     """Render and encode the clips that are not there yet, for the VAE and the text encoder of the model folder `nano`."""
     stages = ("clips", "vae", "text", "latents")
     for name, recipe in (("data", plan.recipe), ("validation", plan.validation)):
-        train_nano(out / name, recipe, stages=stages, workers=workers, start_from=nano, log=lambda line: log(line))
+        train_nano(out / name, recipe, stages=stages, workers=workers, start_from=nano, log=log)
 
 
 @dataclass(frozen=True, kw_only=True)

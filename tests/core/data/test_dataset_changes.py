@@ -15,7 +15,8 @@ from lumosx_core.cli.main import main
 from lumosx_core.data import remove as remove_module
 from lumosx_core.data.clip_cache import ListedClip, clip_path, write_list
 from lumosx_core.data.dataset import RelationalDataset, check_dataset
-from lumosx_core.data.pack import read_file, read_manifest
+from lumosx_core.data.manifest_rows import copy_of
+from lumosx_core.data.pack import MANIFEST, read_file, read_manifest
 from lumosx_core.data.removal import read_removed
 from lumosx_core.data.repack import conditions
 from lumosx_core.data.split import read_rule
@@ -143,6 +144,9 @@ def test_of_what_was_removed_nothing_is_left(collected: Collected, dataset: Path
         path.write_bytes(row["caption"].encode())
     (cache / "cache.json").write_text(json.dumps({"format": 1}), "utf-8")
     write_list(cache, [ListedClip(name=row["sample"], key=row["sample"] * 2) for row in rows])
+    unlisted = clip_path(cache, gone["sample"][::-1] * 2)  # of a prepare that was interrupted, or had other settings
+    unlisted.parent.mkdir(parents=True, exist_ok=True)
+    unlisted.write_bytes(gone["caption"].encode())
     with open_store(dataset) as store:
         blobs = store.blobs_of([gone["sample"]]) - store.blobs_of([row["sample"] for row in rows if row is not gone])
         bytes_of_blobs = [store.blobs.get(blob)[-200:] for blob in sorted(blobs)]
@@ -152,10 +156,12 @@ def test_of_what_was_removed_nothing_is_left(collected: Collected, dataset: Path
     ]
     assert len(bytes_of_blobs) >= 5 and all(holds(dataset, needle) for needle in needles)
     assert main(["dataset", "remove", str(dataset), "--clip", gone["sample"]]) == 0
-    assert "prepared       1" in capsys.readouterr().out
+    told = capsys.readouterr().out
+    assert "prepared       2" in told and "run lumosx train prepare again" in told
     assert [(needle, files) for needle in needles if (files := holds(dataset, needle))] == []
     kept = {name: files for name, files in old.items() if name != gone["sample"]}
     assert contents(dataset) == kept and check_dataset(dataset) == []
+    assert {path.stem for path in cache.glob("??/*")} == {name * 2 for name in kept}
     run_collect(collected.videos, dataset)  # the video is there, and stays out
     assert (
         contents(dataset) == kept
@@ -168,6 +174,17 @@ def test_of_what_was_removed_nothing_is_left(collected: Collected, dataset: Path
     assert main(["dataset", "remove", str(dataset), "--source", "0000.mp4", "--cache", str(dataset / ".work")]) == 2
     assert "is no cache of prepared clips" in capsys.readouterr().err
     assert main(["dataset", "remove", str(dataset)]) == 2 and main(["dataset", "remove", str(dataset), "--dry-run"]) == 2
+
+
+def test_a_copy_of_the_manifest_that_cannot_be_written_keeps_nothing_back(
+    dataset: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    gone = read_manifest(dataset)[0]
+    copy_of(dataset / MANIFEST).unlink()
+    copy_of(dataset / MANIFEST).mkdir()
+    assert main(["dataset", "remove", str(dataset), "--clip", gone["sample"]]) == 0
+    assert "there is no manifest.arrow" in caplog.text and not holds(dataset, gone["caption"].encode())
+    assert len(RelationalDataset(dataset)) == COUNT - 1 and check_dataset(dataset) == []
 
 
 @pytest.mark.parametrize("at", ["publish", "forget"])

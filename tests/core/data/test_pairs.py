@@ -18,6 +18,7 @@ from lumosx_core.data.decide import DecidedPerson, Decision
 from lumosx_core.data.pack import read_manifest
 from lumosx_core.data.pairs import Shown, same_people, with_further_views
 from lumosx_core.data.records import FrameRecord, FramesRecord, PeopleRecord, PersonView
+from lumosx_core.data.removal import read_removed, write_removed
 from lumosx_core.data.sample_views import clips_of_views
 from lumosx_core.data.training_clips import find_training_clips
 from lumosx_core.errors import InputError
@@ -122,6 +123,18 @@ def test_training_draws_them_and_they_go_with_their_clip(paired: Path, tmp_path:
 
     copy = tmp_path / "copy"  # shards and a manifest alone
     assert main(["dataset", "filter", str(paired), "--where", "people>=1", "--out", str(copy)]) == 0
+    one = tmp_path / "one"  # has views of a clip that is no sample of it, and whose removal was killed after its note
+    assert main(["dataset", "filter", str(copy), "--where", f"sample={name}", "--out", str(one)]) == 0
+    write_removed(one, read_removed(one).with_ids([other]))
+    assert check_dataset(one) == [f"{other} was removed and is still there; run the removal again"]
+    assert main(["dataset", "filter", str(one), "--where", "people>=1", "--out", str(tmp_path / "rest")]) == 0
+    assert main(["dataset", "split", str(one)]) in (0, 1)
+    for dataset in (one, tmp_path / "rest"):
+        assert other not in read_manifest(dataset)[0]["record"] and check_dataset(dataset) == []
+    killed = Path(shutil.copytree(copy, tmp_path / "killed"))
+    write_removed(killed, read_removed(killed).with_ids([other]))
+    assert main(["dataset", "filter", str(killed), "--where", "people>=1", "--out", str(tmp_path / "left")]) == 0
+    assert [row["sample"] for row in read_manifest(tmp_path / "left")] == [name]
     whole = Path(shutil.copytree(paired, tmp_path / "whole"))
     fewer = Path(shutil.copytree(paired, tmp_path / "fewer"))
     assert main(["dataset", "filter", str(fewer), "--set", "pairs.views=0"]) == 0

@@ -145,6 +145,10 @@ def test_every_kind_of_bad_clip_is_told(tmp_path: Path) -> None:
     sample_folder(tmp_path / "short", frames=3)
     clips, faults = find_training_clips(tmp_path)
     assert len(clips) + len(faults) == 8
+    assert find_training_clips(tmp_path, "train") == (clips, faults)
+    for part in ("val", "test"):
+        with pytest.raises(InputError, match=f"sample folders have no part {part}; leave --split out"):
+            find_training_clips(tmp_path, part)  # type: ignore[arg-type]
     long = parse_buckets(["96x80x9"])
     report = check_clips(clips, faults, NANO_FOLDER, long, text_len=80, fps=8.0)
     assert [item.clip.name for item in report.usable] == ["good"] and report.share_left_out == 7 / 8
@@ -270,7 +274,8 @@ def test_only_the_part_for_training_is_prepared_unless_another_is_named(
         assert [clip.name for clip in ClipDataset(cache).clips] == [name for name in parts if parts[name] == split]
     capsys.readouterr()
     assert main(["train", "prepare", str(out), "--out", str(tmp_path / "val"), *options, "--split", "val"]) == 2
-    assert f"none of the {COUNT} samples of {out} is in its part val" in capsys.readouterr().err
+    told = capsys.readouterr().err
+    assert f"none of the {COUNT} samples of {out} is in its part val" in told and "--split all" in told
 
 
 def test_commands(collected: Collected, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
