@@ -11,6 +11,7 @@ be followed by twins with the same words and the same noise: its pictures in ano
 nothing, or the things *exchanged* between the people, which a model that binds follows.
 """
 
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -19,6 +20,7 @@ from typing import Literal, get_args
 import numpy as np
 from PIL import Image
 
+from lumosx_core.errors import InputError, quoted
 from lumosx_core.numbers import seed_number, whole_number
 from lumosx_core.puppets.clip import ClipSpec, sample_clip
 from lumosx_core.puppets.pictures import puppet_sample
@@ -99,11 +101,14 @@ def puppet_suite_cases(
 
     people: 1 to 4, four on a wider frame; things: of each, 1 to 3. frames: of the videos, 4n + 1. same_clothes: everybody wears
     the same kinds of things in other colours, whatever the words. twins: what follows each case that has such a twin
-    (`twin_of`), with its group's name behind that of the case. Raises InputError for others.
+    (`twin_of`), with its group's name behind that of the case; one that is named twice counts once. Raises InputError for
+    others.
     """
     people, things = whole_number(people, "people", least=1, most=4), whole_number(things, "things", least=1, most=3)
     count, seed = whole_number(count, "count", least=1, most=MOST_CASES), seed_number(seed)
     frames = whole_number(frames, "frames", least=1, most=MOST_FRAMES)
+    if strange := [name for name in twins if name not in TWINS]:
+        raise InputError(f"the twin is {quoted(str(strange[0]))}, expected one of {', '.join(TWINS)}")
     for index in range(count):
         rng = np.random.default_rng((seed, people, things, index, 19))
         wording = WORDINGS[index % len(WORDINGS)]
@@ -121,15 +126,15 @@ def puppet_suite_cases(
         noise = int(rng.integers(1 << 31))
         case = PuppetCase(index=index, group=wording, clip=clip, sample=sample, seed=noise)
         yield case
-        yield from (twin for name in twins if (twin := twin_of(case, name)) is not None)
+        yield from (twin for name in dict.fromkeys(twins) if (twin := twin_of(case, name)) is not None)
 
 
 def twin_of(case: PuppetCase, name: Twin) -> PuppetCase | None:
     """The case once more with other pictures, words and noise as they are; None where there is no such one.
 
-    order: people, and the things of each, are given from the last to the first (the truth stays as it is, and so does what the
-    scorer says of a video); mirrored: every picture; exchanged: everybody has the things of the next person, where the words
-    are the same for all.
+    order: people, and the things of each, are given from the last to the first, and keep their words (the truth stays as it is,
+    and so does what the scorer says of a video); mirrored: every picture; exchanged: everybody has the things of the next
+    person, where the words are the same for all.
     """
     subjects, clip, group = case.sample.references.subjects, case.clip, f"{case.group}-{name}"
     if name == "mirrored":
@@ -138,8 +143,28 @@ def twin_of(case: PuppetCase, name: Twin) -> PuppetCase | None:
         return exchanged_case(case, group) if len(subjects) > 1 and case.group == "same" else None
     if len(subjects) == 1 and len(subjects[0].attributes) == 1:
         return None
-    turned = tuple(replace(s, attributes=s.attributes[::-1]) for s in subjects[::-1])
+    turned = tuple(replace(s, attributes=s.attributes[::-1]) for s in _with_own_words(subjects)[::-1])
     return _with_subjects(case, group, turned, clip)
+
+
+def _with_own_words(subjects: tuple[Subject, ...]) -> tuple[Subject, ...]:
+    """The subjects with the occurrence of every name and phrase that several of them have: else the first one in the list gets
+    the first place in the prompt, and another order gives people each other's words."""
+    shared = Counter(words for s in subjects for words in (s.name, *(a.phrase for a in s.attributes)))
+    seen: Counter[str] = Counter()
+
+    def occurrence(words: str) -> int | None:
+        seen[words] += 1
+        return seen[words] if shared[words] > 1 else None
+
+    return tuple(
+        replace(
+            subject,
+            occurrence=occurrence(subject.name),
+            attributes=tuple(replace(a, occurrence=occurrence(a.phrase)) for a in subject.attributes),
+        )
+        for subject in subjects
+    )
 
 
 def _mirrored(subject: Subject) -> Subject:

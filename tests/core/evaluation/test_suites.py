@@ -14,6 +14,9 @@ from lumosx_core.puppets.samples import read_truth
 from lumosx_core.puppets.scorer import score_clip
 from lumosx_core.puppets.spec import is_held_out
 from lumosx_core.sample_folder import read_sample
+from lumosx_core.sampling.pipeline import NANO_FOLDER
+from lumosx_core.text_spans import bind_prompt
+from lumosx_core.tokenizers import load_tokenizer
 
 
 def test_a_suite_is_written_the_same_twice_and_read_back(tmp_path: Path) -> None:
@@ -81,6 +84,7 @@ def test_twins_have_the_same_words_and_noise_and_other_pictures() -> None:
         assert (case.seed, case.sample.prompt) == (base.seed, base.sample.prompt)
         before, after = (one.sample.references.references() for one in (base, case))
         if case.group.endswith("order"):
+            assert words_by_picture(case) == words_by_picture(base)
             assert [r.image for r in after if r.subject == 0] == [before[6].image, before[8].image, before[7].image]
             assert case.clip == base.clip
         if case.group.endswith("mirrored"):
@@ -91,6 +95,28 @@ def test_twins_have_the_same_words_and_noise_and_other_pictures() -> None:
             assert [after[0].image, after[1].image, after[7].image] == [before[0].image, before[4].image, before[1].image]
             assert case.clip.puppets[2].attributes == base.clip.puppets[0].attributes
     assert [len(list(puppet_suite_cases(1, 1, 3, 1, twins=TWINS)))] == [6]  # alone in one thing: only mirrored
+
+
+def words_by_picture(case: PuppetCase) -> dict[int, tuple[tuple[int, int], ...]]:
+    """Which tokens each picture owns, by the picture's own number."""
+    bound = bind_prompt(case.sample.prompt, case.sample.references, load_tokenizer(NANO_FOLDER)).references
+    given = case.sample.references.references()
+    return {id(picture.image): own.token_spans for picture, own in zip(given, bound, strict=True)}
+
+
+def test_another_order_leaves_everybody_their_words() -> None:
+    """Also where everybody has the same name and things of their own words, or one phrase is said of two people."""
+    for people, same_clothes in ((2, False), (3, True), (4, False)):
+        cases = list(puppet_suite_cases(people, 2, 9, 5, same_clothes=same_clothes, twins=("order",)))
+        for base, turned in zip(cases[::2], cases[1::2], strict=True):
+            assert all(words_by_picture(base).values()), base.name
+            assert words_by_picture(turned) == words_by_picture(base), turned.name
+
+
+def test_unknown_twins_are_refused_and_doubled_ones_count_once() -> None:
+    with pytest.raises(InputError, match="the twin is 'turned', expected one of order, mirrored, exchanged"):
+        next(puppet_suite_cases(2, 1, 1, 0, twins=("turned",)))  # type: ignore[arg-type]
+    assert [case.group for case in puppet_suite_cases(2, 1, 1, 0, twins=("order", "order"))] == ["told", "told-order"]
 
 
 def test_everybody_in_the_same_clothes_on_another_number_of_frames(tmp_path: Path) -> None:
