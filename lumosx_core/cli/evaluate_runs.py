@@ -14,14 +14,16 @@ def add_run_commands(what: Any) -> None:
     """Add the commands to the subparsers of `lumosx evaluate`."""
     suite = what.add_parser("suite", help="write cases of 1 to 4 people with 1 to 3 things, in three wordings")
     suite.add_argument("--out", type=Path, required=True, help="folder of the suite")
-    suite.add_argument("--people", type=int, default=2, help="1 to 4, four on a wider frame (default: 2)")
-    suite.add_argument("--things", type=int, default=2, help="of each, 1 to 3 (default: 2)")
-    suite.add_argument("--count", type=int, default=200, help="cases (default: 200)")
+    suite.add_argument("--people", type=int, help="1 to 4, four on a wider frame (default: 2)")
+    suite.add_argument("--things", type=int, help="of each, 1 to 3 (default: 2)")
+    suite.add_argument("--count", type=int, help="cases (default: 200)")
     suite.add_argument("--seed", type=int, default=0)
-    suite.add_argument("--frames", type=int, default=17, help="of the videos, 4n + 1 (default: 17)")
-    suite.add_argument("--same-clothes", action="store_true", help="everybody wears the same kinds of things in other colours")
+    suite.add_argument("--frames", type=int, help="of the videos, 4n + 1 (default: 17)")
     suite.add_argument(
-        "--twins", nargs="+", default=[], choices=("order", "mirrored", "exchanged"),
+        "--same-clothes", action="store_true", default=None, help="everybody wears the same kinds of things in other colours"
+    )
+    suite.add_argument(
+        "--twins", nargs="+", choices=("order", "mirrored", "exchanged"),
         help="every case once more, same words and noise: pictures in another order or mirrored, things exchanged",
     )  # fmt: skip
     suite.add_argument("--samples", type=Path, metavar="FOLDER", help="instead the sample folders in FOLDER, of photographs")
@@ -58,7 +60,7 @@ def add_run_commands(what: Any) -> None:
     )
     score.add_argument("--device", default="cpu", help="of these models: cpu, cuda, cuda:1, ... (default: cpu)")
     score.add_argument("--judge", metavar="MODEL", help="of the metric judge: a model that sees pictures")
-    score.add_argument("--judge-url", default="http://localhost:8000/v1", metavar="URL", help="its OpenAI-compatible server")
+    score.add_argument("--judge-url", metavar="URL", help="its OpenAI-compatible server (default: http://localhost:8000/v1)")
     _add_share(score)
     report = what.add_parser("report", help="what the scores of a run come to")
     report.add_argument("run_folder", type=Path, metavar="RUN")
@@ -85,15 +87,20 @@ def print_report(folder: Path, report: dict[str, Any]) -> None:
 
 
 def _run_suite(options: argparse.Namespace) -> int:
+    from lumosx_core.errors import InputError
     from lumosx_core.evaluation.suites import read_suite, write_puppet_suite, write_sample_suite
 
+    names = ("people", "things", "count", "frames", "same_clothes", "twins")
+    given = {name: getattr(options, name) for name in names if getattr(options, name) is not None}
     if options.samples is not None:
+        if given:
+            option = f"--{next(iter(given)).replace('_', '-')}"
+            raise InputError(
+                f"--samples takes the sample folders as they are; leave {option} out, which is of the puppet world"
+            )
         write_sample_suite(options.out, options.samples, seed=options.seed)
     else:
-        write_puppet_suite(
-            options.out, people=options.people, things=options.things, count=options.count, seed=options.seed,
-            frames=options.frames, same_clothes=options.same_clothes, twins=options.twins,
-        )  # fmt: skip
+        write_puppet_suite(options.out, seed=options.seed, **{"people": 2, "things": 2, "count": 200, **given})
     suite = read_suite(options.out)
     print(f"suite          {options.out}: {len(suite.cases)} cases, {suite.title}")
     if suite.width is not None:
@@ -176,15 +183,22 @@ def _told(run: "Run") -> None:
 def _run_score(options: argparse.Namespace) -> int:
     from lumosx_core.cli.progress import ProgressBars
     from lumosx_core.data.relations.server_transport import ServerSettings
+    from lumosx_core.errors import InputError
     from lumosx_core.evaluation.evaluate import write_report
     from lumosx_core.evaluation.runs import open_run, parse_share
-    from lumosx_core.evaluation.scoring import FACES, PUPPETS, score_run
+    from lumosx_core.evaluation.scoring import FACES, JUDGE, PUPPETS, score_run
+    from lumosx_core.model.devices import check_device
 
     share = parse_share(options.share)
     run = open_run(options.run_folder)
-    judge = ServerSettings(model=options.judge, url=options.judge_url) if options.judge else None
+    check_device(options.device)
+    metrics = options.metrics or [PUPPETS if run.suite.kind == "puppets" else FACES]
+    asked = {"model": options.judge, "url": options.judge_url}
+    told = {name: value for name, value in asked.items() if value is not None}
+    if told and JUDGE not in metrics:
+        raise InputError("--judge and --judge-url are of the metric judge; add it to --metrics, or leave them out")
+    judge = ServerSettings(**told) if "model" in told else None
     with ProgressBars() as progress:
-        metrics = options.metrics or [PUPPETS if run.suite.kind == "puppets" else FACES]
         workers = 1 if options.workers is None and options.device != "cpu" else options.workers
         score_run(
             run,

@@ -67,10 +67,13 @@ def grouped(run: Run, found: Mapping[str, Score]) -> dict[str, list[Score]]:
 
 
 def agreement(binding: Mapping[str, Score], judge: Mapping[str, Score]) -> dict[str, Any] | None:
-    """How far the metric binding (bound or not) and the judge (yes or no) agree on the things that both judged: "things", the
-    share of them that they "agree" on, and Cohen's "kappa". None where they have none in common."""
+    """How far the metric binding (bound or not) and the judge (yes or no) agree on the things that both judged in a video:
+    "things", the share of them that they "agree" on, and Cohen's "kappa". None where they have none in common. Where there is
+    no video nobody has judged anything."""
     answers = []
     for case in binding.keys() & judge.keys():
+        if binding[case].gap or judge[case].gap:
+            continue
         for thing, said in zip(binding[case].values["things"], judge[case].values["things"], strict=True):
             if thing["outcome"] != "hidden" and said["yes"] is not None:
                 answers.append((thing["outcome"] == "bound", said["yes"] > SURE))

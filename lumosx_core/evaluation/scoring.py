@@ -124,7 +124,7 @@ def lacking_of(name: str, models: Path) -> str:
     """What a metric lacks to look at photographs with the models of a folder, with what to get; empty if nothing. Looks at
     names of packages and files alone."""
     if name == JUDGE:
-        return "a model behind a server, named with --judge"
+        return "; ".join(filter(None, ("a model behind a server, named with --judge", lacking_packages("openai"))))
     lacking = []
     for role in ROLES_OF[name]:
         there = available_models(models, role)

@@ -3,6 +3,9 @@
 from collections.abc import Sequence
 
 from lumosx_core.data.relations.server_transport import AnswerError, Message, ServerSettings, Transport
+from lumosx_core.errors import InputError
+
+ASKED = 3  # times that a question is asked of a server that is busy, broken or away
 
 
 class ServerJudge:
@@ -12,14 +15,22 @@ class ServerJudge:
         self.transport = Transport(settings)
 
     def __call__(self, question: str, pictures: Sequence[bytes]) -> float | str:
-        """The probability of yes, or what was wrong with the answer. A server that is away is waited for. Raises InputError if
-        it stays away, if none answers at first, and for a model that it does not have."""
-        if not self.transport.mode:
-            self.transport.start()
+        """The probability of yes, or what was wrong with the answer. A server that is away is waited for, and asked again.
+
+        Raises InputError, so that no score is kept, if the server stays away or does not answer this question ASKED times, if
+        none answers at first, and for a model that it does not have.
+        """
         asked = [Message(role="user", text=question, pictures=tuple(pictures))]
-        while True:
+        refusals: list[AnswerError] = []
+        while len(refusals) < ASKED:
             try:
                 return self.transport.ask_yes(asked)
             except AnswerError as fault:
-                if not (fault.refused and self.transport.wait_until_well()):
+                if not fault.refused:
                     return str(fault)
+                refusals.append(fault)
+                self.transport.wait_until_well()
+        raise InputError(
+            f"the server at {self.transport.settings.url} greets, but did not answer one question {ASKED} times "
+            f"({refusals[-1]}); look at its log, and run the same command again, which goes on where it stopped"
+        )

@@ -26,6 +26,7 @@ log = logging.getLogger(__name__)
 LARGEST = 2**20  # bytes of an answer
 Answered = TypeVar("Answered")
 _FIRST_WORDS = 20  # whose probabilities are told, the most that servers allow
+_ANSWERED = 0.5  # the probability of yes and no together above which the answer is one of them
 _RARE = "quokka-7319"  # what no model says by chance
 _TEMPERATURES = (0.0, 0.7)  # of the first and the second request; at 0 the same answer would come back
 _HOW_TO_START = (
@@ -111,13 +112,14 @@ class Transport:
                     from openai import OpenAI
                 except ImportError as error:
                     raise InputError(
-                        "reading through a server needs the package openai; run  pip install 'lumosx[data]'"
+                        "asking a model behind a server needs the package openai; run  pip install 'lumosx[data]'"
                     ) from error
                 self._client = OpenAI(base_url=self.settings.url, api_key=self.settings.key, max_retries=0)
             return self._client
 
     def start(self) -> str:
         """See `ServerReader.start`."""
+        _ = self.client  # first, since it says what to install where openai is missing
         from openai import APIConnectionError, APIStatusError, NotFoundError
 
         question = [Message(role="user", text="Say hello.")]
@@ -158,7 +160,9 @@ class Transport:
 
     def ask_yes(self, messages: Sequence[Message]) -> float:
         """How sure the model is of yes rather than no, 0..1, by the log-probabilities of the first word of its answer. Raises
-        AnswerError for a server that tells none, and for another answer."""
+        AnswerError for a server that tells none, and where yes and no together are not the likely answer (more than half)."""
+        if not self.mode:
+            self.start()
         arguments = {
             "model": self.settings.model,
             "messages": [message.as_json() for message in messages],
@@ -283,7 +287,7 @@ def _yes_of(body: bytes) -> float:
     except (ValueError, KeyError, IndexError, TypeError, AttributeError, RecursionError, OverflowError) as error:
         raise AnswerError("the server's answer tells no log-probabilities") from error
     total = sums["yes"] + sums["no"]
-    if not total > 0:  # also NaN
+    if not total > _ANSWERED:
         raise AnswerError("the answer is neither yes nor no")
     return sums["yes"] / total
 

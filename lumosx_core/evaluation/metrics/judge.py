@@ -31,14 +31,14 @@ class Judge(Metric):
 
     ask: Ask | None = None
 
-    VERSION = 1
+    VERSION = 2
     FAULTS = frozenset[str]()
 
     def score(self, video: np.ndarray, sample: Path) -> dict[str, Any]:
         """`frames`, the numbers of those that were shown; `things`: subject, phrase, `yes`, the probability of yes or null, and
         `why` there is none. Raises InputError without a judge, and if it stays away."""
         if self.ask is None:
-            raise InputError("the metric judge needs a server with a model; name both with --judge and --judge-model")
+            raise InputError("the metric judge needs a server with a model; name them with --judge and --judge-url")
         chosen = np.unique(np.linspace(0, len(video) - 1, min(FRAMES, len(video))).round().astype(int))
         frames = [jpeg(Image.fromarray(video[frame])) for frame in chosen]
         things = []

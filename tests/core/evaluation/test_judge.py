@@ -1,7 +1,11 @@
 """The metric `judge` against a real HTTP server with recorded and with broken answers, and how far it agrees with `binding`."""
 
+import argparse
+import importlib.metadata
 import json
 import math
+import re
+import sys
 import threading
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -11,13 +15,15 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from lumosx_core import packages
+from lumosx_core.cli.evaluate_runs import add_run_commands
 from lumosx_core.cli.main import main
 from lumosx_core.data.relations.server_transport import ServerSettings
 from lumosx_core.errors import InputError
 from lumosx_core.evaluation.generate_run import take_videos
 from lumosx_core.evaluation.metrics.judge import Judge
 from lumosx_core.evaluation.report import agreement
-from lumosx_core.evaluation.scoring import Score
+from lumosx_core.evaluation.scoring import Score, lacking_of
 from lumosx_core.evaluation.server_judge import ServerJudge
 from lumosx_core.evaluation.statistics import kappa
 from lumosx_core.files.videos import write_video
@@ -53,7 +59,7 @@ class Server:
                     server.asked.append(asked)
                     answer = server.answers[min(len(server.asked), len(server.answers)) - 1]
                 content = answer if isinstance(answer, bytes) else json.dumps(answer).encode()
-                self.send_response(200 if answer != 400 else 400)
+                self.send_response(answer if isinstance(answer, int) else 200)
                 self.send_header("Content-Type", "application/json")
                 self.end_headers()
                 self.wfile.write(content)
@@ -107,6 +113,8 @@ def test_recorded_answers_become_probabilities(server: Server, sample: Path) -> 
     ("answer", "why"),
     [
         (first_words(maybe=0.9, perhaps=0.1), "neither yes nor no"),
+        (first_words(The=0.9999, yes=7e-5, no=1e-5), "neither yes nor no"),
+        (first_words(The=0.55, yes=0.4, no=0.05), "neither yes nor no"),
         ({"choices": [{"message": {"content": "Yes"}, "finish_reason": "stop"}]}, "tells no log-probabilities"),
         ({"choices": [{"logprobs": {"content": [{"top_logprobs": [{"token": "yes", "logprob": "x"}]}]}}]}, "tells no log-prob"),
         (
@@ -127,17 +135,49 @@ def test_broken_answers_are_recorded_and_counted(server: Server, sample: Path, a
     assert f"red hat of person 1: no answer ({values['things'][0]['why']})" in metric.note(values)
 
 
+@pytest.mark.parametrize("status", [429, 408, 503])
+def test_a_busy_server_is_asked_again_and_what_it_never_answers_is_not_kept(server: Server, sample: Path, status: int) -> None:
+    server.answers = [status, status, first_words(yes=0.9, no=0.1), status, first_words(no=1.0)]
+    assert [thing["yes"] for thing in Judge(server.judge()).score(VIDEO, sample)["things"]] == [0.9, 0.0]
+    server.answers, server.asked = [status], []
+    with pytest.raises(InputError, match=f"did not answer one question 3 times .*status {status}.*goes on where it stopped"):
+        Judge(server.judge()).score(VIDEO, sample)
+    assert len(server.asked) == 3
+
+
+def test_a_judge_without_openai_says_what_to_install(sample: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "openai", None)
+    with pytest.raises(InputError, match="a model behind a server needs the package openai; run  pip install"):
+        Judge(ServerJudge(ServerSettings(model="m"))).score(VIDEO, sample)
+    monkeypatch.setattr(packages.importlib.metadata, "version", missing_distribution)
+    assert "named with --judge; openai, run  " in lacking_of("judge", Path("models"))
+
+
+def missing_distribution(name: str) -> str:
+    raise importlib.metadata.PackageNotFoundError(name)
+
+
 def test_a_judge_that_is_not_there_is_told(sample: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(InputError, match="no server answers at http://127.0.0.1:9/v1"):
         Judge(ServerJudge(ServerSettings(model="m", url="http://127.0.0.1:9/v1", timeout_s=5))).score(VIDEO, sample)
-    with pytest.raises(InputError, match="needs a server with a model"):
+    with pytest.raises(InputError, match="needs a server with a model; name them with --judge and --judge-url") as told:
         Judge().score(VIDEO, sample)
+    parser = argparse.ArgumentParser()
+    add_run_commands(parser.add_subparsers())
+    named = re.findall(r"--[\w-]+", str(told.value))
+    assert vars(parser.parse_args(["score", "run", *(word for name in named for word in (name, "x"))]))["judge_url"] == "x"
     write_sample(tmp_path / "samples" / "one", Sample(prompt="nobody", references=ReferenceSet()))
     assert main(["evaluate", "suite", "--samples", str(tmp_path / "samples"), "--out", str(tmp_path / "suite")]) == 0
     write_video(tmp_path / "videos" / "one.mp4", VIDEO, 8)
     run = take_videos(tmp_path / "suite", tmp_path / "videos", tmp_path / "run")
     assert main(["evaluate", "score", str(run.folder), "--metrics", "judge"]) == 2
     assert "name it with --judge, and its server with --judge-url" in capsys.readouterr().err
+    for option in (["--judge", "m"], ["--judge-url", "http://127.0.0.1:9/v1"]):
+        assert main(["evaluate", "score", str(run.folder), "--metrics", "motion", *option]) == 2
+        assert "--judge and --judge-url are of the metric judge; add it to --metrics" in capsys.readouterr().err
+    for device in ("gpu", "cuda:99"):
+        assert main(["evaluate", "score", str(run.folder), "--metrics", "motion", "--device", device]) == 2
+        assert f"device '{device}' cannot be used" in capsys.readouterr().err
 
 
 def test_agreement_beyond_chance() -> None:
@@ -150,3 +190,7 @@ def test_agreement_beyond_chance() -> None:
     other = {"a": Score(case="a", metric="judge", values={"things": [{"yes": yes} for yes in said]})}
     assert agreement(one, other) == {"things": 2, "agree": 0.5, "kappa": 0.0}
     assert agreement(one, {}) is None
+    missing = {"things": [{"outcome": "missing"}]}
+    gaps = {"b": Score(case="b", metric="binding", values=missing, gap="no video")}
+    never = {"b": Score(case="b", metric="judge", values={"things": [{"yes": 0.0}]}, gap="no video")}
+    assert agreement(gaps, never) is None and agreement(one | gaps, other | never) == agreement(one, other)

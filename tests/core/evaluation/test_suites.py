@@ -113,6 +113,14 @@ def test_another_order_leaves_everybody_their_words() -> None:
             assert words_by_picture(turned) == words_by_picture(base), turned.name
 
 
+@pytest.mark.parametrize("option", ["--frames 5", "--same-clothes", "--twins order", "--people 2", "--things 2", "--count 200"])
+def test_what_is_of_the_puppet_world_is_not_dropped_beside_sample_folders(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], option: str
+) -> None:
+    assert main(["evaluate", "suite", "--samples", str(tmp_path), "--out", str(tmp_path / "s"), *option.split()]) == 2
+    assert f"leave {option.split()[0]} out, which is of the puppet world" in capsys.readouterr().err
+
+
 def test_unknown_twins_are_refused_and_doubled_ones_count_once() -> None:
     with pytest.raises(InputError, match="the twin is 'turned', expected one of order, mirrored, exchanged"):
         next(puppet_suite_cases(2, 1, 1, 0, twins=("turned",)))  # type: ignore[arg-type]
