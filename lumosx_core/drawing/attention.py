@@ -10,6 +10,7 @@ from PIL import Image, ImageDraw
 from lumosx_core.drawing.lettering import draw_text, fit_text, text_width
 from lumosx_core.drawing.palette import INK, PAPER, QUIET, colour_of, title_lines
 from lumosx_core.errors import InputError
+from lumosx_core.files.videos import spread_frames
 from lumosx_core.model.attention_shares import AttentionRecord
 from lumosx_core.owners import Owner, owners
 from lumosx_core.references import ReferenceSet
@@ -50,7 +51,7 @@ def draw_attention(references: ReferenceSet, record: AttentionRecord, frames: np
 def _draw_rows(everybody: tuple[Owner, ...], shares_THWG: torch.Tensor, frames: np.ndarray | None) -> Image.Image:
     """One row of frames per owner."""
     count, height, width = shares_THWG.shape[:3]
-    chosen = np.unique(np.linspace(0, count - 1, min(SHOWN, count)).round().astype(int))
+    chosen = spread_frames(count, SHOWN)
     size = (FRAME_WIDTH, max(1, round(FRAME_WIDTH * height / width)))
     picture = Image.new(
         "RGB",

@@ -8,6 +8,7 @@ from PIL import Image, ImageDraw
 
 from lumosx_core.drawing.lettering import draw_text, fit_lines, fit_text
 from lumosx_core.drawing.palette import INK, PAPER, QUIET, colour_of, thumbnail, tint, title_lines
+from lumosx_core.files.videos import spread_frames
 from lumosx_core.owners import Owner, owners
 from lumosx_core.references import ReferenceSet
 
@@ -112,7 +113,7 @@ def _owner_panel(references: ReferenceSet, owner: Owner, width: int, columns: in
 
 
 def _frame_grid(frames: np.ndarray, shown: int) -> Image.Image:
-    chosen = np.unique(np.linspace(0, len(frames) - 1, min(shown, len(frames))).round().astype(int))
+    chosen = spread_frames(len(frames), shown)
     height, width = frames.shape[1:3]
     enlarge = max(1, -(-FRAME_WIDTH // width))
     scale = min(1.0, 480 / (width * enlarge))

@@ -9,6 +9,7 @@ from PIL import Image
 from lumosx_core.drawing.contact_sheet import MARGIN, reference_panel
 from lumosx_core.drawing.lettering import draw_text, fit_lines
 from lumosx_core.drawing.palette import INK, PAPER, QUIET
+from lumosx_core.files.videos import spread_frames
 from lumosx_core.references import ReferenceSet
 
 FRAME = 192  # pixels: the longer side of a frame in the sheet
@@ -41,7 +42,7 @@ def seed_sheet(
 
 
 def _row(seed: int, frames: np.ndarray, shown: int) -> Image.Image:
-    chosen = np.unique(np.linspace(0, len(frames) - 1, min(shown, len(frames))).round().astype(int))
+    chosen = spread_frames(len(frames), shown)
     height, width = frames.shape[1:3]
     scale = FRAME / max(height, width)
     size = (max(1, round(width * scale)), max(1, round(height * scale)))

@@ -240,12 +240,12 @@ def leaked_frames(video: np.ndarray, canvases: Sequence[np.ndarray]) -> np.ndarr
     return paper
 
 
-def copy_gap(given: Sequence[float], further: Sequence[float]) -> float:
-    """By how much faces are more like the view that the model was given than another view of the same person, -2..2: large
-    where the picture was copied instead of the person. NaN without any."""
-    if len(given) != len(further):
-        raise InputError(f"got {len(given)} likenesses to the given view and {len(further)} to another, expected as many")
-    return float(np.mean(np.subtract(given, further))) if len(given) else float("nan")
+def copy_gap(first: Sequence[float], further: Sequence[float]) -> float:
+    """By how much faces are more like the first view of a person than the further one that they are most like, -2..2: large
+    where that picture was copied instead of the person. The model is given all views. NaN without any."""
+    if len(first) != len(further):
+        raise InputError(f"got {len(first)} likenesses to the first view and {len(further)} to another, expected as many")
+    return float(np.mean(np.subtract(first, further))) if len(first) else float("nan")
 
 
 def _twins(measured: Measured) -> set[int]:

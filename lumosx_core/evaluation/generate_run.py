@@ -9,17 +9,20 @@ from lumosx_core.data.sources import VIDEO_SUFFIXES
 from lumosx_core.errors import InputError
 from lumosx_core.evaluation.generate_cases import VIDEO, GeneratedCase, generate_case, leave_gap, take_video
 from lumosx_core.evaluation.runs import Run, RunSettings, Share, model_digests, start_run
-from lumosx_core.evaluation.suites import CASES, Suite, read_suite
+from lumosx_core.evaluation.suites import CASES, Suite, folder_digest, read_suite
 from lumosx_core.files.atomic import copy_file, writable_folder
-from lumosx_core.files.existing import existing_folder
+from lumosx_core.files.existing import existing_folder, file_digest
+from lumosx_core.files.json_lines import append_record, read_records
 from lumosx_core.files.videos import read_video, write_video
 from lumosx_core.model.devices import weights_type
+from lumosx_core.numbers import real_number
 from lumosx_core.progress import Progress
 from lumosx_core.sampling.config import GenerationConfig, read_defaults
 from lumosx_core.sampling.pipeline import LumosXPipeline, check_files, load_pipeline
 from lumosx_core.workers import run_in_processes, worker_count
 
 NAMED = 5  # cases in one message
+NOTES = "videos.jsonl"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -114,13 +117,23 @@ def take_videos(suite_folder: str | Path, videos: str | Path, out: str | Path, *
 
 
 def write_videos(run: Run, folder: str | Path, *, fps: float, progress: Progress | None = None) -> tuple[int, int]:
-    """Write the videos of a run as <case>.mp4, which other scripts expect; those that are there stay. Returns how many there
-    are, and how many cases have none.
+    """Write the videos of a run as <case>.mp4, which other scripts expect; those that it wrote before stay. Returns how many
+    there are, and how many cases have none.
 
-    fps: of videos that lie as frames, frames per second; an mp4 made elsewhere is copied as it is. progress: its stage is
-    "videos". Raises InputError for a rate out of range, a damaged case, and a disk that refuses.
+    What each file was made of stands in NOTES beside them. fps: of videos that lie as frames, frames per second; an mp4 made
+    elsewhere is copied as it is. progress: its stage is "videos". Raises InputError for a rate out of range, a damaged case, a
+    disk that refuses, and before anything is written for a folder that holds a video of a case that is not of this run.
     """
-    folder = writable_folder(Path(folder))
+    real_number(fps, "fps", above=0.0)
+    folder = Path(folder)
+    made_of = {line.name: _made_of(run.case(line.name), fps) for line in run.suite.cases}
+    noted = {note.case: note for note in read_records(folder / NOTES, _Note)}
+    for name, source in made_of.items():
+        if (folder / f"{name}.mp4").exists() and (name not in noted or noted[name].made_of != source):
+            raise InputError(
+                f"{folder / name}.mp4 is not of this run, or was written at another rate; choose another folder for the videos"
+            )
+    writable_folder(folder)
     written = missing = 0
     for number, line in enumerate(run.suite.cases, start=1):
         case, target = run.case(line.name), folder / f"{line.name}.mp4"
@@ -128,14 +141,35 @@ def write_videos(run: Run, folder: str | Path, *, fps: float, progress: Progress
         if not case.exists() or case.gap():
             missing += 1
         else:
-            if taken.is_file() and not target.exists():
-                copy_file(taken, target, "the video")
-            elif not target.exists():
-                write_video(target, case.frames(), fps)
+            if not target.exists():  # noted first: a note without a video does no harm
+                append_record(folder / NOTES, _Note(case=line.name, made_of=made_of[line.name]))
+                if taken.is_file():
+                    copy_file(taken, target, "the video")
+                else:
+                    write_video(target, case.frames(), fps)
             written += 1
         if progress is not None:
             progress("videos", number, len(run.suite.cases))
     return written, missing
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Note:
+    """What the video of a case was made of, as of `_made_of`."""
+
+    case: str
+    made_of: str
+
+
+def _made_of(case: GeneratedCase, fps: float) -> str:
+    """What tells the video of a case from others: the digest of the file it is copied from, or of its frames, and their rate;
+    empty where there is none."""
+    if not case.exists() or case.gap():
+        return ""
+    taken = case.folder / f"{VIDEO}.mp4"
+    if taken.is_file():
+        return file_digest(taken)
+    return f"{folder_digest(case.folder)} at {fps:g} frames per second"
 
 
 def generation_config(model: str | Path, suite: Suite, changes: Mapping[str, Any] | None) -> GenerationConfig:

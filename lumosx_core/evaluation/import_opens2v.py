@@ -235,7 +235,8 @@ def _imported(record: _Record, tokenizer: Tokenizer, eyes: Eyes | None) -> tuple
 def _picture(
     record: _Record, room: list[str], path: str, label: str, before: Sequence[Picture], people: int, eyes: Eyes | None
 ) -> Picture:
-    """What a picture is, by the folder nearest to it that tells."""
+    """What a picture is, by the folders on its path; where several of them tell something the first one of face, whole person,
+    scene and clothes counts, however near it is."""
     image, note = open_image(record.folder / path), ""
     kind: ReferenceKind = "object"
     if _is(room, FACES):

@@ -207,13 +207,16 @@ class _Finder:
                 self.take(number, Words(places=(place,), how=how, doubtful=doubtful), found)
 
     def share_people(self, members: list[int], label: Label, found: dict[int, Words]) -> None:
-        """People of one label are those whom the reader tells apart, if there are enough of them."""
-        fitting = [one for one in self.reading.mentions if self.fits(one, label)]
+        """People of one label are those whom the reader tells apart and who are nobody else's, if there are enough of them."""
+        fitting = [
+            one for one in self.reading.mentions
+            if self.fits(one, label) and self.is_free((one.span.start, one.span.end))
+        ]  # fmt: skip
         if len(fitting) < len(members):
             return
         for number, one in zip(members, fitting, strict=False):
             words = one.span.of(self.prompt)
-            again = [span for span in one.also if span.of(self.prompt) == words]
+            again = [s for s in one.also if s.of(self.prompt) == words and self.is_free((s.start, s.end))]
             places = tuple((span.start, span.end) for span in (one.span, *again))
             literal = any(words.casefold().endswith(spelling) for spelling in _forms(label.text))
             doubtful = not literal or len(fitting) != len(members)

@@ -2,14 +2,16 @@
 
 import hashlib
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
 
 from lumosx_core.data.relations.server_transport import ServerSettings
+from lumosx_core.detection.embedders import FolderEmbedder
 from lumosx_core.detection.known_models import MODELS, PURPOSES, ROLES, ROOT, available_models, model_folder
 from lumosx_core.detection.person import Eyes
 from lumosx_core.detection.real_eyes import best_models, embedder, face_finder, real_eyes, thing_eyes
+from lumosx_core.detection.things import ThingEyes
 from lumosx_core.errors import InputError
 from lumosx_core.evaluation.generate_cases import GeneratedCase
 from lumosx_core.evaluation.metrics import puppet_binding
@@ -25,6 +27,7 @@ from lumosx_core.evaluation.phrase_nouns import noun_of
 from lumosx_core.evaluation.runs import Run, Share, open_run
 from lumosx_core.evaluation.server_judge import ServerJudge
 from lumosx_core.evaluation.suites import CASES, Suite, folder_digest
+from lumosx_core.eyes import FaceFinder
 from lumosx_core.files.existing import file_digest
 from lumosx_core.files.json import read_json, write_json
 from lumosx_core.files.json_lines import append_record, read_records
@@ -61,8 +64,8 @@ class Score:
 @dataclass(frozen=True, kw_only=True)
 class Looking:
     """What metrics look with. run: folder of the run that is scored. models: folder of models, as of `real_eyes`; the puppet
-    world is looked at with the embedded analyser instead. device: of the models that are folders of transformers. judge: the
-    server that is asked."""
+    world is looked at with the embedded analyser instead. device: of RAFT and of the models that are folders of transformers;
+    face models run as their libraries do, without it. judge: the server that is asked."""
 
     run: Path
     models: Path
@@ -85,7 +88,7 @@ def metric_named(name: str, looking: Looking | None = None) -> Metric:
     if name == PUPPETS:
         return puppet_binding
     if name == FACES:
-        return Faces(None if looking is None else face_finder(looking.models))
+        return Faces(None if looking is None else _faces(looking.models))
     if name == BINDING:
         return Binding() if looking is None else _binding(looking)
     if name == CLIP:
@@ -104,15 +107,31 @@ def _binding(looking: Looking) -> Binding:
         analyser = PuppetAnalyser()
         eyes = Eyes(people=analyser, faces=PuppetFaces(analyser), phrases=analyser, masks=analyser)
         return Binding(Sight(eyes=eyes, embedder=PuppetLooks(), others=others))
-    eyes = real_eyes(looking.models, device=looking.device)
-    likeness = embedder(looking.models, "likeness", device=looking.device)
-    return Binding(Sight(eyes=eyes, embedder=likeness, others=others))
+    eyes = real_eyes(looking.models, device=looking.device)  # says of every role that has no model
+    things = _things(looking.models, looking.device)
+    eyes = replace(eyes, faces=_faces(looking.models), phrases=things.phrases, masks=things.masks)
+    return Binding(Sight(eyes=eyes, embedder=_embedder(looking.models, "likeness", looking.device), others=others))
 
 
 def _clip(looking: Looking) -> Clip:
-    likeness, wording = (embedder(looking.models, role, device=looking.device) for role in ("likeness", "wording"))
-    eyes = thing_eyes(looking.models, device=looking.device)
-    return Clip(ClipSight(eyes=eyes, clip=wording, dino=likeness, noun_of=noun_of))
+    likeness, wording = (_embedder(looking.models, role, looking.device) for role in ("likeness", "wording"))
+    return Clip(ClipSight(eyes=_things(looking.models, looking.device), clip=wording, dino=likeness, noun_of=noun_of))
+
+
+# What several metrics look with is loaded once in a process.
+@lru_cache(maxsize=1)
+def _faces(models: Path) -> FaceFinder:
+    return face_finder(models)
+
+
+@lru_cache(maxsize=1)
+def _things(models: Path, device: str) -> ThingEyes:
+    return thing_eyes(models, device=device)
+
+
+@lru_cache(maxsize=2)
+def _embedder(models: Path, role: str, device: str) -> FolderEmbedder:
+    return embedder(models, role, device=device)
 
 
 def _flow(looking: Looking) -> Flow:
@@ -220,9 +239,7 @@ def _check_versions(run: Run, metrics: Sequence[str], looking: Looking) -> None:
     stored = read_json(path, "the versions of the metrics") if path.exists() else {}
     if not isinstance(stored, dict):
         raise InputError(f"{path} holds no versions of metrics; delete it with the scores*.jsonl, and score again")
-    versions = {
-        name: {"version": metric_named(name, looking).VERSION} | _model_digest(name, looking, run.suite) for name in metrics
-    }
+    versions = {name: {"version": metric_named(name).VERSION} | _model_digest(name, looking, run.suite) for name in metrics}
     for name, version in versions.items():
         if stored.get(name, version) != version or (name not in stored and name in read_scores(run)):
             raise InputError(

@@ -26,6 +26,12 @@ MAX_COMMENT = 16 * 2**20  # characters of metadata
 DEFAULT_CRF = 16  # x264 quality, 0 (lossless) to 51; at 16 a difference is hard to see
 
 
+def spread_frames(length: int, most: int) -> np.ndarray:
+    """Which frames of a video are looked at: int [min(length, most)], evenly spread from the first to the last one; none of a
+    video without frames."""
+    return np.linspace(0, length - 1, min(most, length)).round().astype(int)
+
+
 def write_video(
     path: str | Path,
     frames: np.ndarray,

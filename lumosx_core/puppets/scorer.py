@@ -25,6 +25,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from lumosx_core.errors import InputError
+from lumosx_core.files.videos import spread_frames
 from lumosx_core.puppets.clip import BLOCK, HEIGHT, WIDE_COLUMNS, WIDTH
 from lumosx_core.puppets.draw import ATTRIBUTE_LABELS
 from lumosx_core.puppets.matching import SMALLEST, Matcher, drawing, drawing_pixels
@@ -92,7 +93,7 @@ def score_clip(frames: np.ndarray, puppets: tuple[PuppetSpec, ...], *, seed: int
             "with F >= 1"
         )
     rng = np.random.default_rng(seed)
-    chosen = np.unique(np.linspace(0, len(frames) - 1, min(scored_frames, len(frames))).round().astype(int))
+    chosen = spread_frames(len(frames), scored_frames)
     matcher = Matcher(drawing_pixels(frames[chosen]))
     found = find_people(matcher, puppets)
     identities = tuple(_identity_is_right(matcher, puppets, n, found[n], rng) for n in range(len(puppets)))

@@ -28,6 +28,7 @@ from lumosx_core.evaluation.metrics.asked import asked_things
 from lumosx_core.evaluation.metrics.binding_sight import Sight, face_views, measure
 from lumosx_core.evaluation.metrics.faces import FRAMES
 from lumosx_core.evaluation.metrics.metric import Figure, Matrix, Metric
+from lumosx_core.files.videos import spread_frames
 from lumosx_core.references import prepare_reference_image
 from lumosx_core.sample_folder import read_sample
 
@@ -40,7 +41,7 @@ class Binding(Metric):
 
     sight: Sight | None = None
 
-    VERSION = 1
+    VERSION = 2
     FAULTS = frozenset(
         {"swapped", "wrong", "missing", "hidden", "face drift", "thing drift", "face mixing", "thing mixing", "exchanged",
          "dominance", "blending", "leaks", "extra faces", "copy gap"}
@@ -54,13 +55,17 @@ class Binding(Metric):
         which is right if more than half of the frames say so; `things`: subject, phrase, kind, outcome (bound, swapped, wrong,
         missing, hidden), whose is shown, who else wears it, and what each frame says; `likeness`: the raw similarities, as of
         `Measured`, null for NaN; `confusion` of identities and of things; `pairs`; `leaked`, numbers of frames; `copy_gap` of
-        each person who has several views. Raises InputError without models, and as those do.
+        each person whose first view and a further one show a face. Raises InputError without models, and as those do.
         """
+        return self._values(video, sample)
+
+    def _values(self, video: np.ndarray, sample: Path) -> dict[str, Any]:
+        """As `score`; of a video without frames nothing is alike, and nothing leaks."""
         sight = self._looking()
         asked_of = read_sample(sample)
         subjects = asked_of.references.subjects
         things = asked_things(asked_of, sight.others.noun_of)
-        chosen = np.unique(np.linspace(0, len(video) - 1, min(FRAMES, len(video))).round().astype(int))
+        chosen = spread_frames(len(video), FRAMES)
         frames = [Image.fromarray(video[frame]) for frame in chosen]
         views = [face_views(sight, subject) for subject in subjects]
         case = sample.parent.name
@@ -71,7 +76,7 @@ class Binding(Metric):
         canvases = [
             np.asarray(prepare_reference_image(reference.image, video.shape[2], video.shape[1]))
             for reference in asked_of.references.references()
-            if reference.kind != "background"
+            if reference.kind != "background" and len(video)
         ]
         of_faces, of_things = confusion(measured)
         return {
@@ -81,7 +86,7 @@ class Binding(Metric):
             "people": [
                 {
                     "name": subject.name,
-                    "seen": len(views[n]) > 0,
+                    "seen": any(view is not None for view in views[n]),
                     "found": int(found[:, n].sum()),
                     "recognised": int(known[:, n].sum()),
                     "identity": bool(2 * known[:, n].sum() > len(frames)),
@@ -99,40 +104,21 @@ class Binding(Metric):
                 for t, thing in enumerate(things)
             ],
             "likeness": {name: _plain(getattr(measured, name)) for name in ("faces", "things", "among_faces", "among_things")},
-            "confusion": {"faces": _plain(of_faces), "things": _plain(of_things)},
+            "confusion": {"faces": _plain(of_faces), "things": _plain(of_things)} if len(video) else {},
             "pairs": asdict(pairs(measured, verdicts)),
-            "leaked": np.flatnonzero(leaked_frames(video, canvases)).tolist(),
+            "leaked": np.flatnonzero(leaked_frames(video, canvases)).tolist() if len(video) else [],
             "copy_gap": [round(gap, DIGITS) for gap in gaps],
         }
 
     def missing(self, sample: Path) -> dict[str, Any]:
-        """The values of a sample that has no video: everybody and everything is missing."""
-        asked_of = read_sample(sample)
-        people = [
-            {"name": s.name, "seen": s.face is not None, "found": 0, "recognised": 0, "identity": False}
-            for s in asked_of.references.subjects
-        ]
-        things: list[dict[str, Any]] = [
-            {
-                "subject": thing.owner,
-                "phrase": thing.phrase,
-                "kind": thing.noun.kind if thing.noun else "",
-                "outcome": "missing" if thing.noun and people[thing.owner]["seen"] else "hidden",
-                "shown": None,
-                "worn_by": None,
-                "in_frames": [],
-            }
-            for thing in asked_things(asked_of, self._looking().others.noun_of)
-        ]
-        nothing = {"exchanged": 0, "dominance": 0, "blending": 0, "asked": 0}
-        return {
-            "frames": [], "length": 0, "faces": [], "people": people, "things": things, "likeness": {}, "confusion": {},
-            "pairs": nothing, "leaked": [], "copy_gap": [],
-        }  # fmt: skip
+        """The values of a sample that has no video: everybody and everything that a video would be judged by is missing. What
+        is hidden in a video is hidden here too."""
+        return self._values(np.zeros((0, 1, 1, 3), np.uint8), sample)
 
     def figures(self, values: dict[str, Any]) -> dict[str, Figure]:
         """Things by outcome among those that can be judged (missing ones count against bound, and are left out of *bound of
-        found*), people who are recognised, frames in which they are found; drift, mixing and pairs of what was found."""
+        found*), people who are recognised, frames in which they are found; drift, mixing and pairs of what was found. A copy
+        gap below 0, more like a further view, counts as 0."""
         outcomes = [thing["outcome"] for thing in values["things"]]
         judged = float(len(outcomes) - outcomes.count("hidden"))
         bound, missing = float(outcomes.count("bound")), float(outcomes.count("missing"))

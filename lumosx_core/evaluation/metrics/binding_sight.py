@@ -20,6 +20,7 @@ from lumosx_core.references import Subject
 
 MARGIN = 0.06  # white around a thing that is compared, of its longer side
 PAPER = 250  # of 255 in every channel: white around a reference
+Views = Sequence[np.ndarray | None]  # embeddings [D] of one person, None where the picture shows no face
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -36,12 +37,13 @@ def measure(
     sight: Sight,
     case: str,
     frames: Sequence[Image.Image],
-    views: Sequence[Sequence[np.ndarray]],
+    views: Sequence[Views],
     things: Sequence[AskedThing],
 ) -> tuple[Measured, list[int], list[float]]:
-    """The similarities, how many faces each frame shows, and the copy gap of each person who has further views."""
+    """The similarities, how many faces each frame shows, and the copy gap of each person whose first view and a further one
+    show a face."""
     crowd = _strange_faces(sight, case)
-    strangers = [less_alike(of[0], crowd) if of else [] for of in views]
+    strangers = [less_alike(own_views[0], crowd) if (own_views := _known(of)) else [] for of in views]
     own = sight.embedder.embed([framed(thing.picture) for thing in things])
     distractors = [less_alike(look, _strange_things(sight, case, thing)) for look, thing in zip(own, things, strict=True)]
     people, wanted = len(views), len(things)
@@ -59,9 +61,10 @@ def measure(
             if k is None:
                 continue
             faces[f, n] = _to_everybody(embeddings[k], views) + _to_strangers(embeddings[k], strangers[n])
-            if len(views[n]) > 1:
-                first, *further = (float(embeddings[k] @ view) for view in views[n])
-                gaps.setdefault(n, []).append((first, max(further)))
+            first, further = views[n][0], _known(views[n][1:])
+            if first is not None and further:
+                nearest = max(float(embeddings[k] @ view) for view in further)
+                gaps.setdefault(n, []).append((float(embeddings[k] @ first), nearest))
             body = body_of(seen[k], bodies)
             if body is not None:
                 looks[f, n] = _looks_on(sight, frame, body, n, things, own, distractors)
@@ -169,21 +172,24 @@ def _cut(sight: Sight, frame: Image.Image, words: str, body: Found) -> Image.Ima
     return cut_by_mask(frame, mask, MARGIN) if mask.any() else None
 
 
-def face_views(sight: Sight, subject: Subject) -> list[np.ndarray]:
-    """Embeddings [D] of the views of a person in which a face is seen, the first one first."""
+def face_views(sight: Sight, subject: Subject) -> Views:
+    """Embeddings [D] of the views of a person, the first one first, None for those in which no face is seen."""
     pictures = [] if subject.face is None else [subject.face, *subject.more_views]
-    found = [reference_face(sight.eyes.faces, picture) for picture in pictures]
-    return [embedding for embedding in found if embedding is not None]
+    return [reference_face(sight.eyes.faces, picture) for picture in pictures]
 
 
-def _to_everybody(face: np.ndarray, views: Sequence[Sequence[np.ndarray]]) -> list[float]:
+def _known(views: Views) -> list[np.ndarray]:
+    return [view for view in views if view is not None]
+
+
+def _to_everybody(face: np.ndarray, views: Sequence[Views]) -> list[float]:
     """To the most alike view of each of N people; NaN for those without a view."""
-    return [max((float(face @ view) for view in of), default=np.nan) for of in views]
+    return [max((float(face @ view) for view in _known(of)), default=np.nan) for of in views]
 
 
-def _among(n: int, views: Sequence[Sequence[np.ndarray]], strangers: Sequence[np.ndarray]) -> list[float]:
+def _among(n: int, views: Sequence[Views], strangers: Sequence[np.ndarray]) -> list[float]:
     """[N + R] of a person's own views: with themselves 1."""
-    rows = [_to_everybody(view, views) + _to_strangers(view, strangers) for view in views[n]]
+    rows = [_to_everybody(view, views) + _to_strangers(view, strangers) for view in _known(views[n])]
     return np.max(rows, 0).tolist() if rows else [np.nan] * (len(views) + DISTRACTORS)
 
 

@@ -25,6 +25,7 @@ from lumosx_core.evaluation.metrics.binding_sight import MARGIN, framed
 from lumosx_core.evaluation.metrics.faces import FRAMES
 from lumosx_core.evaluation.metrics.metric import Figure, Metric
 from lumosx_core.eyes import Embedder
+from lumosx_core.files.videos import spread_frames
 from lumosx_core.references import Sample
 from lumosx_core.sample_folder import read_sample
 
@@ -48,7 +49,7 @@ class Clip(Metric):
 
     sight: ClipSight | None = None
 
-    VERSION = 1
+    VERSION = 2
     FAULTS = frozenset[str]()
 
     def score(self, video: np.ndarray, sample: Path) -> dict[str, Any]:
@@ -58,7 +59,7 @@ class Clip(Metric):
         if self.sight is None:
             raise InputError("the metric clip needs CLIP, DINO and finders of things; name their folder with --eyes")
         asked_of = read_sample(sample)
-        chosen = np.unique(np.linspace(0, len(video) - 1, min(FRAMES, len(video))).round().astype(int))
+        chosen = spread_frames(len(video), FRAMES)
         frames = [Image.fromarray(video[frame]) for frame in chosen]
         words = self.sight.clip.embed_words([asked_of.prompt])[0]
         things = _everything(self.sight, asked_of)

@@ -1,8 +1,9 @@
 """Is everybody there? The faces of a video beside those of the references, matched one-to-one in every frame.
 
 The mean counts a face that is missing as 0 and says how many were found beside it; the mean among those that were found is
-another figure, never mixed with it. All views of a person are used: the most alike one counts, and likeness to the first view,
-which the model was given, is told apart from likeness to the further ones: what is copied from one picture is less alike there.
+another figure, never mixed with it. All views of a person are used, as the model was given them all: the most alike one counts,
+and likeness to the first view is told apart from likeness to the further ones: what is copied from one picture is less alike in
+the others.
 
 Legend: F = frames, N = people with a face among the references, K = faces in a frame, D = numbers of an embedding.
 """
@@ -20,6 +21,8 @@ from lumosx_core.evaluation.binding import match_one_to_one
 from lumosx_core.evaluation.metrics.metric import Figure, Metric
 from lumosx_core.eyes import FaceFinder, FoundFace
 from lumosx_core.files.images import rgb_on_white
+from lumosx_core.files.videos import spread_frames
+from lumosx_core.references import Subject
 from lumosx_core.sample_folder import read_sample
 
 FRAMES = 8  # of a video, evenly spread, of a shorter one all
@@ -32,7 +35,7 @@ class Faces(Metric):
 
     finder: FaceFinder | None = None
 
-    VERSION = 1
+    VERSION = 2
     FAULTS = frozenset({"extra faces"})
 
     def score(self, video: np.ndarray, sample: Path) -> dict[str, Any]:
@@ -44,11 +47,9 @@ class Faces(Metric):
         `further` view, and `other`, the similarity of the same face to the most alike other person. Raises InputError without
         a finder, and for one without embeddings.
         """
-        if self.finder is None:
-            raise InputError("the metric faces needs face models; name their folder with --eyes")
-        chosen = np.unique(np.linspace(0, len(video) - 1, min(FRAMES, len(video))).round().astype(int))
-        subjects = [subject for subject in read_sample(sample).references.subjects if subject.face is not None]
-        views = [[reference_face(self.finder, view) for view in (s.face, *s.more_views) if view is not None] for s in subjects]
+        subjects, views = self._asked(sample)
+        assert self.finder is not None
+        chosen = spread_frames(len(video), FRAMES)
         seen = [[face_embedding(f) for f in self.finder.find_faces(Image.fromarray(video[frame]))] for frame in chosen]
         rows = [match_faces(faces, views) for faces in seen]
         return {
@@ -66,19 +67,27 @@ class Faces(Metric):
         }
 
     def missing(self, sample: Path) -> dict[str, Any]:
-        """The values of a sample that has no video: every face is missing in every frame."""
-        subjects = [subject for subject in read_sample(sample).references.subjects if subject.face is not None]
+        """The values of a sample that has no video: every face is missing in every frame. Raises InputError as `score`."""
+        subjects, views = self._asked(sample)
         nothing = [None] * FRAMES
         people = [
             {
                 "name": subject.name,
-                "views": 1 + len(subject.more_views),
-                "seen": 1 + len(subject.more_views),
+                "views": len(views[n]),
+                "seen": sum(view is not None for view in views[n]),
                 **{what: nothing for what in ("similarity", "first", "further", "other")},
             }
-            for subject in subjects
+            for n, subject in enumerate(subjects)
         ]
         return {"frames": [], "faces": [0] * FRAMES, "people": people}
+
+    def _asked(self, sample: Path) -> tuple[list[Subject], list[list[np.ndarray | None]]]:
+        """The people who have a face among the references, and the embeddings of their views."""
+        if self.finder is None:
+            raise InputError("the metric faces needs face models; name their folder with --eyes")
+        subjects = [subject for subject in read_sample(sample).references.subjects if subject.face is not None]
+        views = [[reference_face(self.finder, view) for view in (s.face, *s.more_views) if view is not None] for s in subjects]
+        return subjects, views
 
     def figures(self, values: dict[str, Any]) -> dict[str, Figure]:
         """Means over frames and people whose references show a face. Similarities below 0 count as 0."""

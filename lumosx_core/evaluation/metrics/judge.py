@@ -14,6 +14,7 @@ from PIL import Image
 from lumosx_core.errors import InputError
 from lumosx_core.evaluation.metrics.metric import Figure, Metric
 from lumosx_core.files.images import encoded_jpeg, rgb_on_white
+from lumosx_core.files.videos import spread_frames
 from lumosx_core.references import Subject
 from lumosx_core.sample_folder import read_sample
 
@@ -39,7 +40,7 @@ class Judge(Metric):
         `why` there is none. Raises InputError without a judge, and if it stays away."""
         if self.ask is None:
             raise InputError("the metric judge needs a server with a model; name them with --judge and --judge-url")
-        chosen = np.unique(np.linspace(0, len(video) - 1, min(FRAMES, len(video))).round().astype(int))
+        chosen = spread_frames(len(video), FRAMES)
         frames = [jpeg(Image.fromarray(video[frame])) for frame in chosen]
         things = []
         for n, subject in enumerate(read_sample(sample).references.subjects):

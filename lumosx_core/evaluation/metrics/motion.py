@@ -18,6 +18,7 @@ import torch
 from lumosx_core.errors import InputError
 from lumosx_core.evaluation.metrics.metric import Figure, Metric
 from lumosx_core.files.pickles import read_pickle
+from lumosx_core.files.videos import spread_frames
 from lumosx_core.packages import install_command
 
 STEP = 2  # frames between the two of a pair: 8 pairs a second
@@ -47,7 +48,7 @@ class Motion(Metric):
             raise InputError("the metric motion needs RAFT; name the folder of models with --eyes")
         del sample  # whatever was asked for
         count = max(0, len(video) - STEP)
-        first = np.unique(np.linspace(0, count - 1, min(MOST_PAIRS, count)).round().astype(int)) if count else np.array([], int)
+        first = spread_frames(count, MOST_PAIRS)
         speeds = [fastest(self.flow(video[f], video[f + STEP])) / min(video.shape[1:3]) for f in first]
         return {"pairs": first.tolist(), "speed": [round(speed, DIGITS) for speed in speeds]}
 

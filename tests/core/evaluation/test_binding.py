@@ -248,7 +248,7 @@ def test_paper_and_canvases_leak_where_they_show() -> None:
 
 def test_the_copy_gap() -> None:
     assert binding.copy_gap([0.9, 0.7], [0.5, 0.6]) == pytest.approx(0.25) and np.isnan(binding.copy_gap([], []))
-    with pytest.raises(InputError, match="got 1 likenesses to the given view and 2 to another"):
+    with pytest.raises(InputError, match="got 1 likenesses to the first view and 2 to another"):
         binding.copy_gap([1.0], [0.5, 0.5])
 
 

@@ -84,7 +84,7 @@ def test_missing_faces_count_as_nothing_and_are_told_apart(tmp_path: Path) -> No
     values, figures = score([frame(RED, GREEN), frame(RED), frame()], sample)
     assert values["people"][1]["similarity"] == [1, None, None]
     assert (figures["similarity"], figures["found"], figures["similarity of found"]) == ((3, 6), (3, 6), (3, 3))
-    metric = Faces()
+    metric = Faces(Squares())
     absent = metric.figures(metric.missing(sample))
     assert (absent["similarity"], absent["found"], absent["references"]) == ((0, 16), (0, 16), (2, 2))
     assert metric.note(values) == (
@@ -125,6 +125,9 @@ def test_a_reference_without_a_face_is_told_and_not_the_videos_fault(tmp_path: P
     assert values["people"][0]["seen"] == 0 and values["people"][0]["similarity"] == [None]
     assert figures["similarity"] == (1, 1) and figures["references"] == (1, 2)
     assert "person 0: no face in the reference" in Faces().note(values)
+    metric = Faces(Squares())
+    absent = metric.figures(metric.missing(sample))
+    assert (absent["references"], absent["similarity"]) == ((1, 2), (0, FRAMES))
 
 
 def test_channels_in_the_wrong_order_are_seen(tmp_path: Path) -> None:

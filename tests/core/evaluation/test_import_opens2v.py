@@ -266,11 +266,14 @@ def test_faces_of_whole_people(tmp_path: Path, tokenizer: Tokenizer) -> None:
         ("She sings.", ["woman"], ["She"]),
         ("A woman wears a lace top and trousers.", ["woman", "clothes"], ["woman", "top"]),
         ("That chat ends.", ["hat"], [""]),
+        ("A doctor and a patient talk.", ["man", "man", "woman", "woman"], ["doctor", "patient", "", ""]),
     ],
 )
 def test_words_that_are_not_the_label(prompt: str, labels: list[str], expected: list[str]) -> None:
     found = find_words(prompt, [Label(text=text, person=text in ("man", "woman")) for text in labels])
     assert [prompt[slice(*words.places[0])] if words.places else "" for words in found] == expected
+    places = [place for words in found for place in words.places]
+    assert len(places) == len(set(places))
 
 
 def test_what_is_no_benchmark_is_refused_before_anything_is_written(tmp_path: Path, tokenizer: Tokenizer) -> None:
@@ -321,3 +324,16 @@ def test_from_their_cases_to_their_result_folder(tmp_path: Path, capsys: pytest.
     assert (tmp_path / "theirs" / "x_1.mp4").read_bytes() == (tmp_path / "v" / "x_1.mp4").read_bytes()
     shown, rate = read_video(tmp_path / "theirs" / "x_10.mp4")
     assert shown.shape == (3, 16, 16, 3) and rate == 12
+    again = ["evaluate", "videos", str(run.folder), "--out", str(tmp_path / "theirs"), "--fps"]
+    (tmp_path / "theirs" / "x_10.mp4").unlink()
+    assert main([*again, "12"]) == 0 and (tmp_path / "theirs" / "x_10.mp4").is_file()
+    assert (
+        main([*again, "24"]) == 2 and "x_10.mp4 is not of this run, or was written at another rate" in capsys.readouterr().err
+    )
+    write_video(tmp_path / "w" / "x_1.mp4", frames[::-1], 8)
+    other = take_videos(tmp_path / "s", tmp_path / "w", tmp_path / "other", gaps=True)
+    assert main(["evaluate", "videos", str(other.folder), "--out", str(tmp_path / "theirs")]) == 2
+    assert "x_1.mp4 is not of this run" in capsys.readouterr().err
+    (tmp_path / "theirs" / "x_1.mp4").unlink()  # the other run has none of x_10: another's would stand for it
+    assert main(["evaluate", "videos", str(other.folder), "--out", str(tmp_path / "theirs")]) == 2
+    assert (tmp_path / "theirs" / "x_10.mp4").is_file() and not (tmp_path / "theirs" / "x_1.mp4").exists()
