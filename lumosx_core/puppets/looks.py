@@ -4,7 +4,6 @@ Legend: P = pictures, C = colours of a table, H, W = pixels.
 """
 
 from collections.abc import Sequence
-from dataclasses import replace
 
 import numpy as np
 from PIL import Image
@@ -38,7 +37,7 @@ class PuppetLooks:
 
 class PuppetFaces:
     """A `FaceFinder` of the puppet world whose embeddings are the colours of skin and hair, in frames and in portraits
-    alike."""
+    alike. What is worn on a head is not looked at."""
 
     def __init__(self, analyser: PuppetAnalyser) -> None:
         self.analyser = analyser
@@ -48,8 +47,14 @@ class PuppetFaces:
         if (portrait := portrait_face(picture)) is not None:
             return [portrait]
         pixels = np.asarray(rgb_on_white(picture), dtype=np.float32)
-        found = self.analyser.find_faces(picture)
-        return [replace(face, embedding=face_colours(pixels[face.mask])) for face in found if face.mask is not None]
+        faces = []
+        for person in self.analyser.look(picture).people:
+            if person.face is None:
+                continue
+            bare = person.head & ~np.any([thing.mask for thing in person.things.values()], axis=0)
+            embedding = face_colours(pixels[bare])
+            faces.append(FoundFace(box=person.face, score=person.score, embedding=embedding, mask=bare, whole=person.framed))
+        return faces
 
 
 def portrait_face(picture: Image.Image) -> FoundFace | None:
@@ -67,8 +72,8 @@ def portrait_face(picture: Image.Image) -> FoundFace | None:
 
 
 def face_colours(pixels: np.ndarray) -> np.ndarray:
-    """float64 [C] of length 1 of the pixels [P, 3] of a head: one half is the skin, the other one the hair, nothing where there
-    is none: so under a hat that hides the hair the skin is left to tell by."""
+    """float64 [C] of length 1 of the pixels [P, 3] of head and hair, without what is worn on them: one half is the skin, the
+    other one the hair, nothing where there is none: so under a hat that hides the hair the skin is left to tell by."""
     colours = [*SKINS, *HAIR_COLOURS.values()]
     shares, known = _shares(pixels, colours)
     skin, hair = shares[: len(SKINS)], shares[len(SKINS) :] * known

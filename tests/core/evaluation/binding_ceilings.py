@@ -31,6 +31,7 @@ from lumosx_core.eyes import Box, Found, FoundFace  # noqa: E402
 from lumosx_core.puppets.analyser import PuppetAnalyser, box_of, words_of  # noqa: E402
 from lumosx_core.puppets.analyser_network import load_network  # noqa: E402
 from lumosx_core.puppets.clip import ClipSpec  # noqa: E402
+from lumosx_core.puppets.draw import LABEL_HAIR, LABEL_HEAD  # noqa: E402
 from lumosx_core.puppets.looks import PuppetFaces, PuppetLooks, face_colours, portrait_face  # noqa: E402
 from lumosx_core.puppets.render import RenderedClip, render_clip  # noqa: E402
 from lumosx_core.puppets.scorer import score_clip  # noqa: E402
@@ -55,8 +56,9 @@ class FrameEyes(TrueEyes):
         if (portrait := portrait_face(picture)) is not None:
             return [portrait]
         pixels = np.asarray(picture, np.float32)
+        bare = np.isin(self.rendered.label[self.by_pixels[pixels.astype(np.uint8).tobytes()]], (LABEL_HEAD, LABEL_HAIR))
         faces = super().find_faces(picture)
-        return [replace(face, embedding=face_colours(pixels[face.mask])) for face in faces if face.mask is not None]
+        return [replace(face, embedding=face_colours(pixels[face.mask & bare])) for face in faces if face.mask is not None]
 
     def find_phrase(self, picture: Image.Image, phrase: str, within: Box | None = None) -> list[Found]:
         """What the person with that very box wears of the kind."""
