@@ -140,6 +140,9 @@ class PairSettings(_Section):
 
     views: int = setting(3, "further views of a person that are taken, 0 for none; ours", least=0, most=100)
     least: float = setting(0.5, "embeddings of one person have at least this product, -1 to 1; ours", least=-1, most=1)
+    alone: float = setting(
+        0.7, "the same where both shots show one person, so that nobody else can be compared, -1 to 1; ours", least=-1, most=1
+    )
     most: float = setting(
         0.97, "faces with a larger product than this are the same picture again, -1 to 1; ours", least=-1, most=1
     )
@@ -204,6 +207,6 @@ PUPPETS = replace(
     keep=KeepSettings(
         least_box=24, least_face=12, least_thing=0.0003, sharpness=0.0, text_len=160, found=0.06, ahead=0.05, margin=0.2
     ),
-    pairs=PairSettings(least=0.99, most=0.9999, nearer=0.5),  # the analyser's embeddings are narrow
+    pairs=PairSettings(least=0.9925, alone=0.9925, most=0.9999, nearer=0.5),  # the analyser's embeddings are narrow
 )
 COLLECT_PRESETS = {"photo": PHOTO, "puppets": PUPPETS}

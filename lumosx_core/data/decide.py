@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 from lumosx_core.data.collect_config import KeepSettings
-from lumosx_core.data.records import Blob, Candidate, PersonView, Relation
+from lumosx_core.data.records import Blob, Candidate, FramesRecord, PersonView, Relation
 from lumosx_core.data.relations.reading import Span
 from lumosx_core.data.stages.frames import bits_apart
 from lumosx_core.eyes import Box
@@ -94,7 +94,7 @@ def decide(
     their number: "accept" or "reject", which stands above the thresholds."""
     frames, reading = records["frames"], records["reading"]
     size = (frames.width, frames.height)
-    sharp = {number for number, frame in enumerate(frames.frames) if frame.sharpness >= keep.sharpness}
+    sharp = sharp_frames(frames, keep)
     said = verdicts or {}
     phrases = tuple(
         _reviewed(_decide_phrase(records, relation, keep, sharp, size), said) for relation in records["relations"].relations
@@ -118,6 +118,11 @@ def decide(
     phrases = tuple(p if p.mention is None or p.mention in with_face else _left_out(p, unseen) for p in phrases)
     phrases = _at_most(phrases, keep.most_attributes)
     return _bind(replace(decision, people=tuple(people), phrases=phrases), reading, keep, tokenizer)
+
+
+def sharp_frames(frames: FramesRecord, keep: KeepSettings) -> set[int]:
+    """The numbers of the selected frames that are sharp enough to give pictures."""
+    return {number for number, frame in enumerate(frames.frames) if frame.sharpness >= keep.sharpness}
 
 
 def _reviewed(phrase: DecidedPhrase, verdicts: Mapping[int, str]) -> DecidedPhrase:

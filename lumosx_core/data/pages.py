@@ -201,7 +201,7 @@ def _owners(decision: Decision, pictures: list[Image.Image], blobs: Blobs, confi
         )
         for further in person.further:
             face = face_picture(read_png(blobs, further.picture), read_mask(blobs, further.mask), further, config.pictures)
-            note = f"from another shot, likeness {further.likeness:.2f}"
+            note = f"from another shot, likeness {further.likeness:.4f}"
             owner["pictures"].append(
                 {"image": data_uri(face, PICTURE_SIDE), "text": person.text, "note": note, "state": "", "why": ()}
             )

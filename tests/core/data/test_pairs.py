@@ -16,7 +16,7 @@ from lumosx_core.data.collected import Clip
 from lumosx_core.data.dataset import RelationalDataset, check_dataset
 from lumosx_core.data.decide import DecidedPerson, Decision
 from lumosx_core.data.pack import read_manifest
-from lumosx_core.data.pairs import Shown, same_people, with_further_views
+from lumosx_core.data.pairs import People, Shown, known_people, same_people, with_further_views
 from lumosx_core.data.records import FrameRecord, FramesRecord, PeopleRecord, PersonView
 from lumosx_core.data.removal import read_removed, write_removed
 from lumosx_core.data.sample_views import clips_of_views
@@ -35,21 +35,35 @@ def view(direction: np.ndarray, frame: int = 0, score: float = 1.0, side: float 
     return PersonView(frame=frame, box=box, score=1.0, mask="m", face=box, face_score=score, embedding=embedding)
 
 
+def people(*tracks: list[PersonView]) -> People:
+    return known_people(tracks, PUPPETS.keep, (0, 1, 2))
+
+
 def toward(number: int, share: float = 0.3, other: int = 3) -> np.ndarray:
     """Near an axis."""
     return AXES[number] + share * AXES[other]
 
 
 def test_people_are_each_others_best_match_clearly_and_more_alike_than_strangers() -> None:
-    first = [[view(toward(0))], [view(toward(1))]]
-    second = [[view(toward(2))], [view(toward(1, 0.5))], [view(toward(0, 0.1))]]
+    first = people([view(toward(0))], [view(toward(1))])
+    second = people([view(toward(2))], [view(toward(1, 0.5))], [view(toward(0, 0.1))])
     assert same_people(first, second, SETTINGS) == [(0, 2), (1, 1)]
     assert same_people(first, second, replace(SETTINGS, least=0.983)) == [(1, 1)]  # products 0.982 and 0.985
     assert same_people(first, second, SETTINGS, strangers=0.983) == [(1, 1)]
-    twins = [[view(toward(0, 0.25))], [view(toward(0, 0.35))]]
-    assert same_people(first[:1], twins, SETTINGS) == []  # two fit nearly as well
-    assert same_people(first[:1], twins, replace(SETTINGS, nearer=1.0)) == [(0, 1)]
-    assert same_people(first, [[replace(view(AXES[0]), embedding=())]], SETTINGS) == [] == same_people([], second, SETTINGS)
+    twins, single = people([view(toward(0, 0.25))], [view(toward(0, 0.35))]), people([view(toward(0))])
+    assert same_people(single, twins, SETTINGS) == []  # two fit nearly as well
+    assert same_people(single, twins, replace(SETTINGS, nearer=1.0)) == [(0, 1)]
+    unknown = people([replace(view(AXES[0]), embedding=())])
+    assert same_people(first, unknown, SETTINGS) == [] == same_people(people(), second, SETTINGS)
+
+
+def test_more_is_asked_for_where_each_shot_shows_one_person() -> None:
+    first, second = people([view(AXES[0])]), people([view(toward(0, 1.1))])  # product 0.673
+    assert same_people(first, second, SETTINGS) == [] == same_people(first, second, SETTINGS, strangers=0.1)
+    assert same_people(first, second, replace(SETTINGS, alone=0.67)) == [(0, 0)]
+    assert same_people(first, second, replace(SETTINGS, alone=0.1, least=0.68)) == []  # never less than with others
+    with_another = people([view(AXES[1])], [view(toward(0, 1.1))])
+    assert same_people(first, with_another, SETTINGS) == [(0, 1)]
 
 
 def shot(clip: str, *views: PersonView, reason: str = "", sharpness: float = 99.0) -> Shown:
