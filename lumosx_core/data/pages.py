@@ -11,6 +11,7 @@ from PIL import Image
 
 from lumosx_core.data.corrections import Correction, basis_of
 from lumosx_core.data.decide import DecidedPhrase, Decision, View
+from lumosx_core.data.records import digest_of
 from lumosx_core.data.sample_files import face_picture
 from lumosx_core.data.stage import read_mask, read_png
 from lumosx_core.data.store import Blobs
@@ -23,6 +24,8 @@ if TYPE_CHECKING:
     from lumosx_core.data.collect import Clip, CollectReport
     from lumosx_core.data.collect_config import CollectConfig
 
+DRAWN = 1  # counts up when the same content is drawn otherwise
+TEMPLATE = "collection.html"
 FRAME_WIDTH, PICTURE_SIDE = 300, 200  # pixels of thumbnails
 ORDER = {"doubtful": 0, "dropped": 1, "accepted": 2}
 
@@ -38,10 +41,11 @@ def write_page(
     corrections: Mapping[str, Correction] | None = None,
 ) -> Path:
     """Write the page of a collection: of every outcome some clips, the doubtful ones first, `most` in all. corrections: what
-    was said of clips; given (may be empty), the page is one of review, on which they can be changed. Raises InputError if
-    jinja2 is missing, or the disk refuses."""
+    was said of clips; given (may be empty), the page is one of review, on which they can be changed. A page that was drawn of
+    the same content stays as it is: pictures take longer than all else that a run does which finds everything done. Raises
+    InputError if jinja2 is missing, or the disk refuses."""
     shown = chosen(clips, most)
-    values = {
+    values: dict[str, Any] = {
         "title": "What was collected" if corrections is None else "Review",
         "review": corrections is not None,
         "review_style": _asset("review.css"),
@@ -49,11 +53,26 @@ def write_page(
         "summary": f"{report.sources} videos, {report.clips} clips, {report.samples} samples in the dataset.",
         "funnel": [(name, count, count / max(report.clips, 1)) for name, count in report.funnel],
         "reasons": sorted(report.dropped.items(), key=lambda item: -item[1]),
-        "clips": [_clip(clip, blobs, config, corrections) for clip in shown],
         "shown": len(shown),
         "total": len(clips),
     }
-    return pages.write_page(path, "collection.html", values)
+    values["made_of"] = _content_digest(values, shown, config, corrections)
+    if pages.is_made_of(path, values["made_of"]):
+        return path
+    values["clips"] = [_clip(clip, blobs, config, corrections) for clip in shown]
+    return pages.write_page(path, TEMPLATE, values)
+
+
+def _content_digest(
+    values: Mapping[str, Any], shown: Sequence["Clip"], config: "CollectConfig", corrections: Mapping[str, Correction] | None
+) -> str:
+    """Of all that a page is drawn of. Pictures are named by digests of their content in the records."""
+    content: list[Any] = [DRAWN, _asset(TEMPLATE), values, config.pictures]
+    for clip in shown:
+        said = None if corrections is None else corrections.get(clip.clip)
+        found = [(result.stage, result.status, result.record) for _, result in sorted(clip.results.items())]
+        content.append((clip.clip, clip.source.names, clip.job.shot, found, clip.records, clip.decision, clip.stale, said))
+    return digest_of(repr(content).encode("utf-8", "backslashreplace"))
 
 
 def outcome(clip: "Clip") -> str:

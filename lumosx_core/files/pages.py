@@ -12,6 +12,7 @@ from lumosx_core.files.atomic import write_text
 from lumosx_core.files.images import encoded_jpeg, rgb_on_white
 from lumosx_core.packages import install_command
 
+HEAD = 2048  # bytes of a page in which it is said what it was made of
 TEMPLATES = Path(__file__).parent.parent / "assets" / "pages"
 
 
@@ -27,6 +28,16 @@ def write_page(path: Path, template: str, values: Mapping[str, Any]) -> Path:
     )
     write_text(path, environment.get_template(template).render(values))
     return path
+
+
+def is_made_of(path: Path, made_of: str) -> bool:
+    """Whether there is a page that says in its head that it was made of this: `<meta name="made-of" content="...">`, as a
+    template writes it that is given `made_of`."""
+    try:
+        with open(path, "rb") as file:
+            return f'<meta name="made-of" content="{made_of}">'.encode() in file.read(HEAD)
+    except OSError:
+        return False
 
 
 def data_uri(picture: Image.Image, width: int) -> str:

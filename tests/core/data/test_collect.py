@@ -188,6 +188,23 @@ def test_the_page_shows_every_clip_and_loads_nothing(collected: Collected) -> No
             assert all(f">{phrase}</span>" in page for phrase in phrases)
 
 
+def test_a_page_of_the_same_content_is_not_drawn_again(
+    collected: Collected, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    out = Path(shutil.copytree(collected.out, tmp_path / "out"))
+    page = out / "page.html"
+    drawn = page.read_bytes()
+    with monkeypatch.context() as patch:
+        patch.setattr("lumosx_core.data.pages._clip", lambda *_: pytest.fail("a clip was drawn"))
+        assert main(["dataset", "filter", str(out), "--set", "keep.most_people=3"]) == 0
+    assert page.read_bytes() == drawn
+    assert main(["dataset", "filter", str(out), "--set", "keep.most_people=2"]) == 0
+    assert b"too many people" in page.read_bytes() and b"too many people" not in drawn
+    page.write_bytes(b"<!doctype html>")
+    assert main(["dataset", "filter", str(out), "--set", "keep.most_people=3"]) == 0
+    assert page.read_bytes() == drawn
+
+
 @pytest.mark.parametrize("over", ["a video", "a clip"])
 def test_a_lost_worker_is_noted_and_done_again_when_asked(collected: Collected, tmp_path: Path, monkeypatch, over: str) -> None:
     look = collect_module._look
