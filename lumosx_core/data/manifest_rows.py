@@ -47,9 +47,11 @@ def write_copy(manifest: Path) -> Path:
 
 
 class ManifestRows(Sequence[dict[str, Any]]):
-    """Rows of a manifest, read as they are asked for. `rows[i]` is a row as plain values, `rows[a:b:c]` are some of them."""
+    """Rows of a manifest, read as they are asked for. `rows[i]` is a row as plain values, `rows[a:b:c]` are some of them.
+    Pickled are the path and the numbers of the rows alone; loaded they are mapped again."""
 
-    def __init__(self, table: Any, numbers: np.ndarray) -> None:
+    def __init__(self, manifest: Path, table: Any, numbers: np.ndarray) -> None:
+        self.manifest = manifest
         self.table = table
         self.numbers = numbers  # which rows of the table, in order
 
@@ -62,7 +64,7 @@ class ManifestRows(Sequence[dict[str, Any]]):
     def __getitem__(self, index: slice) -> "ManifestRows": ...
     def __getitem__(self, index: int | slice) -> "dict[str, Any] | ManifestRows":
         if isinstance(index, slice):
-            return ManifestRows(self.table, self.numbers[index])
+            return self._some(self.numbers[index])
         return self.table.slice(int(self.numbers[index]), 1).to_pylist()[0]
 
     def column(self, name: str) -> list[Any]:
@@ -77,11 +79,24 @@ class ManifestRows(Sequence[dict[str, Any]]):
         import pyarrow.compute as pc
 
         equal = pc.equal(self.table.column(name), value).to_numpy()
-        return ManifestRows(self.table, self.numbers[equal[self.numbers]])
+        return self._some(self.numbers[equal[self.numbers]])
 
     def keep(self, kept: Sequence[bool]) -> "ManifestRows":
         """The rows for which it is true, one value for each."""
-        return ManifestRows(self.table, self.numbers[np.asarray(kept, bool)])
+        return self._some(self.numbers[np.asarray(kept, bool)])
+
+    def _some(self, numbers: np.ndarray) -> "ManifestRows":
+        return ManifestRows(self.manifest, self.table, numbers)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _opened_again, (self.manifest, self.numbers, self.table.num_rows)
+
+
+def _opened_again(manifest: Path, numbers: np.ndarray, count: int) -> ManifestRows:
+    rows = open_rows(manifest)
+    if len(rows) != count:
+        raise InputError(f"{manifest} has {len(rows)} rows now, and had {count} when it was opened; open the dataset again")
+    return ManifestRows(manifest, rows.table, numbers)
 
 
 def open_rows(manifest: Path) -> ManifestRows:
@@ -102,7 +117,7 @@ def open_rows(manifest: Path) -> ManifestRows:
             table = pq.read_table(manifest)
         except (OSError, pa.ArrowException) as error:
             raise InputError(f"cannot read {manifest} ({error}); collect again, which writes it anew") from error
-    return ManifestRows(table, np.arange(table.num_rows))
+    return ManifestRows(manifest, table, np.arange(table.num_rows))
 
 
 def _mapped(manifest: Path) -> Any:

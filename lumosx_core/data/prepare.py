@@ -35,7 +35,7 @@ from lumosx_core.data.records import digest_of
 from lumosx_core.data.training_clips import Entity, Picture, StoredPicture, TrainingClip
 from lumosx_core.errors import InputError
 from lumosx_core.files.atomic import write_bytes
-from lumosx_core.files.existing import file_digest
+from lumosx_core.files.digests import file_digest
 from lumosx_core.files.json import write_json
 from lumosx_core.model.pixels import to_unit_range
 from lumosx_core.model.text_encoder import TextEncoder, load_text_encoder

@@ -1,7 +1,6 @@
 """Which videos there are: files, folders, lists; what lies beside them; and who they are, by content."""
 
 import csv
-import hashlib
 import json
 import os
 from collections.abc import Callable, Iterator, Sequence
@@ -11,13 +10,13 @@ from pathlib import Path
 from lumosx_core.data.records import ID_DIGITS
 from lumosx_core.data.store import WorkStore
 from lumosx_core.errors import InputError, quoted
+from lumosx_core.files.digests import file_digest
 from lumosx_core.files.json import parse_record
 from lumosx_core.progress import Progress
 
 VIDEO_SUFFIXES = (".mp4", ".m4v", ".mov", ".mkv", ".webm", ".avi", ".mpg", ".mpeg", ".ts", ".wmv", ".flv", ".ogv", ".gif")
 LIST_SUFFIXES = (".csv", ".jsonl")
 MOST_CAPTION = 2**20  # bytes of a text beside a video
-READ_AT_ONCE = 2**20
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -93,6 +92,9 @@ def identify(
                 new.append((key, state.st_size, state.st_mtime_ns, digest))
         except OSError as error:
             unreadable.append(f"{video.path}: {error.strerror or error}")
+            continue
+        except InputError as error:
+            unreadable.append(str(error))
             continue
         name = video.path.name.encode("utf-8", "replace").decode("utf-8")
         known = by_content.get(digest)
@@ -174,9 +176,5 @@ def _with_text_beside(video: GivenVideo) -> GivenVideo:
 
 
 def content_id(path: Path) -> str:
-    """16 hex digits of a file's content."""
-    hasher = hashlib.sha256()
-    with open(path, "rb") as file:
-        while part := file.read(READ_AT_ONCE):
-            hasher.update(part)
-    return hasher.hexdigest()[:ID_DIGITS]
+    """16 hex digits of a file's content. Raises InputError if it cannot be read."""
+    return file_digest(path)[:ID_DIGITS]

@@ -11,7 +11,8 @@ from lumosx_core.evaluation.generate_cases import VIDEO, GeneratedCase, generate
 from lumosx_core.evaluation.runs import Run, RunSettings, Share, model_digests, start_run
 from lumosx_core.evaluation.suites import CASES, Suite, folder_digest, read_suite
 from lumosx_core.files.atomic import copy_file, writable_folder
-from lumosx_core.files.existing import existing_folder, file_digest
+from lumosx_core.files.digests import file_digest
+from lumosx_core.files.existing import existing_folder
 from lumosx_core.files.json_lines import append_record, read_records
 from lumosx_core.files.videos import read_video, write_video
 from lumosx_core.model.devices import weights_type

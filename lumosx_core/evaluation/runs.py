@@ -20,7 +20,8 @@ from typing import Literal, TypeVar
 from lumosx_core.errors import InputError
 from lumosx_core.evaluation.generate_cases import GeneratedCase
 from lumosx_core.evaluation.suites import CASES, MANIFEST, Suite, read_manifest
-from lumosx_core.files.existing import existing_folder, file_digest
+from lumosx_core.files.digests import file_digest
+from lumosx_core.files.existing import existing_folder
 from lumosx_core.files.json import parse_record, read_json, write_json
 from lumosx_core.numbers import whole_number
 

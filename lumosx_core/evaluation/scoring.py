@@ -28,7 +28,7 @@ from lumosx_core.evaluation.runs import Run, Share, open_run
 from lumosx_core.evaluation.server_judge import ServerJudge
 from lumosx_core.evaluation.suites import CASES, Suite, folder_digest
 from lumosx_core.eyes import FaceFinder
-from lumosx_core.files.existing import file_digest
+from lumosx_core.files.digests import file_digest
 from lumosx_core.files.json import read_json, write_json
 from lumosx_core.files.json_lines import append_record, read_records
 from lumosx_core.packages import lacking_packages

@@ -1,6 +1,5 @@
 """Is there a file or a folder, and may it be read: asked in one place, so that "there is none" is only said when it is true."""
 
-import hashlib
 import os
 import stat
 from collections.abc import Callable
@@ -34,18 +33,6 @@ def existing_folder(path: str | Path, noun: str, advice: str) -> Path:
     if not stat.S_ISDIR(mode):
         raise InputError(f"the {noun} {path} is a file, not a folder; {advice}")
     return _opened(path, noun, lambda: os.scandir(path).close())
-
-
-def file_digest(path: Path) -> str:
-    """SHA-256 of a file's content, 64 hex digits. Raises InputError if it cannot be read."""
-    digest = hashlib.sha256()
-    try:
-        with open(path, "rb") as file:
-            while part := file.read(2**20):
-                digest.update(part)
-    except OSError as error:
-        raise InputError(f"cannot read {path} ({error}); check its name and its permissions") from error
-    return digest.hexdigest()
 
 
 def _mode(path: Path, noun: str) -> int | None:
