@@ -18,6 +18,7 @@ specifications only, never where the clip's author meant to put anybody.
 Shapes: F = frames, H, W = pixels, K = candidate drawings.
 """
 
+import hashlib
 import itertools
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -30,7 +31,16 @@ from lumosx_core.puppets.clip import BLOCK, HEIGHT, WIDE_COLUMNS, WIDTH
 from lumosx_core.puppets.draw import ATTRIBUTE_LABELS
 from lumosx_core.puppets.matching import SMALLEST, Matcher, drawing, drawing_pixels
 from lumosx_core.puppets.places import POSES, SCALES, SEEN_HEAD, Found, find_people, head_part
-from lumosx_core.puppets.spec import BODY_KINDS, PALETTE, PATTERNS, AttributeSpec, PuppetSpec, sample_attribute, sample_identity
+from lumosx_core.puppets.spec import (
+    BODY_KINDS,
+    PALETTE,
+    PATTERNS,
+    AttributeSpec,
+    Identity,
+    PuppetSpec,
+    sample_attribute,
+    sample_identity,
+)
 
 DISTRACTORS = 8
 CLOSE = 3  # pixels that an attribute may be off from where the head says it is
@@ -82,7 +92,8 @@ def score_clip(frames: np.ndarray, puppets: tuple[PuppetSpec, ...], *, seed: int
     """Score `frames` (uint8 [F, 80, 96, 3], or 128 wide) against the people who should be in it (1 to 4). Always ends: at most
     some seconds.
 
-    seed: of the random distractors. scored_frames: how many frames, evenly spread, are looked at.
+    seed: of the random distractors, which depend on it and on whose rivals they are alone, so that the order of the people
+    changes nothing. scored_frames: how many frames, evenly spread, are looked at.
     Raises InputError for frames of another shape or type.
     """
     wide = BLOCK * WIDE_COLUMNS
@@ -92,14 +103,13 @@ def score_clip(frames: np.ndarray, puppets: tuple[PuppetSpec, ...], *, seed: int
             f"score_clip: frames are {frames.dtype} {frames.shape}, expected uint8 [F, {HEIGHT}, {WIDTH}, 3], or {wide} wide, "
             "with F >= 1"
         )
-    rng = np.random.default_rng(seed)
     chosen = spread_frames(len(frames), scored_frames)
     matcher = Matcher(drawing_pixels(frames[chosen]))
     found = find_people(matcher, puppets)
-    identities = tuple(_identity_is_right(matcher, puppets, n, found[n], rng) for n in range(len(puppets)))
+    identities = tuple(_identity_is_right(matcher, puppets, n, found[n], seed) for n in range(len(puppets)))
     wearers = _leaks(matcher, puppets, found)
     attributes = tuple(
-        _attribute_score(matcher, puppets, n, found[n], own, rng) for n, p in enumerate(puppets) for own in p.attributes
+        _attribute_score(matcher, puppets, n, found[n], own, seed) for n, p in enumerate(puppets) for own in p.attributes
     )
     attributes = tuple(
         settle_outcome(a, recognised=identities[a.subject], worn_by=wearers.get((a.subject, a.kind))) for a in attributes
@@ -167,15 +177,19 @@ def _worn_part(kind: str) -> Part:
     return part
 
 
-def _identity_is_right(
-    matcher: Matcher, puppets: tuple[PuppetSpec, ...], n: int, found: Found, rng: np.random.Generator
-) -> bool:
+def _identity_is_right(matcher: Matcher, puppets: tuple[PuppetSpec, ...], n: int, found: Found, seed: int) -> bool:
     if found.error > SEEN_HEAD:
         return False
-    own = found.look
+    own, rng = found.look, _generator(seed, puppets[n].identity)
     rivals = [replace(own, identity=p.identity) for k, p in enumerate(puppets) if k != n]
     rivals += _clearly_different(own, head_part, lambda held: replace(own, identity=sample_identity(rng, held_out=held)))
     return all(found.error <= _error(matcher, found, rival, head_part, 2) for rival in rivals)
+
+
+def _generator(seed: int, *asked: Identity | AttributeSpec) -> np.random.Generator:
+    """Of the distractors of a person, or of what one wears: the same whoever is scored before."""
+    digest = hashlib.sha256(repr(asked).encode()).digest()
+    return np.random.default_rng((seed, int.from_bytes(digest[:8], "big")))
 
 
 def _worn(puppet: PuppetSpec, attribute: AttributeSpec) -> PuppetSpec:
@@ -243,9 +257,9 @@ def _attribute_score(
     n: int,
     found: Found,
     own: AttributeSpec,
-    rng: np.random.Generator,
+    seed: int,
 ) -> AttributeScore:
-    part = _worn_part(own.kind)
+    part, rng = _worn_part(own.kind), _generator(seed, puppets[n].identity, own)
     own_errors = _errors(matcher, found, puppets[n], part, CLOSE)
     own_error = best = _mean_seen(own_errors)
     score = AttributeScore(

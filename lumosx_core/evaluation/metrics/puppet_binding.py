@@ -10,7 +10,7 @@ from lumosx_core.evaluation.metrics.metric import Figure, Matrix
 from lumosx_core.puppets.samples import read_truth
 from lumosx_core.puppets.scorer import AttributeScore, score_clip
 
-VERSION = 1
+VERSION = 2
 FAULTS = frozenset({"swapped", "wrong", "missing", "hidden"})
 OUTCOMES = ("bound", "swapped", "wrong", "missing")  # of what can be judged
 DIGITS = 6  # of an error: more would be noise of the machine

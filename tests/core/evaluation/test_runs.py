@@ -163,7 +163,7 @@ def test_what_belongs_to_something_else_is_refused(
     with pytest.raises(InputError, match="a run with another suite"):
         take_videos(other, true_videos, run.folder)
     with monkeypatch.context() as changed:
-        changed.setattr(scoring.puppet_binding, "VERSION", 2)
+        changed.setattr(scoring.puppet_binding, "VERSION", scoring.puppet_binding.VERSION + 1)
         with pytest.raises(InputError, match="scores of puppets of another version or with other models"):
             score_run(run, [PUPPETS])
     (run.folder / "scores-1-of-2.jsonl").write_bytes(before.splitlines(keepends=True)[0].replace(b'"bound"', b'"wrong"'))

@@ -119,6 +119,18 @@ def test_four_people_on_a_wider_frame() -> None:
     assert all(len(a.frame_errors) == 5 and a.error < a.rival for a in true)
 
 
+def test_the_order_of_the_people_changes_nothing() -> None:
+    """Rivals are drawn for each person and thing anew; drawn one after the other, those of the second hung on the first."""
+    clip = clip_of((6, 1), people=2, attributes=2)
+    frames = render_clip(clip).frames
+    given, turned = (score_clip(frames, people, scored_frames=2) for people in (clip.puppets, clip.puppets[::-1]))
+    assert given.identities == turned.identities[::-1] and len(given.attributes) == 4
+    as_given = [replace(a, subject=1 - a.subject, shown=None) for a in turned.attributes]
+    assert sorted(as_given, key=lambda a: (a.subject, a.kind)) == sorted(
+        (replace(a, shown=None) for a in given.attributes), key=lambda a: (a.subject, a.kind)
+    )
+
+
 @pytest.mark.parametrize("people", [1, 2, 3])
 def test_heads_get_the_cheapest_places_that_are_apart(people: int) -> None:
     rng = np.random.default_rng(people)
