@@ -34,8 +34,8 @@ def add_run_commands(what: Any) -> None:
         "--people", choices=("whole", "faces"), default="whole",
         help="pictures of whole people are objects, as published, or are cropped to faces of subjects (default: whole)",
     )  # fmt: skip
-    imported.add_argument("--eyes", default="models/eyes", metavar="FOLDER", help="of --people faces: models, or puppets")
-    imported.add_argument("--device", default="cpu", help="cpu or cuda, for these models")
+    imported.add_argument("--eyes", metavar="FOLDER", help="of --people faces: models, or puppets (default: models/eyes)")
+    imported.add_argument("--device", help="cpu or cuda, for these models (default: cpu)")
     imported.add_argument("--seed", type=int, default=0)
     generate = what.add_parser("generate", help="make the videos of a suite, or take those that another model made")
     generate.add_argument("suite", type=Path, metavar="SUITE", help="folder of the suite")
@@ -44,8 +44,8 @@ def add_run_commands(what: Any) -> None:
     source.add_argument("--model", type=Path, help="model folder")
     source.add_argument("--videos", type=Path, metavar="FOLDER", help="videos that are there, each called <case>.mp4")
     generate.add_argument("--gaps", action="store_true", help="of --videos: cases without a whole video count as missing")
-    generate.add_argument("--device", default="cpu", help="cpu, cuda, cuda:1, ... (default: cpu)")
-    generate.add_argument("--dtype", default="fp32", choices=("fp32", "bf16", "fp16"), help="of the weights in memory")
+    generate.add_argument("--device", help="cpu, cuda, cuda:1, ... (default: cpu)")
+    generate.add_argument("--dtype", choices=("fp32", "bf16", "fp16"), help="of the weights in memory (default: fp32)")
     _add_share(generate)
     add_sampling_arguments(generate)
     score = what.add_parser("score", help="judge the videos of a run, each once; then report")
@@ -111,11 +111,14 @@ def _run_suite(options: argparse.Namespace) -> int:
 def _run_import(options: argparse.Namespace) -> int:
     from lumosx_core.cli.people import chosen_eyes
     from lumosx_core.cli.progress import ProgressBars
+    from lumosx_core.errors import InputError
     from lumosx_core.evaluation.import_opens2v import REPORT, import_opens2v
     from lumosx_core.sampling.pipeline import NANO_FOLDER
     from lumosx_core.tokenizers import load_tokenizer
 
-    eyes = chosen_eyes(options.eyes, options.device) if options.people == "faces" else None
+    if options.people != "faces" and (options.eyes or options.device):
+        raise InputError("--eyes and --device are of --people faces; add that, or leave them out")
+    eyes = chosen_eyes(options.eyes or "models/eyes", options.device or "cpu") if options.people == "faces" else None
     with ProgressBars() as progress:
         report = import_opens2v(
             options.cases, options.out, load_tokenizer(NANO_FOLDER), eyes=eyes, seed=options.seed, progress=progress
@@ -150,8 +153,10 @@ def _run_generate(options: argparse.Namespace) -> int:
 
     share = parse_share(options.share)
     if options.videos is not None:
-        if chosen_changes(options) or options.share:
-            raise InputError("--videos takes videos as they are; leave the sampling options and --share out")
+        if chosen_changes(options) or any((options.share, options.device, options.dtype, options.workers)):
+            raise InputError(
+                "--videos takes videos as they are; leave the sampling options, --share, --device, --dtype and --workers out"
+            )
         _told(take_videos(options.suite, options.videos, options.out, gaps=options.gaps))
         return 0
     if options.gaps:
@@ -162,10 +167,10 @@ def _run_generate(options: argparse.Namespace) -> int:
             options.model,
             options.out,
             changes=chosen_changes(options),
-            device=options.device,
-            dtype=options.dtype,
+            device=options.device or "cpu",
+            dtype=options.dtype or "fp32",
             share=share,
-            workers=1 if options.workers is None and options.device != "cpu" else options.workers,
+            workers=1 if options.workers is None and options.device not in (None, "cpu") else options.workers,
             progress=progress,
         )
     _told(run)

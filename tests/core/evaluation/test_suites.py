@@ -121,6 +121,23 @@ def test_what_is_of_the_puppet_world_is_not_dropped_beside_sample_folders(
     assert f"leave {option.split()[0]} out, which is of the puppet world" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize(
+    ("command", "told"),
+    [
+        ("generate S --videos V --out R --device cuda", "--videos takes videos as they are"),
+        ("generate S --videos V --out R --dtype bf16", "--videos takes videos as they are"),
+        ("generate S --videos V --out R --workers 2", "--videos takes videos as they are"),
+        ("generate S --videos V --out R --share 1/2", "--videos takes videos as they are"),
+        ("generate S --model M --out R --gaps", "--gaps is of --videos"),
+        ("import-opens2v F S --eyes puppets", "--eyes and --device are of --people faces"),
+        ("import-opens2v F S --device cuda", "--eyes and --device are of --people faces"),
+    ],
+)
+def test_options_without_an_effect_are_refused(command: str, told: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["evaluate", *command.split()]) == 2
+    assert told in capsys.readouterr().err
+
+
 def test_unknown_twins_are_refused_and_doubled_ones_count_once() -> None:
     with pytest.raises(InputError, match="the twin is 'turned', expected one of order, mirrored, exchanged"):
         next(puppet_suite_cases(2, 1, 1, 0, twins=("turned",)))  # type: ignore[arg-type]
