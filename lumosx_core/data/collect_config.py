@@ -207,6 +207,6 @@ PUPPETS = replace(
     keep=KeepSettings(
         least_box=24, least_face=12, least_thing=0.0003, sharpness=0.0, text_len=160, found=0.06, ahead=0.05, margin=0.2
     ),
-    pairs=PairSettings(least=0.9925, alone=0.9925, most=0.9999, nearer=0.5),  # the analyser's embeddings are narrow
+    pairs=PairSettings(least=0.995, alone=0.995, most=0.9999, nearer=0.5),  # the analyser's embeddings are narrow
 )
 COLLECT_PRESETS = {"photo": PHOTO, "puppets": PUPPETS}

@@ -109,7 +109,7 @@ def paired(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A dataset of one video with two shots of the same two people; the pairs are right."""
     folder = tmp_path_factory.mktemp("paired")
     clips: list[Clip] = []
-    videos = write_two_shots(folder / "videos", [2], seed=200)  # two people who both stay
+    videos = write_two_shots(folder / "videos", [21], seed=200)  # two people who both stay
     run_collect(folder / "videos", folder / "out", on_clip=lambda clip, _: clips.append(clip))
     pairs = judge(clips, videos)
     assert pairs.samples == 2 and pairs.right == pairs.views > 0 and pairs.found == pairs.there == 4
