@@ -10,9 +10,15 @@ os.environ["HF_HUB_OFFLINE"] = "1"
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # threads of one worker do not keep the cores from the other
 
 LONGEST_FIRST = (
-    "server", "test_kills", "test_puppet_benchmark", "test_training", "test_comfy_bridge", "test_puppets", "test_workers",
+    "server",
+    "test_kills",
+    "test_puppet_benchmark",
+    "test_training",
+    "test_comfy_bridge",
+    "test_puppets",
+    "test_workers",
     "test_without_transformers",
-)  # fmt: skip
+)
 
 
 def scope_of(nodeid: str) -> str:

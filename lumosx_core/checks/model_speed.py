@@ -98,11 +98,16 @@ def forward_variants(case: SpeedCase) -> Variants:
             "half blank": call(case.half_blank, levels),
             "kept references": lambda: model(latent, timestep, text, *rest, attention=case.backend, reference_keys=kept),
             "all keys": lambda: model(
-                latent, timestep, text, None, case.without_references, None,
+                latent,
+                timestep,
+                text,
+                None,
+                case.without_references,
+                None,
                 attention=lambda q, k, v: next(turn)(q, k, v),
             ),
         }
-    }  # fmt: skip
+    }
 
 
 def sampling_variants(case: SpeedCase, *, steps: int) -> Variants:

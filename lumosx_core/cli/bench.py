@@ -161,10 +161,18 @@ def _case(options: argparse.Namespace, changed: dict[str, str]) -> "SpeedCase":
     if preset is not None and preset not in PRESETS:
         raise InputError(f"preset {preset!r}, expected one of {', '.join(PRESETS)}")
     dim = options.heads * options.head_dim
-    config = PRESETS[preset] if preset else TransformerConfig(
-        dim=dim, num_heads=options.heads, num_layers=options.layers, ffn_dim=round(FFN_WIDTHS * dim), text_dim=dim,
-        text_len=options.text_len,
-    )  # fmt: skip
+    config = (
+        PRESETS[preset]
+        if preset
+        else TransformerConfig(
+            dim=dim,
+            num_heads=options.heads,
+            num_layers=options.layers,
+            ffn_dim=round(FFN_WIDTHS * dim),
+            text_dim=dim,
+            text_len=options.text_len,
+        )
+    )
     dtype = weights_type(changed.get("dtype") or options.dtype or ("bf16" if memory else "fp32"))
     backend = select_attention(changed.get("attention", options.attention), options.device, dtype, config.head_dim)
     return SpeedCase(

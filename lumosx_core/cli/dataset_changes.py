@@ -18,22 +18,31 @@ def add_split(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--val", type=float, default=0.05, metavar="SHARE", help="of the groups for validation (default: 0.05)")
     parser.add_argument("--test", type=float, default=0.05, metavar="SHARE", help="of the groups for the test (default: 0.05)")
     parser.add_argument(
-        "--same-person", type=float, metavar="PRODUCT",
+        "--same-person",
+        type=float,
+        metavar="PRODUCT",
         help="faces whose embeddings have a larger product are one person (default: learnt from people in one clip)",
-    )  # fmt: skip
+    )
     parser.set_defaults(run_it=run_split)
 
 
 def add_filter(parser: argparse.ArgumentParser) -> None:
     """Options of `dataset filter`."""
     parser.add_argument(
-        "--set", action="append", default=[], metavar="A.B=C", dest="changes",
+        "--set",
+        action="append",
+        default=[],
+        metavar="A.B=C",
+        dest="changes",
         help="another threshold, such as keep.least_face=96: applied in place to what the stages stored, runs no model",
-    )  # fmt: skip
+    )
     parser.add_argument(
-        "--where", action="append", default=[], metavar="CONDITION",
+        "--where",
+        action="append",
+        default=[],
+        metavar="CONDITION",
         help="such as people=2, frames>=49, licence!=unknown, caption~hat; several must all hold",
-    )  # fmt: skip
+    )
     parser.add_argument("--out", type=Path, metavar="NEW", help="with --where: folder of the new dataset")
     parser.set_defaults(run_it=run_filter)
 

@@ -22,9 +22,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     eyes = what.add_parser("eyes", help="the puppet analyser on pictures of one to three held-out people")
     _add_common(eyes, "weight file (default: the embedded one)", "pictures (default: 200)")
     eyes.add_argument(
-        "--through-nano", type=int, metavar="N",
+        "--through-nano",
+        type=int,
+        metavar="N",
         help="instead N cases as videos of nano: do people found in photographs bind as those cut out exactly, and given?",
-    )  # fmt: skip
+    )
     eyes.add_argument("--photographs", type=int, default=1, help="of every person of --through-nano (default: 1)")
     add_sampling_arguments(eyes)
     collection = what.add_parser("collection", help="how often `lumosx collect` is wrong, without and with planted faults")
@@ -79,9 +81,15 @@ def _run_collection(options: argparse.Namespace) -> int:
     for name, exchange in (("collection", False), ("planted_faults", True)):
         with ProgressBars() as progress:
             report = evaluate_collection(
-                out / name, PUPPETS, tokenizer, count=options.count, seed=options.seed, exchange=exchange,
-                workers=options.workers, progress=progress,
-            )  # fmt: skip
+                out / name,
+                PUPPETS,
+                tokenizer,
+                count=options.count,
+                seed=options.seed,
+                exchange=exchange,
+                workers=options.workers,
+                progress=progress,
+            )
         print(f"{name.replace('_', ' ')}: {report.text}")
         print("".join(f"worst: {clip}: {what}\n" for clip, what in report.worst))
         write_json(out / f"{name}.json", asdict(report), "the report")

@@ -23,17 +23,21 @@ def add_run_commands(what: Any) -> None:
         "--same-clothes", action="store_true", default=None, help="everybody wears the same kinds of things in other colours"
     )
     suite.add_argument(
-        "--twins", nargs="+", choices=("order", "mirrored", "exchanged"),
+        "--twins",
+        nargs="+",
+        choices=("order", "mirrored", "exchanged"),
         help="every case once more, same words and noise: pictures in another order or mirrored, things exchanged",
-    )  # fmt: skip
+    )
     suite.add_argument("--samples", type=Path, metavar="FOLDER", help="instead the sample folders in FOLDER, of photographs")
     imported = what.add_parser("import-opens2v", help="write the cases of OpenS2V-Eval as a suite, and what was bound to what")
     imported.add_argument("cases", type=Path, metavar="FOLDER", help="with the JSON files and Images/, or one JSON file")
     imported.add_argument("out", type=Path, metavar="OUT", help="folder of the suite")
     imported.add_argument(
-        "--people", choices=("whole", "faces"), default="whole",
+        "--people",
+        choices=("whole", "faces"),
+        default="whole",
         help="pictures of whole people are objects, as published, or are cropped to faces of subjects (default: whole)",
-    )  # fmt: skip
+    )
     imported.add_argument("--eyes", metavar="FOLDER", help="of --people faces: models, or puppets (default: models/eyes)")
     imported.add_argument("--device", help="cpu or cuda, for these models (default: cpu)")
     imported.add_argument("--seed", type=int, default=0)
@@ -51,10 +55,12 @@ def add_run_commands(what: Any) -> None:
     score = what.add_parser("score", help="judge the videos of a run, each once; then report")
     score.add_argument("run_folder", type=Path, metavar="RUN")
     score.add_argument(
-        "--metrics", nargs="+", metavar="METRIC",
+        "--metrics",
+        nargs="+",
+        metavar="METRIC",
         help="puppets (exact, of the puppet world), faces (likeness), binding (whose things), clip (things and words), motion, "
         "judge (a model behind a server) (default: puppets or faces, by the suite's kind)",
-    )  # fmt: skip
+    )
     score.add_argument(
         "--eyes", type=Path, default=Path("models/eyes"), metavar="FOLDER", help="folder of models for photographs"
     )

@@ -129,9 +129,16 @@ def run(options: argparse.Namespace) -> int:
             with ProgressBars() if pipeline.writes else nullcontext() as progress:
                 if options.latent is None:
                     written = generate(
-                        pipeline, sample, config, options.out, seeds=seeds, name=stem, png=options.png, batch=options.batch,
+                        pipeline,
+                        sample,
+                        config,
+                        options.out,
+                        seeds=seeds,
+                        name=stem,
+                        png=options.png,
+                        batch=options.batch,
                         progress=progress,
-                    )  # fmt: skip
+                    )
                 else:
                     name = options.name or options.latent.name.removesuffix(".safetensors").removesuffix(".latent")
                     written = [
@@ -211,9 +218,14 @@ def _planned(
     videos = min(options.batch, len(options.seed))
     layouts = [layout_of(bind(pipeline, sample, config), config, videos=videos) for sample in samples]
     plan = planned(
-        pipeline.folder, pipeline.sizes, config, max(layouts, key=lambda layout: layout.seq_len), dtype=pipeline.dtype,
-        device=pipeline.device, gib=gib,
-    )  # fmt: skip
+        pipeline.folder,
+        pipeline.sizes,
+        config,
+        max(layouts, key=lambda layout: layout.seq_len),
+        dtype=pipeline.dtype,
+        device=pipeline.device,
+        gib=gib,
+    )
     for stage, where in plan.where.items():
         told = f"{plan.stages[stage] / GIB:6.2f} GiB  " if stage in plan.stages else " " * 12
         print(f"{stage:<14} {told}{where}")

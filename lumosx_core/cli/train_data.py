@@ -28,9 +28,11 @@ def _add_data(parser: argparse.ArgumentParser, split: str) -> None:
     parser.add_argument("data", type=Path, help="a collected dataset, or a folder of sample folders with video.mp4")
     parser.add_argument("--model", type=Path, help="model folder: VAE, text encoder, tokenizer (default: the embedded one)")
     parser.add_argument(
-        "--split", choices=("train", "val", "test", "all"), default=split,
+        "--split",
+        choices=("train", "val", "test", "all"),
+        default=split,
         help=f"the part of a collected dataset (default: {split})",
-    )  # fmt: skip
+    )
     parser.add_argument("--fps", type=float, help="frames per second to train at (default: the model's)")
     parser.add_argument("--buckets", nargs="+", metavar="WxHxF", help="sizes, such as 832x480x81 (default: around the model's)")
 
@@ -75,9 +77,16 @@ def run_prepare(options: argparse.Namespace) -> int:
     )
     with ProgressBars() as progress:
         report = prepare_clips(
-            clips, faults, writable_folder(options.out), model, settings, buckets, ranges, workers=options.workers,
+            clips,
+            faults,
+            writable_folder(options.out),
+            model,
+            settings,
+            buckets,
+            ranges,
+            workers=options.workers,
             progress=progress,
-        )  # fmt: skip
+        )
     for clip in report.left_out:
         print(f"left out: {clip.name}: {clip.reason}")
     usable = len(report.clips) - len(report.left_out)

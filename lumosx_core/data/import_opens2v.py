@@ -151,10 +151,12 @@ def _annotations(annotation: dict[str, Any], frame: int, size: tuple[int, int]) 
         if mask.any():
             found.append(
                 _Annotation(
-                    name=one["class_name"].casefold(), box=(float(box[0]), float(box[1]), float(box[2]), float(box[3])),
-                    mask=mask, score=float(score) if isinstance(score, (int, float)) else UNKNOWN_SCORE,
+                    name=one["class_name"].casefold(),
+                    box=(float(box[0]), float(box[1]), float(box[2]), float(box[3])),
+                    mask=mask,
+                    score=float(score) if isinstance(score, (int, float)) else UNKNOWN_SCORE,
                 )
-            )  # fmt: skip
+            )
     return found
 
 

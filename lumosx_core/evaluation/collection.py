@@ -185,9 +185,13 @@ def _puppets_of_tracks(records: dict[str, Any], blobs: Blobs, rendered: Rendered
 
 
 def _compare_people(
-    records: dict[str, Any], blobs: Blobs, rendered: RenderedClip, puppets: dict[int, int], tally: Tally,
+    records: dict[str, Any],
+    blobs: Blobs,
+    rendered: RenderedClip,
+    puppets: dict[int, int],
+    tally: Tally,
     masks: dict[str, list[float]],
-) -> None:  # fmt: skip
+) -> None:
     centred: list[bool] = []
     for track, views in enumerate(records["people"].tracks):
         if track not in puppets:
@@ -206,9 +210,14 @@ def _compare_people(
 
 
 def _compare_thing(
-    records: dict[str, Any], blobs: Blobs, spec: ClipSpec, told: WordedClip, rendered: RenderedClip, relation: Any,
+    records: dict[str, Any],
+    blobs: Blobs,
+    spec: ClipSpec,
+    told: WordedClip,
+    rendered: RenderedClip,
+    relation: Any,
     masks: dict[str, list[float]],
-) -> None:  # fmt: skip
+) -> None:
     span = records["reading"].phrases[relation.phrase].span
     for n, spans in enumerate(told.attributes):
         for k, own in enumerate(spans):

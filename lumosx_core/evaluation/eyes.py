@@ -50,11 +50,16 @@ def photograph_specs(count: int, seed: int, *, held_out: bool = True) -> list[Cl
     rng = np.random.default_rng(seed)
     return [
         sample_clip(
-            rng, people=1 + index % 3, attributes=int(rng.integers(1, 4)), objects=int(rng.integers(0, 2)), described=True,
-            held_out=held_out, frames=1,
+            rng,
+            people=1 + index % 3,
+            attributes=int(rng.integers(1, 4)),
+            objects=int(rng.integers(0, 2)),
+            described=True,
+            held_out=held_out,
+            frames=1,
         )
         for index in range(count)
-    ]  # fmt: skip
+    ]
 
 
 def evaluate_eyes(eyes: Eyes, specs: list[ClipSpec], *, done: Callable[[int], None] | None = None) -> EyesReport:

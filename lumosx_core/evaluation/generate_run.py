@@ -65,12 +65,17 @@ def generate_run(
     cases = (share or Share()).take(suite.cases)
     jobs = [
         _Job(
-            model=str(model), device=device, dtype=dtype, config=config, sample=suite_folder / CASES / case.name,
-            seed=case.seed, target=run.case(case.name),
+            model=str(model),
+            device=device,
+            dtype=dtype,
+            config=config,
+            sample=suite_folder / CASES / case.name,
+            seed=case.seed,
+            target=run.case(case.name),
         )
         for case in cases
         if not run.case(case.name).exists()
-    ]  # fmt: skip
+    ]
     done = len(cases) - len(jobs)
 
     def count(_: None) -> None:
@@ -96,10 +101,8 @@ def take_videos(suite_folder: str | Path, videos: str | Path, out: str | Path, *
     settings = RunSettings(suite=suite.digest(), source="videos")
     kept = {case.name for case in suite.cases if GeneratedCase(out / CASES / case.name).exists()}
     wrong = {
-        case.name: fault
-        for case in suite.cases
-        if case.name not in kept and (fault := _fault(found.get(case.name), suite))
-    }  # fmt: skip
+        case.name: fault for case in suite.cases if case.name not in kept and (fault := _fault(found.get(case.name), suite))
+    }
     if wrong and not gaps:
         told = "; ".join(f"{name}: {fault}" for name, fault in list(wrong.items())[:NAMED])
         more = f"; and {len(wrong) - NAMED} more" if len(wrong) > NAMED else ""

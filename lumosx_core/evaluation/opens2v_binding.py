@@ -154,10 +154,17 @@ class CaseBinder:
                 "face": f"subject {numbers.get(number)}",
             }.get(picture.kind, "subject 1")
             yield BoundLabel(
-                picture=picture.path, label=picture.label, kind=picture.kind, owner=owner, words=self.phrase(number),
-                places=len(found.places), how="added" if number in self.added else found.how, doubtful=found.doubtful,
-                tag=self.in_prompt(number) if number in self.tagged else "", note=picture.note,
-            )  # fmt: skip
+                picture=picture.path,
+                label=picture.label,
+                kind=picture.kind,
+                owner=owner,
+                words=self.phrase(number),
+                places=len(found.places),
+                how="added" if number in self.added else found.how,
+                doubtful=found.doubtful,
+                tag=self.in_prompt(number) if number in self.tagged else "",
+                note=picture.note,
+            )
 
 
 def _inside(place: Span, span: Span) -> bool:

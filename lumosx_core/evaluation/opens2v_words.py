@@ -209,9 +209,8 @@ class _Finder:
     def share_people(self, members: list[int], label: Label, found: dict[int, Words]) -> None:
         """People of one label are those whom the reader tells apart and who are nobody else's, if there are enough of them."""
         fitting = [
-            one for one in self.reading.mentions
-            if self.fits(one, label) and self.is_free((one.span.start, one.span.end))
-        ]  # fmt: skip
+            one for one in self.reading.mentions if self.fits(one, label) and self.is_free((one.span.start, one.span.end))
+        ]
         if len(fitting) < len(members):
             return
         for number, one in zip(members, fitting, strict=False):

@@ -29,8 +29,13 @@ SETTINGS = "run.json"
 MOST_SHARES = 10_000
 # What decides the videos of a model folder; a model card or a note beside them does not.
 MODEL_FILES = (
-    "pipeline.json", "transformer.safetensors", "vae.safetensors", "text_encoder.safetensors", "spiece.model", "tokenizer.json",
-)  # fmt: skip
+    "pipeline.json",
+    "transformer.safetensors",
+    "vae.safetensors",
+    "text_encoder.safetensors",
+    "spiece.model",
+    "tokenizer.json",
+)
 Item = TypeVar("Item")
 
 

@@ -126,9 +126,15 @@ def write_puppet_suite(
 def puppet_suite(title: str, case: PuppetCase, seed: int, apart: tuple[str, ...] = ()) -> Suite:
     """The manifest, still without cases, of a puppet suite whose cases are all as large as `case`."""
     return Suite(
-        title=title, kind="puppets", seed=seed, width=BLOCK * case.clip.columns, height=HEIGHT, frames=case.clip.frames,
-        cases=(), apart=apart,
-    )  # fmt: skip
+        title=title,
+        kind="puppets",
+        seed=seed,
+        width=BLOCK * case.clip.columns,
+        height=HEIGHT,
+        frames=case.clip.frames,
+        cases=(),
+        apart=apart,
+    )
 
 
 @dataclass(frozen=True, kw_only=True)

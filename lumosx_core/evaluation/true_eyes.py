@@ -11,10 +11,11 @@ from PIL import Image
 
 from lumosx_core.errors import InputError
 from lumosx_core.eyes import Box, Found, FoundFace
-from lumosx_core.puppets.analyser import box_of, face_room, overlap, thing_room, words_of
+from lumosx_core.puppets.analyser import words_of
 from lumosx_core.puppets.clip import BLOCK, ClipSpec
 from lumosx_core.puppets.draw import ATTRIBUTE_LABELS, LABEL_HAIR, LABEL_HEAD
 from lumosx_core.puppets.render import RenderedClip
+from lumosx_core.puppets.rooms import box_of, face_room, overlap, thing_room
 
 HEAD = (LABEL_HEAD, LABEL_HAIR, ATTRIBUTE_LABELS["hat"], ATTRIBUTE_LABELS["glasses"])  # what pictures of a head show
 

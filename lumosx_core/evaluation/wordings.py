@@ -27,7 +27,7 @@ STYLES: tuple[str, ...] = (
     "{name}, wearing {things},",
     "{name} that has {things} on",
     "{name} sporting {things}",
-)  # fmt: skip
+)
 # How people are put together: each gets the clauses in the order in which people are named, and their sides.
 JOINS: tuple[Callable[[Sequence[str], Sequence[str]], str], ...] = (
     lambda clauses, _: f"{listing(list(clauses))} {'is' if len(clauses) == 1 else 'are'} here.",

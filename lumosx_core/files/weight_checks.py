@@ -36,8 +36,11 @@ def kind_of(names: Iterable[str]) -> str:
     """What has tensors of these names ("a UMT5 text encoder"), for messages."""
     names = list(names)
     for parts, kind in KINDS:
-        if any(name == part or (part[-1] == "." and name.startswith(part)) or (part[:4] == "lora" and part in name)
-               for part in parts for name in names):  # fmt: skip
+        if any(
+            name == part or (part[-1] == "." and name.startswith(part)) or (part[:4] == "lora" and part in name)
+            for part in parts
+            for name in names
+        ):
             return kind
     return f"something unknown, with tensors such as {', '.join(name[:60] for name in sorted(names)[:3])}"
 
@@ -67,8 +70,11 @@ def count_layers(names: Iterable[str], prefix: str) -> int:
 
 def check_types(what: str, state: Mapping[str, StoredTensor]) -> None:
     """Raises InputError if a weight is stored as whole numbers, as int8 quantisation does."""
-    wrong = [f"{key[:100]} ({str(value.dtype).removeprefix('torch.')})" for key, value in state.items()
-             if not value.dtype.is_floating_point]  # fmt: skip
+    wrong = [
+        f"{key[:100]} ({str(value.dtype).removeprefix('torch.')})"
+        for key, value in state.items()
+        if not value.dtype.is_floating_point
+    ]
     if wrong:
         raise InputError(
             f"{what} holds {len(wrong)} tensors that are no floating point numbers: {', '.join(wrong[:SHOWN])}; it was "

@@ -26,16 +26,30 @@ from lumosx_core.files.safetensors import (
 from lumosx_core.files.stored import StoredTensor
 
 __all__ = [
-    "StateDict", "StoredTensor", "open_weights", "read_pickle", "read_safetensors", "read_state_dict", "write_safetensors",
-]  # fmt: skip
+    "StateDict",
+    "StoredTensor",
+    "open_weights",
+    "read_pickle",
+    "read_safetensors",
+    "read_state_dict",
+    "write_safetensors",
+]
 
 StateDict = dict[str, torch.Tensor]
 DEFAULT_ENTRY = "ema"
 WRAPPERS = ("model_state", "state_dict", "model_state_dict")  # entries that hold all there is
 # What wrapped models put before every name, and what compiled and sharded modules put inside.
 PREFIXES = (
-    "model.diffusion_model.", "diffusion_model.", "module.", "model.", "pipe.", "dit.", "transformer.", "vae.", "text_encoder.",
-)  # fmt: skip
+    "model.diffusion_model.",
+    "diffusion_model.",
+    "module.",
+    "model.",
+    "pipe.",
+    "dit.",
+    "transformer.",
+    "vae.",
+    "text_encoder.",
+)
 INSIDE = re.compile(r"(?:^|(?<=\.))(?:_orig_mod|_fsdp_wrapped_module|_checkpoint_wrapped_module)\.")
 MAX_DEPTH = 8
 SHOWN = 12  # entries named in a message

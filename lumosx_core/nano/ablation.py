@@ -88,10 +88,19 @@ class AblationPlan:
     )
     training: TrainingConfig = field(
         default_factory=lambda: TrainingConfig(
-            steps=3000, batch=8, optimizer="muon", learning_rate=1.5e-3, warmup_steps=100, decay_share=0.3, ema_decay=0.998,
-            timestep_shift=2.0, text_dropout=0.05, reference_dropout=0.1, save_every=200,
+            steps=3000,
+            batch=8,
+            optimizer="muon",
+            learning_rate=1.5e-3,
+            warmup_steps=100,
+            decay_share=0.3,
+            ema_decay=0.998,
+            timestep_shift=2.0,
+            text_dropout=0.05,
+            reference_dropout=0.1,
+            save_every=200,
         )
-    )  # fmt: skip
+    )
     blocks: tuple[int, ...] = (1, 2)
     frames: int = 5
     cases: int = 60
@@ -123,7 +132,7 @@ DEBUG_PLAN = AblationPlan(
     steps=2,
     batches=1,
     validation_batch=2,
-)  # fmt: skip
+)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -23,8 +23,7 @@ from lumosx_core.files.images import rgb_on_white
 from lumosx_core.puppets.analyser_network import FIELDS, PARTS, REACH, STRIDE, AnalyserNetwork, load_network
 from lumosx_core.puppets.clip import COLUMNS, ROWS
 from lumosx_core.puppets.draw import ATTRIBUTE_LABELS, LABEL_HAIR, LABEL_HEAD
-from lumosx_core.puppets.painter import UNITS_PER_PIXEL
-from lumosx_core.puppets.pictures import ATTRIBUTE_EXTENTS, OBJECT_EXTENT
+from lumosx_core.puppets.rooms import box_of, face_room, holds, overlap, thing_room
 from lumosx_core.puppets.scenes import OBJECT_KINDS, OBJECT_LABEL
 from lumosx_core.puppets.spec import ATTRIBUTE_KINDS, BODY_KINDS, IDENTITY_RANGES, PALETTE, PATTERNS
 
@@ -32,7 +31,6 @@ MOST_CELLS = 96  # rows and columns of a drawing that is looked at, at most
 REMEMBERED = 4  # pictures, since several questions are asked about each
 APART = 6  # heads are at least so many large pixels apart
 FEWEST = 20  # large pixels that must point to a head
-FACE_ROOM = 0.1  # around a head in the picture of a face, of its longer side
 SMALLEST = 3  # large pixels of a thing that counts as seen
 OWN = 1.0  # what a large pixel says for itself, beside what its part says together
 POSSIBLE = 0.1  # probability of a kind of garment that may still be meant
@@ -144,7 +142,7 @@ class PuppetAnalyser:
         if within is not None:
             people = tuple(sorted(people, key=lambda p: -overlap(p.box, within))[:1])
             people = tuple(p for p in people if overlap(p.box, within) > 0)
-            objects = [thing for thing in objects if _holds(within, box_of(thing.mask))]
+            objects = [thing for thing in objects if holds(within, box_of(thing.mask))]
         found = []
         for thing in [*(thing for p in people for thing in p.things.values()), *objects]:
             share = thing.shares.get(kind or "", 0.0)
@@ -177,20 +175,6 @@ def words_of(phrase: str) -> tuple[str | None, str | None, str | None]:
     colours = [word for word in words[:end] if word in PALETTE]
     patterns = [word for word in words[:end] if word in PATTERNS]
     return colours[-1] if colours else None, patterns[-1] if patterns else None, singular[end] if places else None
-
-
-def overlap(a: Box, b: Box) -> float:
-    """Intersection over union of two boxes, 0..1."""
-    width, height = (min(a[i + 2], b[i + 2]) - max(a[i], b[i]) for i in (0, 1))
-    if width <= 0 or height <= 0:
-        return 0.0
-    areas = [(box[2] - box[0]) * (box[3] - box[1]) for box in (a, b)]
-    return width * height / (sum(areas) - width * height)
-
-
-def _holds(outer: Box, inner: Box) -> bool:
-    x, y = (inner[0] + inner[2]) / 2, (inner[1] + inner[3]) / 2
-    return outer[0] <= x < outer[2] and outer[1] <= y < outer[3]
 
 
 def drawing_of(rgb: np.ndarray) -> np.ndarray:
@@ -258,9 +242,11 @@ def _one_colour(drawing: np.ndarray) -> np.ndarray:
     numbers = np.arange(h * w).reshape(h, w)
     first, second = [], []
     for a, b in (
-        (np.s_[:, :-1], np.s_[:, 1:]), (np.s_[:-1], np.s_[1:]),
-        (np.s_[:-1, :-1], np.s_[1:, 1:]), (np.s_[:-1, 1:], np.s_[1:, :-1]),
-    ):  # fmt: skip
+        (np.s_[:, :-1], np.s_[:, 1:]),
+        (np.s_[:-1], np.s_[1:]),
+        (np.s_[:-1, :-1], np.s_[1:, 1:]),
+        (np.s_[:-1, 1:], np.s_[1:, :-1]),
+    ):
         equal = (drawing[a] == drawing[b]).all(-1)
         first.append(numbers[a][equal])
         second.append(numbers[b][equal])
@@ -353,24 +339,15 @@ def _thing(
     colour, second, pattern = (_mean(answers[name], mask) for name in ("colour", "second", "pattern"))
     seen = full(mask)
     return SeenThing(
-        kind=kind, mask=seen, score=sure, colour=colour, second=second, pattern=pattern,
-        whole=thing_room(kind, mask, seen), shares=shares or {kind: 1.0},
-    )  # fmt: skip
-
-
-def face_room(box: Box) -> Box:
-    """The room that pictures of a face show, around the box of head and hair."""
-    half = (0.5 + FACE_ROOM) * max(box[2] - box[0], box[3] - box[1])
-    x, y = (box[0] + box[2]) / 2, (box[1] + box[3]) / 2
-    return x - half, y - half, x + half, y + half
-
-
-def thing_room(kind: str, cells_hw: np.ndarray, seen_HW: np.ndarray) -> Box:
-    """The room that pictures of this kind of thing show, around the middle of what is seen; its bool mask twice."""
-    (u0, v0, u1, v1), cells, pixels = ATTRIBUTE_EXTENTS.get(kind, OBJECT_EXTENT), box_of(cells_hw), box_of(seen_HW)
-    x, y = (pixels[0] + pixels[2]) / 2, (pixels[1] + pixels[3]) / 2
-    across, down = ((pixels[i + 2] - pixels[i]) / (cells[i + 2] - cells[i]) / UNITS_PER_PIXEL / 2 for i in (0, 1))
-    return x - across * (u1 - u0), y - down * (v1 - v0), x + across * (u1 - u0), y + down * (v1 - v0)
+        kind=kind,
+        mask=seen,
+        score=sure,
+        colour=colour,
+        second=second,
+        pattern=pattern,
+        whole=thing_room(kind, mask, seen),
+        shares=shares or {kind: 1.0},
+    )
 
 
 def _mean(probabilities: np.ndarray, mask: np.ndarray) -> np.ndarray:
@@ -392,9 +369,3 @@ def _largest(mask: np.ndarray) -> np.ndarray:
     sizes = np.bincount(pieces.ravel())
     sizes[0] = 0
     return (pieces == sizes.argmax()) & mask
-
-
-def box_of(mask: np.ndarray) -> Box:
-    """The box of what is True in a bool mask [H, W] that is not empty."""
-    rows, columns = np.flatnonzero(mask.any(1)), np.flatnonzero(mask.any(0))
-    return float(columns[0]), float(rows[0]), float(columns[-1] + 1), float(rows[-1] + 1)

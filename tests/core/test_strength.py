@@ -50,8 +50,11 @@ def test_a_sample_folder_keeps_strengths_and_says_nothing_of_those_that_are_1(tm
     write_sample(tmp_path / "a", sample)
     notes = read_json(tmp_path / "a" / "relations.json", "the notes")
     assert {place: note["strength"] for place, note in notes.items() if "strength" in note} == {
-        "objects/ball.png": 1.5, "subjects/1": 0.5, "subjects/1/face_man.png": 2.0, "subjects/1/hat.png": 0.0,
-    }  # fmt: skip
+        "objects/ball.png": 1.5,
+        "subjects/1": 0.5,
+        "subjects/1/face_man.png": 2.0,
+        "subjects/1/hat.png": 0.0,
+    }
     again = read_sample(tmp_path / "a").references
     assert {r.phrase: r.strength for r in again.references()} == {"ball": 1.5, "man": 1.0, "hat": 0.0, "coat": 0.5}
     PICTURE.save(tmp_path / "a" / "subjects" / "1" / "face_man~2.png")

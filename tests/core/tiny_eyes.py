@@ -26,17 +26,38 @@ def write_people_detector(folder: Path, classes: tuple[str, ...] = ("dog", "pers
     stages: dict = {"depths": [1, 1, 1, 1], "out_features": ["stage2", "stage3", "stage4"]}
     if kind == "d_fine":
         backbone = HGNetV2Config(
-            stem_channels=[3, 8, 8], stage_in_channels=[8, 16, 16, 16], stage_mid_channels=[8] * 4, hidden_sizes=[16] * 4,
-            stage_out_channels=[16] * 4, stage_num_blocks=[1] * 4, stage_numb_of_layers=[1] * 4, embedding_size=8, **stages,
-        )  # fmt: skip
+            stem_channels=[3, 8, 8],
+            stage_in_channels=[8, 16, 16, 16],
+            stage_mid_channels=[8] * 4,
+            hidden_sizes=[16] * 4,
+            stage_out_channels=[16] * 4,
+            stage_num_blocks=[1] * 4,
+            stage_numb_of_layers=[1] * 4,
+            embedding_size=8,
+            **stages,
+        )
     else:
         backbone = RTDetrResNetConfig(embedding_size=8, hidden_sizes=[8, 16, 16, 16], layer_type="basic", **stages)
     config = AutoConfig.for_model(
-        kind, backbone_config=backbone, encoder_hidden_dim=16, encoder_in_channels=[16, 16, 16], encoder_layers=1,
-        encoder_ffn_dim=16, encoder_attention_heads=2, d_model=16, num_queries=12, decoder_in_channels=[16, 16, 16],
-        decoder_ffn_dim=16, decoder_layers=2, decoder_attention_heads=2, decoder_n_points=2, num_denoising=0,
-        anchor_image_size=None, id2label=dict(enumerate(classes)), label2id={name: i for i, name in enumerate(classes)},
-    )  # fmt: skip
+        kind,
+        backbone_config=backbone,
+        encoder_hidden_dim=16,
+        encoder_in_channels=[16, 16, 16],
+        encoder_layers=1,
+        encoder_ffn_dim=16,
+        encoder_attention_heads=2,
+        d_model=16,
+        num_queries=12,
+        decoder_in_channels=[16, 16, 16],
+        decoder_ffn_dim=16,
+        decoder_layers=2,
+        decoder_attention_heads=2,
+        decoder_n_points=2,
+        num_denoising=0,
+        anchor_image_size=None,
+        id2label=dict(enumerate(classes)),
+        label2id={name: i for i, name in enumerate(classes)},
+    )
     model = AutoModelForObjectDetection.from_config(config)
     for head in model.model.decoder.class_embed:  # so that both classes come out on top somewhere
         torch.nn.init.normal_(head.weight[:1], std=0.5)
@@ -91,23 +112,41 @@ def write_grounding_dino(folder: Path) -> Path:
     ids = {word: i for i, word in enumerate(WORDS)}
     config = GroundingDinoConfig(
         backbone_config=SwinConfig(
-            image_size=64, embed_dim=8, depths=[1, 1, 1, 1], num_heads=[1, 1, 2, 2], window_size=2,
+            image_size=64,
+            embed_dim=8,
+            depths=[1, 1, 1, 1],
+            num_heads=[1, 1, 2, 2],
+            window_size=2,
             out_features=["stage2", "stage3", "stage4"],
         ),
         text_config=BertConfig(
             vocab_size=len(WORDS), hidden_size=16, num_hidden_layers=1, num_attention_heads=2, intermediate_size=16
         ),
-        d_model=32, encoder_layers=1, decoder_layers=2, encoder_ffn_dim=16, decoder_ffn_dim=16, encoder_attention_heads=2,
-        decoder_attention_heads=2, num_queries=10, max_text_len=16, encoder_n_points=2, decoder_n_points=2,
-    )  # fmt: skip
+        d_model=32,
+        encoder_layers=1,
+        decoder_layers=2,
+        encoder_ffn_dim=16,
+        decoder_ffn_dim=16,
+        encoder_attention_heads=2,
+        decoder_attention_heads=2,
+        num_queries=10,
+        max_text_len=16,
+        encoder_n_points=2,
+        decoder_n_points=2,
+    )
     GroundingDinoForObjectDetection(config).save_pretrained(folder)
     wordpiece = Tokenizer(models.WordPiece(vocab=ids, unk_token="[UNK]"))
     wordpiece.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
     wordpiece.post_processor = processors.BertProcessing(("[SEP]", 3), ("[CLS]", 2))
     tokenizer = PreTrainedTokenizerFast(
-        tokenizer_object=wordpiece, pad_token="[PAD]", unk_token="[UNK]", cls_token="[CLS]", sep_token="[SEP]",
-        model_max_length=16, model_input_names=["input_ids", "token_type_ids", "attention_mask"],
-    )  # fmt: skip
+        tokenizer_object=wordpiece,
+        pad_token="[PAD]",
+        unk_token="[UNK]",
+        cls_token="[CLS]",
+        sep_token="[SEP]",
+        model_max_length=16,
+        model_input_names=["input_ids", "token_type_ids", "attention_mask"],
+    )
     images = GroundingDinoImageProcessor(size={"shortest_edge": 128, "longest_edge": 192})
     GroundingDinoProcessor(images, tokenizer).save_pretrained(folder)
     return folder

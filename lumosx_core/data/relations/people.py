@@ -95,10 +95,14 @@ class People:
         wanted = gender(chunk.word)
         unlike = _GROWN if chunk.word in ("boy", "girl", "child", "kid") else _SMALL if chunk.word != "person" else set()
         others = [
-            n for n in self.window()
-            if self.named[n].sentence < self.sentence and not self.named[n].plural and self.named[n].lemma not in _GENERAL
-            and self.fits(n, wanted) and self.named[n].lemma not in unlike
-        ]  # fmt: skip
+            n
+            for n in self.window()
+            if self.named[n].sentence < self.sentence
+            and not self.named[n].plural
+            and self.named[n].lemma not in _GENERAL
+            and self.fits(n, wanted)
+            and self.named[n].lemma not in unlike
+        ]
         return others[0] if len(others) == 1 else None
 
     def window(self) -> list[int]:

@@ -79,8 +79,14 @@ def spoil_huge(sample: Path) -> str:
 
 
 SPOILERS = (
-    spoil_caption, spoil_phrase, spoil_backgrounds, spoil_subject, spoil_unreadable, spoil_zero_bytes, spoil_huge,
-)  # fmt: skip
+    spoil_caption,
+    spoil_phrase,
+    spoil_backgrounds,
+    spoil_subject,
+    spoil_unreadable,
+    spoil_zero_bytes,
+    spoil_huge,
+)
 
 
 @pytest.mark.parametrize("spoil", SPOILERS, ids=lambda f: f.__name__)

@@ -28,12 +28,13 @@ from lumosx_core.evaluation.phrase_nouns import noun_of  # noqa: E402
 from lumosx_core.evaluation.statistics import rate_interval  # noqa: E402
 from lumosx_core.evaluation.true_eyes import TrueEyes  # noqa: E402
 from lumosx_core.eyes import Box, Found, FoundFace  # noqa: E402
-from lumosx_core.puppets.analyser import PuppetAnalyser, box_of, words_of  # noqa: E402
+from lumosx_core.puppets.analyser import PuppetAnalyser, words_of  # noqa: E402
 from lumosx_core.puppets.analyser_network import load_network  # noqa: E402
 from lumosx_core.puppets.clip import ClipSpec  # noqa: E402
 from lumosx_core.puppets.draw import LABEL_HAIR, LABEL_HEAD  # noqa: E402
 from lumosx_core.puppets.looks import PuppetFaces, PuppetLooks, face_colours, portrait_face  # noqa: E402
 from lumosx_core.puppets.render import RenderedClip, render_clip  # noqa: E402
+from lumosx_core.puppets.rooms import box_of  # noqa: E402
 from lumosx_core.puppets.scorer import score_clip  # noqa: E402
 
 

@@ -192,8 +192,10 @@ def test_a_thing_on_somebody_who_should_wear_none_is_swapped() -> None:
     asked = [(0, "bag", BAG_A), (0, "hat", HAT_A), (1, "hat", HAT_B)]
     moved = measure([[Body(ANN, {"hat": HAT_A}), Body(BOB, {"bag": BAG_A, "hat": HAT_B})]], asked=asked)
     assert binding.judge(moved) == [
-        Verdict(outcome="swapped", worn_by=1), Verdict(outcome="bound", shown=0), Verdict(outcome="bound", shown=1),
-    ]  # fmt: skip
+        Verdict(outcome="swapped", worn_by=1),
+        Verdict(outcome="bound", shown=0),
+        Verdict(outcome="bound", shown=1),
+    ]
     kept = measure([[Body(ANN, {"bag": BAG_A, "hat": HAT_A}), Body(BOB, {"bag": OTHER, "hat": HAT_B})]], asked=asked)
     assert outcomes(kept) == ["bound"] * 3
 
@@ -256,11 +258,17 @@ def test_other_shapes_are_refused() -> None:
     good = measure([[RIGHT_A]])
     with pytest.raises(InputError, match=r"things has the shape \(1, 2, 4, 6\), expected \(2, 2, 4, 6\)"):
         Measured(
-            asked=good.asked, faces=good.faces.repeat(2, 0), things=good.things, among_faces=good.among_faces,
+            asked=good.asked,
+            faces=good.faces.repeat(2, 0),
+            things=good.things,
+            among_faces=good.among_faces,
             among_things=good.among_things,
-        )  # fmt: skip
+        )
     with pytest.raises(InputError, match="belongs to person 2, there are 2"):
         Measured(
-            asked=(*good.asked[:3], Thing(owner=2, kind="hat")), faces=good.faces, things=good.things,
-            among_faces=good.among_faces, among_things=good.among_things,
-        )  # fmt: skip
+            asked=(*good.asked[:3], Thing(owner=2, kind="hat")),
+            faces=good.faces,
+            things=good.things,
+            among_faces=good.among_faces,
+            among_things=good.among_things,
+        )

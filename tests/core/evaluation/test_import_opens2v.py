@@ -196,8 +196,11 @@ def test_the_suite_is_whole_and_its_folders_are_inspected(
     assert (suite.kind, suite.width, len(suite.cases)) == ("photographs", None, 180)
     groups = [case.group for case in suite.cases]
     assert {group: groups.count(group) for group in set(groups)} == {
-        "no person": 60, "1 person": 90, "2 people": 26, "3 people": 4,
-    }  # fmt: skip
+        "no person": 60,
+        "1 person": 90,
+        "2 people": 26,
+        "3 people": 4,
+    }
     assert [case.seed for case in suite.cases[:3]] == [9, 10, 11]
     for name in ("faceobj_1", "multihuman_8", "multiobject_30"):
         assert main(["inspect", str(imported[0] / "cases" / name), "--out", str(tmp_path)]) == 0

@@ -56,8 +56,9 @@ def test_a_quarter_of_the_pairs_makes_a_dynamic_video(moves: int, dynamic: int, 
 def test_stills_gaps_and_long_videos(tmp_path: Path) -> None:
     metric = Motion(lambda *_: moving(0.0))
     assert metric.figures(metric.score(np.zeros((1, HEIGHT, WIDTH, 3), np.uint8), tmp_path)) == {
-        "dynamic": (0, 0), "moving pairs": (0, 0),
-    }  # fmt: skip
+        "dynamic": (0, 0),
+        "moving pairs": (0, 0),
+    }
     assert metric.figures(metric.missing(tmp_path)) == {"dynamic": (0, 1), "moving pairs": (0, 1)}
     pairs = metric.score(np.zeros((81, HEIGHT, WIDTH, 3), np.uint8), tmp_path)["pairs"]
     assert len(pairs) == 16 and (pairs[0], pairs[-1]) == (0, 78)
@@ -134,8 +135,10 @@ def test_things_are_matched_with_their_references(clip: Clip, tmp_path: Path) ->
     frame[16:, :16], frame[:16, :16] = noise(1), noise(2)  # below the first one's hat, above the second one's
     values = clip.score(np.stack([frame] * 3), write_case(tmp_path / "case", (1, 2)))
     assert [(t["phrase"], t["kind"]) for t in values["things"]] == [
-        ("a red hat", "attribute"), ("a red hat", "attribute"), ("ball", "object"),
-    ]  # fmt: skip
+        ("a red hat", "attribute"),
+        ("a red hat", "attribute"),
+        ("ball", "object"),
+    ]
     for thing in values["things"][:2]:
         assert thing["dino"] == pytest.approx([1, 1, 1], abs=1e-4) == thing["clip"]
     assert values["things"][2]["dino"] == [None] * 3

@@ -29,11 +29,14 @@ def test_their_pictures_are_framed_as_those_of_the_analyser() -> None:
     phrases = list(clip.caption.attribute_phrases[1])
     exact, seen = (
         find_subject(
-            [picture], "man", phrases, Eyes(people=eyes, faces=eyes, phrases=eyes, masks=eyes),
+            [picture],
+            "man",
+            phrases,
+            Eyes(people=eyes, faces=eyes, phrases=eyes, masks=eyes),
             which=Which(choice="left to right", index=2),
         ).subject
         for eyes in (truth, analyser)
-    )  # fmt: skip
+    )
     assert [a.phrase for a in exact.attributes] == [a.phrase for a in seen.attributes] == phrases
     pictures = ([subject.face, *(attribute.image for attribute in subject.attributes)] for subject in (exact, seen))
     for one, other in zip(*pictures, strict=True):

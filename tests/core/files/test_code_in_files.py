@@ -128,9 +128,13 @@ def test_no_loader_runs_it(trap, tmp_path: Path) -> None:
     spiece = NANO_FOLDER / "spiece.model"
     for path in every_form(tmp_path / "files", trap[1]):
         loaders = [
-            open_weights, read_state_dict, load_transformer, load_vae, lambda path: load_text_encoder(path, spiece),
+            open_weights,
+            read_state_dict,
+            load_transformer,
+            load_vae,
+            lambda path: load_text_encoder(path, spiece),
             lambda path: read_pickle(path, "the state"),
-        ]  # fmt: skip
+        ]
         for load in loaders:
             with pytest.raises(InputError):
                 load(path)

@@ -133,8 +133,12 @@ def test_colours_are_those_of_the_embedded_profile(tmp_path: Path) -> None:
     assert image.mode == "RGBA" and image.getpixel((3, 3))[3] == 200 and image.getpixel((3, 3))[0] <= 3
     palette = open_image(put(tmp_path / "p.png", Image.new("RGB", (16, 16), green).quantize(2), icc_profile=wide))
     assert rgb_on_white(palette).getpixel((8, 8))[0] <= 3
-    sample = Sample(prompt="a hat", references=ReferenceSet(subjects=(Subject(name="", attributes=(
-        Attribute(phrase="hat", image=open_image(tmp_path / "x.png")),)),)))  # fmt: skip
+    sample = Sample(
+        prompt="a hat",
+        references=ReferenceSet(
+            subjects=(Subject(name="", attributes=(Attribute(phrase="hat", image=open_image(tmp_path / "x.png")),)),)
+        ),
+    )
     back = read_sample(write_sample(tmp_path / "sample", sample)).references.subjects[0].attributes[0].image
     assert back.getpixel((8, 8)) == open_image(tmp_path / "x.png").getpixel((8, 8))
 
@@ -270,10 +274,13 @@ def test_what_may_not_be_read_is_said() -> None:
             os.seteuid(65534)  # the superuser may read everything
         try:
             for read in (
-                lambda: open_image(locked), lambda: open_image(inside), lambda: existing_file(inside, "file", "x"),
-                lambda: existing_folder(folder / "closed", "folder", "x"), lambda: read_sample(folder / "closed"),
+                lambda: open_image(locked),
+                lambda: open_image(inside),
+                lambda: existing_file(inside, "file", "x"),
+                lambda: existing_folder(folder / "closed", "folder", "x"),
+                lambda: read_sample(folder / "closed"),
                 lambda: read_sample(folder / "sample"),
-            ):  # fmt: skip
+            ):
                 with pytest.raises(InputError, match="cannot be read"):
                     read()
         finally:

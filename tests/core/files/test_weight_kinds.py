@@ -90,9 +90,18 @@ def test_both_formats_under_any_name(state, old: bool, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     "prefix",
-    ["_orig_mod.", "pipe.dit.", "module.", "module._orig_mod.", "_orig_mod.module.", "pipe.dit._orig_mod.module.",
-     "model.diffusion_model._orig_mod.", "_fsdp_wrapped_module.", "transformer."],
-)  # fmt: skip
+    [
+        "_orig_mod.",
+        "pipe.dit.",
+        "module.",
+        "module._orig_mod.",
+        "_orig_mod.module.",
+        "pipe.dit._orig_mod.module.",
+        "model.diffusion_model._orig_mod.",
+        "_fsdp_wrapped_module.",
+        "transformer.",
+    ],
+)
 def test_names_of_wrapped_models(state, prefix: str, tmp_path: Path) -> None:
     torch.save({prefix + key: value for key, value in state.items()}, tmp_path / "a.pt")
     assert read_state_dict(tmp_path / "a.pt")[0].keys() == state.keys()
@@ -167,9 +176,11 @@ def test_exchanged_files_and_other_models(state, tmp_path: Path) -> None:
         refused(lambda: convert_transformer(tmp_path / "w.safetensors", out), said)
         refused(lambda: load_transformer(tmp_path / "w.safetensors"), said)
     for name, said in (
-        ("vace_blocks.0.a", "VACE"), ("img_emb.proj.0.bias", "image-to-video"), ("blocks.0.ffn.0.lora_A.weight", "LoRA"),
+        ("vace_blocks.0.a", "VACE"),
+        ("img_emb.proj.0.bias", "image-to-video"),
+        ("blocks.0.ffn.0.lora_A.weight", "LoRA"),
         ("ref_conv.weight", "Fun"),
-    ):  # fmt: skip
+    ):
         save_file(state | {name: torch.zeros(1)}, tmp_path / "w.safetensors")
         refused(lambda: load_transformer(tmp_path / "w.safetensors"), said)
     assert not out.exists()

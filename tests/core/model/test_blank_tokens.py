@@ -48,8 +48,11 @@ def test_the_layout_counts_what_is_there() -> None:
     assert torch.equal(FEWER.positions(), WHOLE.positions()[kept()])
     weighted = replace(FEWER, strengths=(0.5, 1.0, 1.0, 2.0))
     assert weighted.key_ranges() == (
-        KeyRange(0, 30, 1.0), KeyRange(30, 36, 0.5), KeyRange(36, 62, 1.0), KeyRange(62, 68, 2.0),
-    )  # fmt: skip
+        KeyRange(0, 30, 1.0),
+        KeyRange(30, 36, 0.5),
+        KeyRange(36, 62, 1.0),
+        KeyRange(62, 68, 2.0),
+    )
     assert weighted.key_ranges(36, 62) == (KeyRange(36, 62, 1.0),)
 
 

@@ -11,8 +11,12 @@ from lumosx_core.errors import InputError
 from lumosx_core.files.safetensors import read_safetensors, write_safetensors
 from lumosx_core.model.lora import Factors, Lora, check_loras, read_lora
 
-LAYERS = {"blocks.0.self_attn.q": "blocks.0.attn1.to_q", "blocks.1.cross_attn.o": "blocks.1.attn2.to_out.0",
-          "blocks.1.ffn.0": "blocks.1.ffn.net.0.proj", "blocks.1.ffn.2": "blocks.1.ffn.net.2"}  # fmt: skip
+LAYERS = {
+    "blocks.0.self_attn.q": "blocks.0.attn1.to_q",
+    "blocks.1.cross_attn.o": "blocks.1.attn2.to_out.0",
+    "blocks.1.ffn.0": "blocks.1.ffn.net.0.proj",
+    "blocks.1.ffn.2": "blocks.1.ffn.net.2",
+}
 NAMINGS = {
     "comfyui": lambda ours, _: (f"diffusion_model.{ours}.lora_A.weight", f"diffusion_model.{ours}.lora_B.weight"),
     "bare": lambda ours, _: (f"{ours}.lora_A.weight", f"{ours}.lora_B.weight"),

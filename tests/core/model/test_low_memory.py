@@ -38,8 +38,14 @@ def stepped(config: TrainingConfig, change: Callable[[LumosXTransformer], None] 
     for name, parameter in trained_weights(model).items():
         if name.endswith("lora_B"):
             torch.nn.init.normal_(parameter, std=0.1, generator=generator)
-    out = model(drawn(2, 16, 3, 32, 40), torch.tensor([10.0, 900.0]), drawn(2, 16, 24), drawn(2, 4, 16, 32, 40), LAYOUT,
-                drawn(2, 4, 16).sigmoid())  # fmt: skip
+    out = model(
+        drawn(2, 16, 3, 32, 40),
+        torch.tensor([10.0, 900.0]),
+        drawn(2, 16, 24),
+        drawn(2, 4, 16, 32, 40),
+        LAYOUT,
+        drawn(2, 4, 16).sigmoid(),
+    )
     (out * drawn(*out.shape)).sum().backward()
     return {"": out.detach()} | {name: p.grad for name, p in trained_weights(model).items() if p.grad is not None}
 

@@ -7,12 +7,13 @@ from PIL import Image
 from lumosx_core.evaluation.eyes import evaluate_eyes, mask_iou, photograph_specs
 from lumosx_core.eyes import Found
 from lumosx_core.nano.analyser import DEBUG_ANALYSER, examples, rate, train_analyser, truth
-from lumosx_core.puppets.analyser import PuppetAnalyser, drawing_of, overlap, words_of
+from lumosx_core.puppets.analyser import PuppetAnalyser, drawing_of, words_of
 from lumosx_core.puppets.analyser_network import load_network
 from lumosx_core.puppets.clip import BLOCK
 from lumosx_core.puppets.draw import ATTRIBUTE_LABELS, LABEL_HAIR, LABEL_HEAD
 from lumosx_core.puppets.pictures import ATTRIBUTE_EXTENTS
 from lumosx_core.puppets.render import render_clip
+from lumosx_core.puppets.rooms import overlap
 
 
 @pytest.fixture(scope="module")

@@ -151,9 +151,11 @@ def _around(face: Box, size: tuple[int, int]) -> Box:
     width, height = face[2] - face[0], face[3] - face[1]
     middle = (face[0] + face[2]) / 2
     return (
-        max(0.0, middle - 2.4 * width), max(0.0, face[1] - 1.1 * height), min(float(size[1]), middle + 2.4 * width),
+        max(0.0, middle - 2.4 * width),
+        max(0.0, face[1] - 1.1 * height),
+        min(float(size[1]), middle + 2.4 * width),
         min(float(size[0]), face[3] + 6 * height),
-    )  # fmt: skip
+    )
 
 
 def _selfie(rgb: np.ndarray, face: Box) -> np.ndarray:
@@ -269,9 +271,9 @@ def _center_face_network():  # noqa: ANN202 -- a library's object
     from onnx.tools.update_model_dims import update_inputs_outputs_dims
 
     model = onnx.load(str(kit.CENTER_FACE))  # it declares one small size, but is made of convolutions
-    inputs = {
-        node.name: [d.dim_value for d in node.type.tensor_type.shape.dim] for node in model.graph.input
-    } | {"input.1": ["B", 3, "H", "W"]}  # fmt: skip
+    inputs = {node.name: [d.dim_value for d in node.type.tensor_type.shape.dim] for node in model.graph.input} | {
+        "input.1": ["B", 3, "H", "W"]
+    }
     outputs = {node.name: ["B", count, "h", "w"] for node, count in zip(model.graph.output, (1, 2, 2, 10), strict=True)}
     onnxruntime.set_default_logger_severity(3)
     options = onnxruntime.SessionOptions()

@@ -128,9 +128,14 @@ def _compare(
 
 
 def _compare_people(
-    records: dict[str, Any], blobs: Blobs, clip: PhotoClip, frames: dict[int, PhotoFrame], owners: dict[int, set[int]],
-    rates: Tally, masks: dict[str, list[float]],
-) -> list[str]:  # fmt: skip
+    records: dict[str, Any],
+    blobs: Blobs,
+    clip: PhotoClip,
+    frames: dict[int, PhotoFrame],
+    owners: dict[int, set[int]],
+    rates: Tally,
+    masks: dict[str, list[float]],
+) -> list[str]:
     faults: list[str] = []
     people, found, seen = len(clip.walks), 0, 0
     tracks = records["people"].tracks

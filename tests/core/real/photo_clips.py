@@ -79,9 +79,7 @@ class PhotoClip:
         moved = [self.walks[n].colour for n in by_place]
         first, second = sorted(rng.choice(len(moved), 2, replace=False).tolist())
         moved[first], moved[second] = moved[second], moved[first]
-        told = [
-            f"a person in {_article(c)} {c} shirt {side}" for c, side in zip(moved, sides[len(moved)], strict=True)
-        ]  # fmt: skip
+        told = [f"a person in {_article(c)} {c} shirt {side}" for c, side in zip(moved, sides[len(moved)], strict=True)]
         return f"{_listed(told).capitalize()}{where}."
 
 
@@ -110,12 +108,15 @@ def photo_clip(seed: int, people: int, *, crossing: bool = False, names: Sequenc
         drift = rng.uniform(-0.03, 0.03, 2)
         walks.append(
             Walk(
-                name=str(who[number]), colour=str(colours[number]),
-                middle=(float(slots[number] + drift[0]), float(ends[number] + drift[1])), top=top,
+                name=str(who[number]),
+                colour=str(colours[number]),
+                middle=(float(slots[number] + drift[0]), float(ends[number] + drift[1])),
+                top=top,
                 turn=float(rng.choice([0.25, 0.75])) if crossing else 0.5,
-                scale=float((HEIGHT + 8 - top) / len(cut) * rng.uniform(1.0, 1.08)), flipped=bool(rng.integers(2)),
+                scale=float((HEIGHT + 8 - top) / len(cut) * rng.uniform(1.0, 1.08)),
+                flipped=bool(rng.integers(2)),
             )
-        )  # fmt: skip
+        )
     if crossing:  # whoever crosses does it at the same time
         walks = [replace(walk, turn=walks[0].turn) for walk in walks]
     order = rng.permutation(people)

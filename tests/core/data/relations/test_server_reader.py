@@ -317,9 +317,11 @@ def test_the_command_measures_a_served_model(serve, tmp_path: Path, capsys: pyte
         "caption": CAPTION,
         "constructions": ["several"],
         "mentions": [{"words": w, "start": spans[w][0], "end": spans[w][1]} for w in ("man", "woman")],
-        "phrases": [{"words": w, "start": spans[w][0], "end": spans[w][1], "kind": k, "owner": o}
-                    for w, k, o in (("red hat", "attribute", 0), ("lamp", "object", None))],
-    }  # fmt: skip
+        "phrases": [
+            {"words": w, "start": spans[w][0], "end": spans[w][1], "kind": k, "owner": o}
+            for w, k, o in (("red hat", "attribute", 0), ("lamp", "object", None))
+        ],
+    }
     path = tmp_path / "captions.jsonl"
     path.write_text(json.dumps(line))
     arguments = ["evaluate", "reader", "--captions", str(path), "--server", fake.url, "--served", "m", "--out", str(tmp_path)]
