@@ -27,7 +27,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="N",
         help="instead N cases as videos of nano: do people found in photographs bind as those cut out exactly, and given?",
     )
-    eyes.add_argument("--photographs", type=int, default=1, help="of every person of --through-nano (default: 1)")
+    eyes.add_argument("--photographs", type=int, help="of every person of --through-nano (default: 1)")
     add_sampling_arguments(eyes)
     collection = what.add_parser("collection", help="how often `lumosx collect` is wrong, without and with planted faults")
     _add_common(collection, "", "clips (default: 200)")
@@ -38,7 +38,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--captions", type=Path, nargs="+", metavar="FILE", help="JSON Lines (default: the embedded 60 + 60 + 233)"
     )
     reader.add_argument("--server", metavar="URL", help="measure a model behind this server instead of the rules")
-    reader.add_argument("--served", metavar="MODEL", default="", help="the model's name on that server")
+    reader.add_argument("--served", metavar="MODEL", help="the model's name on that server")
     reader.add_argument("--faults", action="store_true", help="print the captions that are not read right")
     reader.add_argument("--fuzz", type=int, default=0, metavar="N", help="also read N broken captions and count exceptions")
     reader.add_argument("--speed", action="store_true", help="also time 5,000 words")
@@ -101,17 +101,20 @@ def _run_reader(options: argparse.Namespace) -> int:
     from lumosx_core.data.relations.rules import read_rules
     from lumosx_core.data.relations.server_reader import ServerReader
     from lumosx_core.data.relations.server_transport import ServerSettings
+    from lumosx_core.errors import InputError
     from lumosx_core.evaluation.captions import FOLDER, read_cases
     from lumosx_core.evaluation.reader import SPEED_WORDS, evaluate_reader, format_report, fuzz_reader, measure_speed
     from lumosx_core.files.atomic import writable_folder
     from lumosx_core.files.json import write_json
 
+    if options.served is not None and not options.server:
+        raise InputError("--served names a model of --server; add that, or leave it out")
     out = writable_folder(options.out)
     found: dict[str, object] = {}
     captions: list[str] = []
     read = read_rules
     if options.server:
-        server = ServerReader(ServerSettings(url=options.server, model=options.served, seed=options.seed))
+        server = ServerReader(ServerSettings(url=options.server, model=options.served or "", seed=options.seed))
         print(f"the server keeps to: {server.start()}")
         read = server.read_words
     for path in options.captions or [FOLDER / f"{name}.jsonl" for name in ("seen", "mending", "unseen")]:
@@ -145,12 +148,15 @@ def _run_eyes(options: argparse.Namespace) -> int:
     from dataclasses import asdict
 
     from lumosx_core.cli.progress import ProgressBars
+    from lumosx_core.errors import InputError
     from lumosx_core.evaluation.eyes import evaluate_eyes, photograph_specs
     from lumosx_core.files.atomic import writable_folder
     from lumosx_core.files.json import write_json
     from lumosx_core.puppets.analyser import PuppetAnalyser
     from lumosx_core.puppets.analyser_network import WEIGHTS, load_network
 
+    if chosen_changes(options) or options.photographs is not None or options.workers is not None:
+        raise InputError("--photographs, --workers and the sampling options are of --through-nano; add that, or leave them out")
     out = writable_folder(options.out)
     specs = photograph_specs(options.count, options.seed)
     with ProgressBars() as progress:
@@ -186,7 +192,7 @@ def _run_through_nano(options: argparse.Namespace) -> int:
             writable_folder(options.out),
             PuppetAnalyser(load_network(options.model or WEIGHTS)),
             count=options.through_nano,
-            photographs=options.photographs,
+            photographs=1 if options.photographs is None else options.photographs,
             seed=options.seed,
             workers=options.workers,
             changes=chosen_changes(options),

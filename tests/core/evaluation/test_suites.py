@@ -131,6 +131,10 @@ def test_what_is_of_the_puppet_world_is_not_dropped_beside_sample_folders(
         ("generate S --model M --out R --gaps", "--gaps is of --videos"),
         ("import-opens2v F S --eyes puppets", "--eyes and --device are of --people faces"),
         ("import-opens2v F S --device cuda", "--eyes and --device are of --people faces"),
+        ("reader --served qwen", "--served names a model of --server"),
+        ("eyes --photographs 2", "are of --through-nano"),
+        ("eyes --workers 2", "are of --through-nano"),
+        ("eyes --cfg 3", "are of --through-nano"),
     ],
 )
 def test_options_without_an_effect_are_refused(command: str, told: str, capsys: pytest.CaptureFixture[str]) -> None:
