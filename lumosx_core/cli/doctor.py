@@ -6,6 +6,8 @@ With MODEL also what that model folder holds, whether it would load, and what it
 import argparse
 from pathlib import Path
 
+USUAL_CARDS = (6.0, 8.0, 12.0, 16.0, 24.0)  # GiB, of which the plans are told where no card is there
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Options of the command."""
@@ -222,8 +224,42 @@ def _report_model(folder: Path) -> bool:
             total = torch.cuda.get_device_properties(index).total_memory
             where = "" if plan["text encoding"] <= total else "; the text encoder works on the CPU"
             print(f"    cuda:{index}: {later / GIB:.2f} of {total / GIB:.1f} GiB, {enough(later, total)}{where}")
-    print("    tokens and pictures need memory besides; --sequential-cfg and fewer frames need less of it")
+    print("    tokens and pictures need memory besides:")
+    _report_plans(folder, [torch.cuda.get_device_properties(index).total_memory / GIB for index in cards])
     return True
+
+
+def _report_plans(folder: Path, cards: list[float]) -> None:
+    """What `lumosx generate --memory` would do on cards of so many GiB, on USUAL_CARDS where there are none, for a video of the
+    model's own size."""
+    import torch
+
+    from lumosx_core.checks.speed_case import GROUP, SINGLE, layout_with
+    from lumosx_core.errors import InputError
+    from lumosx_core.model.memory import stored_sizes
+    from lumosx_core.sampling.config import read_defaults
+    from lumosx_core.sampling.memory_plan import GIB, planned
+    from lumosx_core.sampling.pipeline import FILES
+
+    config = read_defaults(folder).config
+    layout = layout_with(*config.size.grid, single=SINGLE, groups=[GROUP, GROUP])
+    sizes = stored_sizes(folder / FILES["transformer"])
+    print(
+        f"  --memory GiB --device cuda --dtype bf16, {config.frames} frames of {config.width} x {config.height} with "
+        f"{len(layout.kinds)} pictures{'' if cards else ' (there is no card here)'}:"
+    )
+    before = None
+    for gib in cards or USUAL_CARDS:
+        try:
+            plan = planned(folder, sizes, config, layout, dtype=torch.bfloat16, device="cuda", gib=gib)
+        except InputError as error:
+            print(f"    {gib:5.1f}  {str(error).partition(': ')[2]}")
+            continue
+        if plan == before:
+            continue  # a larger card changes nothing more
+        before = plan
+        where = ", ".join(f"{stage} {how}" for stage, how in plan.where.items() if stage != "references")
+        print(f"    {gib:5.1f}  {plan.peak / GIB:.2f} at its peak: {where}")
 
 
 def enough(need: int, there: int) -> str:

@@ -115,6 +115,13 @@ def test_doctor_tells_what_a_model_folder_holds(
     assert "1,419.0 million weights in BF16: width 1536, 30 blocks, reads 512 tokens" in told
     assert "--dtype bf16: GiB of weights on the device, one model at a time: text encoding 10.58, references 0.47" in told
     assert "this machine has 16.0, enough" in told and "about 31.7" in told and "this machine has 16.0, NOT enough" in told
+    if not torch.cuda.is_available():
+        plans = told.partition("81 frames of 832 x 480 with 9 pictures")[2].splitlines()[1:]
+        assert [float(plan.split()[0]) for plan in plans] == [6, 8, 12, 16]
+        assert (
+            plans[0].split(maxsplit=1)[1].startswith("4.32 at its peak: text encoding on the CPU, once, sampling one pass at")
+        )
+        assert plans[-1].endswith("sampling both passes at once, decoding float32")
 
 
 def test_doctor_finds_what_would_not_load(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
