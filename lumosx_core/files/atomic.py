@@ -149,6 +149,16 @@ def _to_disk(path: Path) -> None:
                 raise
 
 
+def remove_folder(folder: Path) -> None:
+    """Delete a folder that is not needed any more; it is never seen half deleted. One that may not be deleted is no error."""
+    hidden = hidden_name(folder, PARTIAL)
+    try:
+        os.rename(folder, hidden)
+    except OSError:
+        return
+    shutil.rmtree(hidden, ignore_errors=True)
+
+
 def remove_file(path: Path) -> None:
     """Delete a file that is not needed any more. One that is not there, or may not be deleted, is no error."""
     try:

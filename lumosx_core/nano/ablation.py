@@ -6,7 +6,7 @@ once more. Without relations the order of the pictures alone gives away what bel
 another order in every step.
 
 <out>/data, <out>/validation      rendered and encoded clips (`recipe.py`)
-<out>/<setting>-<seed>/           state.pt, log.jsonl (every step), figures.json (loss and binding margin), model/
+<out>/<setting>-<seed>/           states, log.jsonl (every step), figures.json (loss and binding margin), model/
 """
 
 from collections.abc import Callable

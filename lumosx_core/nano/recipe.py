@@ -170,7 +170,7 @@ def train_nano(
     """Run the stages of the recipe that are not done yet; returns the pipeline folder `<out>/pipeline`.
 
     out: gets clips/, vae.safetensors, vae-refined.safetensors, text_encoder.safetensors, spiece.model, latents/, pipeline/,
-    and states that are resumed: vae-state.pt, refine-state.pt, pictures/state.pt, transformer/state.pt.
+    and states that are resumed: vae-state.pt, refine-state.pt, pictures/states, transformer/states.
     stages: only these, in the recipe's order. workers: processes that render, by default one per core.
     device: of the transformer's training, "cpu" or "cuda". curves: write TensorBoard files into curves/.
     start_from: a model folder whose VAE, text encoder and transformer are taken over. The VAE is trained further unless the
@@ -248,6 +248,11 @@ class _Run:
             raise InputError(f"{path} is missing; run the stage {stage!r} first")
         return path
 
+    def _trained(self, stage: str, state: dict | None) -> dict:
+        if state is None:
+            raise InputError(f"{self.out / stage} holds no state of a training; run the stage {stage!r} first")
+        return state
+
     def clips(self) -> None:
         """Render the shards of pictures and clips."""
         plans = self._plans()
@@ -322,13 +327,11 @@ class _Run:
 
     def transformer(self) -> None:
         """Train the transformer on clips, from what it learnt of pictures or, without that stage, from the given weights."""
-        learnt = self.out / "pictures" / "state.pt"
-        if self.start_from is not None and not learnt.exists():
+        learnt = load_state(self.out / "pictures", None)
+        if self.start_from is not None and learnt is None:
             initial = self._given_weights()
         else:
-            state = load_state(self._need(learnt, "pictures"), None)
-            assert state is not None
-            initial = state["ema"]
+            initial = self._trained("pictures", learnt)["ema"]
         self._train("transformer", self.recipe.training, self.recipe.training_loss, initial)
 
     def _given_weights(self) -> dict[str, torch.Tensor] | None:
@@ -375,8 +378,7 @@ class _Run:
 
     def export(self) -> None:
         """Write the pipeline folder: averaged weights in half precision, the other models, defaults and the recipe."""
-        state = load_state(self._need(self.out / "transformer" / "state.pt", "transformer"), None)
-        assert state is not None
+        state = self._trained("transformer", load_state(self.out / "transformer", None))
         model_config = TransformerConfig.from_json(state["model_config"])
         metadata = {"recipe": json.dumps(asdict(self.recipe)), "steps": str(state["step"])}
         vae = load_vae(self._final_vae())

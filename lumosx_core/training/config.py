@@ -129,6 +129,8 @@ class TrainingConfig:
     precision: str = setting("fp32", "fp32, or bf16: autocast, weights stay float32; ours", choices=PRECISIONS)
     gradient_checkpointing: bool = setting(False, "compute blocks again instead of keeping what they held; ours")
     save_every: int = setting(500, "steps between checkpoints; ours", least=1, most=MAX_COUNT)
+    keep_last: int = setting(1, "so many checkpoints are kept, the last ones; ours", least=1, most=MAX_COUNT)
+    keep_every: int = setting(0, "those of every so many steps are kept too, 0: none; ours", least=0, most=MAX_COUNT)
     skipped_in_a_row: int = setting(
         5, "so many steps left out one after the other (not finite, or a spike) end the run; ours", least=1, most=MAX_COUNT
     )
@@ -145,13 +147,12 @@ class TrainingConfig:
         def put(name: str, number: float) -> None:
             object.__setattr__(self, name, number)
 
-        for name in ("steps", "batch", "save_every", "skipped_in_a_row"):
+        for name in ("steps", "batch", "save_every", "keep_last", "skipped_in_a_row"):
             put(name, whole_number(getattr(self, name), f"training: {name}", least=1, most=MAX_COUNT))
-        put("spikes_allowed", whole_number(self.spikes_allowed, "training: spikes_allowed", least=0, most=MAX_COUNT))
-        put("micro_batch", whole_number(self.micro_batch, "training: micro_batch", least=0, most=MAX_COUNT))
+        for name in ("keep_every", "spikes_allowed", "micro_batch", "warmup_steps"):
+            put(name, whole_number(getattr(self, name), f"training: {name}", least=0, most=MAX_COUNT))
         if self.timesteps not in DENSITIES:
             raise InputError(f"training: timesteps is {self.timesteps!r}, expected {' or '.join(map(repr, DENSITIES))}")
-        put("warmup_steps", whole_number(self.warmup_steps, "training: warmup_steps", least=0, most=MAX_COUNT))
         put("seed", whole_number(self.seed, "training: seed", least=0, most=2**63 - 1))
         for name in ("learning_rate", "weight_decay", "spike"):
             put(name, real_number(getattr(self, name), f"training: {name}", least=0, most=MAX_WEIGHT))

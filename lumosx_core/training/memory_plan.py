@@ -24,11 +24,9 @@ from lumosx_core.training.config import TrainingConfig
 from lumosx_core.training.fit import fit_model
 from lumosx_core.training.lora import trained_weights
 from lumosx_core.training.losses import Draw, PublishedLoss
+from lumosx_core.training.optimizers import OPTIMIZER_BYTES, OTHER_OPTIMIZER
 
 GIB = 2**30
-# Bytes per number that learns: what the optimizer keeps, and what it needs beside that during its step.
-OPTIMIZER_BYTES = {"adamw": (8.0, 4.0), "muon": (4.0, 4.0), "adamw_8bit": (2 + 8 / 256, 0.0), "prodigy": (16.0, 4.0)}
-OTHER_OPTIMIZER = (8.0, 4.0)  # nothing is known: as AdamW
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -16,6 +16,10 @@ from lumosx_core.training.lora import trained_weights
 # Optimizers of other packages that have a short name; what to install for them.
 PACKAGES = {"adamw_8bit": "bitsandbytes.optim:AdamW8bit", "prodigy": "prodigyopt:Prodigy"}
 
+# Bytes per number that learns: what the optimizer keeps, and what it needs beside that during its step.
+OPTIMIZER_BYTES = {"adamw": (8.0, 4.0), "muon": (4.0, 4.0), "adamw_8bit": (2 + 8 / 256, 0.0), "prodigy": (16.0, 4.0)}
+OTHER_OPTIMIZER = (8.0, 4.0)  # nothing is known: as AdamW
+
 
 def check_optimizer(config: TrainingConfig) -> None:
     """Raises InputError for Muon with a torch that has none (before 2.9), for a package that is not installed, a name in it
@@ -34,8 +38,9 @@ def make_optimizers(model: LumosXTransformer, config: TrainingConfig) -> list[to
     """The optimizers of a run: the one that the config names; "muon" is for the matrices inside the blocks, AdamW for the rest.
 
     Muon (Jordan 2024, torch.optim.Muon) makes the step of a matrix orthogonal, its size matched to AdamW's, so that both
-    run at the same rate. Frozen weights get none. Norms and biases are not decayed. The loop sets the rate before every step;
-    `betas` go to optimizers that take them. Raises InputError as `check_optimizer` does, and for options of wrong values.
+    run at the same rate; in float32 (`muon.py`) or, where the training is in bfloat16, in that. Frozen weights get none. Norms
+    and biases are not decayed. The loop sets the rate before every step; `betas` go to optimizers that take them. Raises
+    InputError as `check_optimizer` does, and for options of wrong values.
     """
     check_optimizer(config)
     inside, matrices, others = [], [], []
@@ -52,7 +57,7 @@ def make_optimizers(model: LumosXTransformer, config: TrainingConfig) -> list[to
         optimizers: list[torch.optim.Optimizer] = [torch.optim.AdamW(groups, lr=config.learning_rate, betas=config.betas)]
         if inside:
             own: dict[str, Any] = {"weight_decay": config.weight_decay, "adjust_lr_fn": "match_rms_adamw"} | options
-            optimizers.append(torch.optim.Muon(inside, lr=config.learning_rate, **own))
+            optimizers.append(_muon(config.precision)(inside, lr=config.learning_rate, **own))
         return optimizers
     if "betas" in inspect.signature(kind).parameters:
         options = {"betas": config.betas} | options
@@ -60,6 +65,15 @@ def make_optimizers(model: LumosXTransformer, config: TrainingConfig) -> list[to
         return [kind(groups, lr=config.learning_rate, **options)]
     except (TypeError, ValueError) as error:
         raise InputError(f"training: optimizer {config.optimizer!r} refuses its options ({error})") from error
+
+
+def _muon(precision: str) -> Callable[..., torch.optim.Optimizer]:
+    """The Muon of a precision; torch has one (`check_optimizer`)."""
+    if precision == "bf16":
+        return torch.optim.Muon
+    from lumosx_core.training.muon import Float32Muon
+
+    return Float32Muon
 
 
 def _class_of(name: str) -> Callable[..., torch.optim.Optimizer]:

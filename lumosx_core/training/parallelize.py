@@ -2,7 +2,7 @@
 learns (FSDP2, torch.distributed.fsdp.fully_shard).
 
 What a step learns from is a function of the seed, the step and the place in the whole batch, and so the same for any number of
-processes. States are those of one process: whole tensors, gathered one by one; a run goes on with any number of processes.
+processes. Every process writes its own shares of a state (`state_folder.py`); a run goes on with any number of processes.
 """
 
 import warnings
@@ -14,7 +14,7 @@ from typing import Any
 
 import torch
 import torch.distributed as dist
-from torch.distributed.tensor import DTensor, distribute_tensor
+from torch.distributed.tensor import DTensor
 
 from lumosx_core.errors import InputError
 from lumosx_core.model.devices import is_cuda
@@ -79,6 +79,14 @@ class Processes:
         dist.all_gather(every, padded)
         return torch.cat(every[:: self.sequence])[:total]
 
+    def of_first(self, value: Any) -> Any:
+        """What the first process has, in all of them."""
+        if self.count == 1:
+            return value
+        values = [value]
+        dist.broadcast_object_list(values)
+        return values[0]
+
     def wait(self) -> None:
         """Until all are here."""
         if self.count > 1:
@@ -94,6 +102,25 @@ class Processes:
 
 
 ALONE = Processes()
+
+
+@contextmanager
+def agreed(processes: Processes) -> Iterator[None]:
+    """A block that all processes do or none: where one of them raises InputError, all do."""
+    fault: InputError | None = None
+    try:
+        yield
+    except InputError as error:
+        fault = error
+    faults: list[str] = [str(fault or "")]
+    if processes.count > 1:
+        faults = [""] * processes.count
+        dist.all_gather_object(faults, str(fault or ""))
+    if fault is not None:
+        raise fault
+    for rank, told in enumerate(faults):
+        if told:
+            raise InputError(f"process {rank} of {processes.count}: {told}")
 
 
 @contextmanager
@@ -199,22 +226,36 @@ def local(tensor: torch.Tensor) -> torch.Tensor:
     return tensor.to_local() if isinstance(tensor, DTensor) else tensor
 
 
-def gathered(tree: Any, *, keep: bool = True) -> Any:
-    """Nested dictionaries and lists with all tensors whole, on the CPU; every process asks for it, and those that do not `keep`
-    them get None for each."""
-    if isinstance(tree, torch.Tensor):
-        value = whole(tree.detach())
-        return value.cpu() if keep else None
-    if isinstance(tree, Mapping):
-        return {name: gathered(value, keep=keep) for name, value in tree.items()}
-    return [gathered(value, keep=keep) for value in tree] if isinstance(tree, list) else tree
+def gathered(tensors: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+    """All tensors whole, on the CPU; every process asks for it."""
+    return {name: whole(value.detach()).cpu() for name, value in tensors.items()}
 
 
-def like(value: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
-    """A whole tensor as `target` is kept: this process's share of it, where that is one."""
-    if not isinstance(target, DTensor) or isinstance(value, DTensor):
-        return value
-    return distribute_tensor(value.to(target.device), target.device_mesh, target.placements)
+def own_rows(target: torch.Tensor) -> tuple[int, int] | None:
+    """The rows of a tensor in shares that this process keeps, as (first, one past the last); None for one that is whole. Shares
+    are those of `fully_shard`: equal, but for the last ones."""
+    if not isinstance(target, DTensor):
+        return None
+    total, mesh = target.shape[0], target.device_mesh
+    share = -(-total // mesh.size())
+    first = min(mesh.get_local_rank() * share, total)
+    return first, min(first + share, total)
+
+
+def own_share(value: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
+    """Of a whole tensor what this process keeps of `target`; anything of another shape as it is."""
+    rows = own_rows(target)
+    return value if rows is None or value.shape != target.shape else value[rows[0] : rows[1]]
+
+
+def like(share: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
+    """This process's share of a tensor (`own_share`) as `target` is kept."""
+    if not isinstance(target, DTensor) or isinstance(share, DTensor):
+        return share
+    return DTensor.from_local(
+        share.to(target.device), target.device_mesh, target.placements, run_check=False, shape=target.shape,
+        stride=target.stride(),
+    )  # fmt: skip
 
 
 def check_sharded(config: TrainingConfig, in_parts: bool, processes: Processes) -> None:

@@ -1,9 +1,10 @@
-"""The state of a training on disk, so that it goes on where it stopped with the same numbers.
+"""The state of a training on disk (`state_folder.py`), so that it goes on where it stopped with the same numbers.
 
 Nothing of a state is used before all of it is checked: a file that is cut short, foreign or damaged is an InputError.
 """
 
 import copy
+import math
 from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
@@ -13,6 +14,7 @@ import torch
 
 from lumosx_core.errors import InputError
 from lumosx_core.files.atomic import whole_file
+from lumosx_core.files.stored import StoredTensor
 from lumosx_core.files.weights import read_pickle
 from lumosx_core.model.checkpoint import check_keys
 from lumosx_core.model.config import TransformerConfig
@@ -21,48 +23,77 @@ from lumosx_core.numbers import whole_number
 from lumosx_core.training.config import MAX_COUNT, LoraConfig, TrainingConfig
 from lumosx_core.training.guards import check_finite
 from lumosx_core.training.lora import add_lora, trained_weights
-from lumosx_core.training.parallelize import like
+from lumosx_core.training.optimizers import OPTIMIZER_BYTES, OTHER_OPTIMIZER
+from lumosx_core.training.parallelize import ALONE, Processes, agreed, like, local, own_rows, own_share
+from lumosx_core.training.state_folder import last_state, read_state_folder, remove_older, write_state_folder
 
 WHAT = "the training state"
+OLDER = "state.pt"  # of runs before states were folders: one file of whole tensors
 REMEDY = "delete it to begin again, or choose another output folder"
 DIVERGED = "it was not written, the state before stays; lower the learning rate, or look for NaN in the data"
-OPTIMIZER_STATE = {"AdamW": {"step", "exp_avg", "exp_avg_sq"}, "Muon": {"momentum_buffer"}}  # per parameter
+OPTIMIZER_STATE = {  # per parameter
+    "AdamW": {"step", "exp_avg", "exp_avg_sq"}, "Muon": {"momentum_buffer"}, "Float32Muon": {"momentum_buffer"},
+}  # fmt: skip
 SET_BY_RUN = ("params", "lr", "weight_decay", "betas")  # of an optimizer's group: the config's at every start
 SHOWN = 400  # characters of a recipe in a message
 
 
 def save_state(
-    path: Path,
+    run: Path,
     *,
     step: int,
     config: TrainingConfig,
-    model: dict,
-    ema: dict,
+    model: Mapping[str, torch.Tensor],
+    ema: Mapping[str, torch.Tensor],
     optimizers: list[dict],
     model_config: str,
     base: str = "",
     guard: Mapping[str, Any] | None = None,
-) -> None:
-    """Write everything that the next step needs; whole or not at all. Raises InputError if a value is not finite.
+    processes: Processes = ALONE,
+) -> Path:
+    """Write everything that the next step needs into the folder of a run; whole or not at all; the folder of the state.
 
     model, ema: what learns. base: digest of the frozen weights beside it (`weights_digest`), which are not written. guard: of
-    `StepGuard.state`.
+    `StepGuard.state`. processes: all call this, each with its own shares. Older states that the config does not keep are
+    deleted afterwards. Raises InputError in all processes if a value is not finite or the disk refuses.
     """
     state = {"step": step, "config": asdict(config), "model": model, "ema": ema, "optimizers": optimizers}
-    write_state(path, state | {"model_config": model_config, "base": base, "guard": dict(guard or {})}, f"step {step}")
+    state |= {"model_config": model_config, "base": base, "guard": dict(guard or {})}
+    with agreed(processes):
+        shares = {name: local(value.detach()) for name, value in _tensors(state).items()}
+        check_finite(shares, f"{WHAT} in {run} at step {step}", DIVERGED)
+    folder = write_state_folder(run, step, state, WHAT, processes)
+    if processes.first:
+        remove_older(run, config.keep_last, config.keep_every)
+    return folder
 
 
-def load_state(path: Path, model_config: str | None, lora: LoraConfig | None = None) -> dict | None:
-    """The saved state, or None if there is none.
+def state_bytes(model: LumosXTransformer, config: TrainingConfig) -> int:
+    """About how many bytes a state of this training takes on the disk."""
+    keeps, _ = OPTIMIZER_BYTES.get(config.optimizer, OTHER_OPTIMIZER)
+    return int((4 + 4 + keeps) * sum(parameter.numel() for parameter in trained_weights(model).values()))
+
+
+def load_state(
+    run: Path, model_config: str | None, lora: LoraConfig | None = None, targets: Mapping[str, torch.Tensor] | None = None
+) -> dict | None:
+    """The last state in the folder of a run (or the `state.pt` of older runs), or None if there is none.
 
     Its fields: step, config (with the optimizer's name), model, ema, optimizers (unchecked, for `load_optimizer`),
-    model_config, base, guard (unchecked, for `StepGuard.resume`). Raises InputError if the file is no whole state, or belongs
-    to a model of other sizes than `model_config` (JSON; None takes any) or to a run with another LoRA than `lora`.
+    model_config, base, guard (unchecked, for `StepGuard.resume`), path. targets: the parameters that "model.NAME", "ema.NAME"
+    and "optimizers.NUMBER.state.INDEX" belong to; where these are in shares, so is what is read. Raises InputError if the
+    state is not whole, or belongs to a model of other sizes than `model_config` (JSON; None takes any) or to a run with
+    another LoRA than `lora`.
     """
-    if not path.exists():
+    targets, folder, older = targets or {}, last_state(run), run / OLDER
+    if folder is None and not older.exists():
         return None
-    state = read_state(
+    path = older if folder is None else folder
+    state = fields_of(
         path,
+        read_pickle(path, WHAT)
+        if folder is None
+        else read_state_folder(path, REMEDY, lambda name, stored: _read_own(stored, _target(targets, name))),
         {"step": int, "config": Mapping, "model": Mapping, "ema": Mapping, "optimizers": list, "model_config": str},
         {"base": "", "guard": {}},
     )
@@ -91,13 +122,37 @@ def load_state(path: Path, model_config: str | None, lora: LoraConfig | None = N
             add_lora(model, lora)
     expected = trained_weights(model)
     for part in ("model", "ema"):
-        check_state_weights(path, part, state[part], expected)
-    return state
+        own = {name: targets.get(f"{part}.{name}", value) for name, value in expected.items()}
+        state[part] = {name: _cut(value, own.get(name)) for name, value in state[part].items()}
+        check_state_weights(path, part, state[part], {name: own_share(value, own[name]) for name, value in expected.items()})
+    return state | {"path": path}
+
+
+def _target(targets: Mapping[str, torch.Tensor], name: str) -> torch.Tensor | None:
+    """What a tensor of a state belongs to: of an optimizer's, the parameter that it is kept for."""
+    return targets.get(name, targets.get(name.rpartition(".")[0]))
+
+
+def _read_own(stored: StoredTensor, target: torch.Tensor | None) -> torch.Tensor:
+    """A tensor, or this process's share of it where it is one of its target's shape."""
+    rows = None if target is None or stored.shape != tuple(target.shape) else own_rows(target)
+    if rows is None or stored.read_part is None:
+        return stored.read()
+    row = math.prod(stored.shape[1:])
+    return stored.read_part(rows[0] * row, rows[1] * row).reshape(rows[1] - rows[0], *stored.shape[1:])
+
+
+def _cut(value: Any, target: torch.Tensor | None) -> Any:
+    """This process's share of what an older state has whole."""
+    return own_share(value, target) if isinstance(value, torch.Tensor) and target is not None else value
 
 
 def _full(lora: Any) -> Any:
     """With the alpha that a LoRA without one has: states keep either."""
-    return {**lora, "alpha": lora.get("alpha") or lora.get("rank")} if isinstance(lora, Mapping) else lora
+    if not isinstance(lora, Mapping):
+        return lora
+    listed = {name: list(value) if isinstance(value, tuple) else value for name, value in lora.items()}
+    return {**listed, "alpha": lora.get("alpha") or lora.get("rank")}
 
 
 def _lora_words(lora: Any) -> str:
@@ -131,8 +186,8 @@ def load_optimizer(optimizer: torch.optim.Optimizer, saved: Any, path: Path) -> 
             check_finite(_tensors(entry), f"{path}: {what}", REMEDY)
             continue
         scalar = torch.zeros((), device="meta")
-        expected = {name: scalar if name == "step" else parameters[index] for name in names}
-        check_state_weights(path, what, entry, expected)
+        expected = {name: scalar if name == "step" else local(parameters[index]) for name in names}
+        check_state_weights(path, what, {name: _cut(value, parameters[index]) for name, value in entry.items()}, expected)
         if "step" in names and float(entry["step"]) < 0:
             raise InputError(f"{path}: {what} is at a step below 0; {REMEDY}")
     groups = _groups(optimizer, saved.get("param_groups"), path)
@@ -145,9 +200,11 @@ def load_optimizer(optimizer: torch.optim.Optimizer, saved: Any, path: Path) -> 
 
 def _shares(entry: dict[str, Any], parameter: torch.Tensor) -> dict[str, Any]:
     """What an optimizer keeps of a parameter as the parameter itself is kept: tensors of its shape in shares."""
+    own = {name: _cut(value, parameter) for name, value in entry.items()}
+    shape = local(parameter).shape
     return {
-        name: like(value, parameter) if isinstance(value, torch.Tensor) and value.shape == parameter.shape else value
-        for name, value in entry.items()
+        name: like(value, parameter) if isinstance(value, torch.Tensor) and value.shape == shape else value
+        for name, value in own.items()
     }
 
 
@@ -185,7 +242,8 @@ def check_state_weights(path: Path, what: str, tensors: Mapping, expected: Mappi
 
 
 def write_state(path: Path, state: dict, where: str) -> None:
-    """Write a state whole or not at all; the one place that does. Raises InputError if a value is not finite."""
+    """Write the state of a stage of the nano recipe into one file, whole or not at all. Raises InputError if a value is not
+    finite."""
     check_finite(_tensors(state), f"{WHAT} {path} at {where}", DIVERGED)
     with whole_file(path, WHAT) as partial:
         torch.save(state, partial)
@@ -202,11 +260,15 @@ def _tensors(tree: Any, name: str = "") -> dict[str, torch.Tensor]:
     return found
 
 
-def read_state(path: Path, kinds: Mapping[str, type], later: Mapping[str, Any] | None = None) -> dict:
-    """The fields of a state file, each of its kind. later: fields that older states lack, with what they are there.
-    Raises InputError for files that are none."""
-    later = later or {}
-    state = {**later, **read_pickle(path, WHAT)}
+def read_state(path: Path, kinds: Mapping[str, type]) -> dict:
+    """The fields of a state file of `write_state`, each of its kind. Raises InputError for files that are none."""
+    return fields_of(path, read_pickle(path, WHAT), kinds, {})
+
+
+def fields_of(path: Path, found: Mapping[str, Any], kinds: Mapping[str, type], later: Mapping[str, Any]) -> dict:
+    """The fields of a state, each of its kind. later: fields that older states lack, with what they are there. Raises
+    InputError if others are missing or of another type."""
+    state = {**later, **found}
     kinds = {**kinds, **{name: type(value) for name, value in later.items()}}
     wrong = [name for name, kind in kinds.items() if not isinstance(state.get(name), kind)]
     if wrong:

@@ -24,8 +24,19 @@ from lumosx_core.training.guards import StepGuard, check_finite
 from lumosx_core.training.lora import add_lora, put_weights, trained_weights
 from lumosx_core.training.losses import Draw, Loss, PublishedLoss, StepLoss
 from lumosx_core.training.optimizers import make_optimizers
-from lumosx_core.training.parallelize import ALONE, Processes, check_sharded, gathered, gone_told, like, shard_model, whole
-from lumosx_core.training.resume import load_optimizer, load_state, optimizer_words, save_state
+from lumosx_core.training.parallelize import (
+    ALONE,
+    Processes,
+    agreed,
+    check_sharded,
+    gathered,
+    gone_told,
+    local,
+    shard_model,
+    whole,
+)
+from lumosx_core.training.resume import load_optimizer, load_state, optimizer_words, save_state, state_bytes
+from lumosx_core.training.state_folder import check_room
 from lumosx_core.training.validate import Validation
 
 Figures = dict[str, float]
@@ -46,17 +57,17 @@ def train(
 ) -> LumosXTransformer:
     """Train a transformer and return it with its averaged (EMA) weights; with `config.lora` only factors beside them learn.
 
-    data: shards of latents, or prepared clips. folder: gets `state.pt`; if it is there, the run goes on from it. loss: what is
-    made small, by default the published one. validation: measured on the averaged weights, its figures join those of the step.
+    data: shards of latents, or prepared clips. folder: gets `states`; if one is there, the run goes on from the last. loss:
+    what is made small, by default the published one. validation: measured on the averaged weights, its figures join the step's.
     device: "cpu" or "cuda". initial: weights to start from (Wan2.1 names) instead of fresh ones; a LoRA needs them.
     on_step(step, figures) is called after every step with what `LoggedStep` tells; raising from it stops the run, its
-    checkpoint stays. processes: of `begin_processes`, where several share the work; all call this with the same, the first one
-    writes, and all get the whole result.
+    checkpoint stays. processes: of `begin_processes`, where several share the work; all call this with the same, each writes
+    its own shares, and all get the whole result.
 
     A step whose loss or gradient is not finite, or whose loss is a spike, is left out: weights, average and optimizer stay, the
     log says which samples it had, its figures are what they are, with "skipped" 1. Raises InputError after too many such steps
     (`StepGuard`), naming the state to go on from; for a state, data or initial weights that do not belong to the model or are
-    not finite; and before a state that is not finite would be written.
+    not finite; before a state that is not finite would be written; and at the start, if a state would not fit on the disk.
     """
     data.check_model(model_config)
     loss = loss or PublishedLoss()
@@ -67,7 +78,9 @@ def train(
             "training: micro_batch is asked for, but this loss weighs the samples of a batch against each other; set it to 0"
         )
     loss.check(run.model, gradient_checkpointing=config.gradient_checkpointing)
-    first = _resume(run, folder / "state.pt")
+    with agreed(processes):
+        first = _resume(run, folder)
+        check_room(folder, state_bytes(run.model, config))
     for step in range(first, config.steps):
         started = time.monotonic()
         draw = _draw(run, data, step)
@@ -76,7 +89,7 @@ def train(
             figures = _step(run, step, draw, loss) | {"waited": drawn - started}
             figures |= speed_figures(draw, time.monotonic() - started)
             if (step + 1) % config.save_every == 0 or step + 1 == config.steps:
-                _save(run, folder / "state.pt", step + 1)
+                _save(run, folder, step + 1)
                 data.refresh()
             if validation is not None and validation.is_due(step, config.steps):
                 figures |= validation.figures(run.model, run.ema, loss)
@@ -136,11 +149,16 @@ def _start(
     )
 
 
-def _resume(run: _Run, path: Path) -> int:
-    """Put a run where the state file is, if there is one; the next step."""
-    state = load_state(path, run.model.config.to_json(), run.config.lora)
+def _resume(run: _Run, folder: Path) -> int:
+    """Put a run where its last state is, if there is one; the next step."""
+    targets = {f"{part}.{name}": value for name, value in trained_weights(run.model).items() for part in ("model", "ema")}
+    for number, optimizer in enumerate(run.optimizers):
+        parameters = [parameter for group in optimizer.param_groups for parameter in group["params"]]
+        targets |= {f"optimizers.{number}.state.{index}": value for index, value in enumerate(parameters)}
+    state = load_state(folder, run.model.config.to_json(), run.config.lora, targets)
     if state is None:
         return 0
+    path = state["path"]
     if state["base"] != run.base:
         raise InputError(
             f"{path} was trained beside the weights {state['base'] or '(none)'}, this run starts from {run.base}; give the "
@@ -153,7 +171,7 @@ def _resume(run: _Run, path: Path) -> int:
         load_optimizer(optimizer, saved, path)
     put_weights(run.model, state["model"])
     for name, value in state["ema"].items():
-        run.ema[name].copy_(like(value, run.ema[name]))
+        local(run.ema[name]).copy_(value)
     run.guard.resume(state["guard"], str(path))
     _name_state(run, path, state["step"])
     return state["step"]
@@ -226,22 +244,19 @@ def _gradients(run: _Run, draw: Draw, loss: Loss, share: float, rounds: int) -> 
     )
 
 
-def _save(run: _Run, path: Path, step: int) -> None:
-    model, optimizers = trained_weights(run.model), [optimizer.state_dict() for optimizer in run.optimizers]
-    model, ema, optimizers = (gathered(part, keep=run.processes.first) for part in (model, run.ema, optimizers))
-    if run.processes.first:
-        save_state(
-            path,
-            step=step,
-            config=run.config,
-            model=model,
-            ema=ema,
-            optimizers=optimizers,
-            model_config=run.model.config.to_json(),
-            base=run.base,
-            guard=run.guard.state(),
-        )
-    run.processes.wait()
+def _save(run: _Run, folder: Path, step: int) -> None:
+    path = save_state(
+        folder,
+        step=step,
+        config=run.config,
+        model=trained_weights(run.model),
+        ema=run.ema,
+        optimizers=[optimizer.state_dict() for optimizer in run.optimizers],
+        model_config=run.model.config.to_json(),
+        base=run.base,
+        guard=run.guard.state(),
+        processes=run.processes,
+    )
     _name_state(run, path, step)
 
 

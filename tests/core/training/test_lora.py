@@ -17,6 +17,7 @@ from lumosx_core.model.lora import read_lora, weights_digest
 from lumosx_core.model.transformer import LumosXTransformer
 from lumosx_core.training.config import DEBUG, LORA_LAYERS, LoraConfig, TrainingConfig
 from lumosx_core.training.lora import LoraLinear, add_lora, export_lora, trained_weights
+from lumosx_core.training.resume import load_state
 from lumosx_core.training.train import train
 from lumosx_core.training.validate import Validation
 
@@ -102,7 +103,8 @@ def test_a_resumed_lora_is_the_same_and_its_state_has_no_base(
         train(config, MODEL, data, tmp_path / "parts", initial=base, on_step=stop, validation=validation)
     resumed = trained(train(config, MODEL, data, tmp_path / "parts", initial=base, validation=validation))
     assert all(torch.equal(value, resumed[name]) for name, value in whole.items())
-    state = torch.load(tmp_path / "parts" / "state.pt", weights_only=True)
+    state = load_state(tmp_path / "parts", MODEL.to_json(), config.lora)
+    assert state is not None
     assert set(state["model"]) == set(state["ema"]) == set(whole)
     assert all(value.dtype == torch.float32 for value in state["ema"].values())
     assert state["base"] == weights_digest(base)

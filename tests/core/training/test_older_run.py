@@ -9,6 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+import torch
 
 from lumosx_core.data.latent_dataset import LatentDataset
 from lumosx_core.model.config import PRESETS
@@ -23,7 +24,9 @@ SQUARES = 153.8845574654615  # sum of squares of its averaged weights after step
 
 
 @pytest.mark.parametrize("first", [0, 2])
-def test_an_older_run_gives_the_losses_and_weights_of_its_time(tmp_path: Path, first: int) -> None:
+def test_an_older_run_gives_the_losses_and_weights_of_its_time(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, first: int
+) -> None:
     data = LatentDataset(OLDER / "latents")
     sizes = replace(
         PRESETS["debug"], num_layers=1, dim=8, ffn_dim=8, num_heads=1, freq_dim=4, text_len=80,
@@ -31,9 +34,11 @@ def test_an_older_run_gives_the_losses_and_weights_of_its_time(tmp_path: Path, f
     )  # fmt: skip
     if first:
         shutil.copy(OLDER / "state.pt", tmp_path / "state.pt")
+    # At that time Muon rounded to bfloat16.
+    monkeypatch.setattr("lumosx_core.training.muon.Float32Muon", torch.optim.Muon)
     losses: dict[int, float] = {}
     train(CONFIG, sizes, data, tmp_path, on_step=lambda step, figures: losses.update({step: figures["loss"]}))
     assert losses == pytest.approx(dict(list(enumerate(LOSSES))[first:]))
-    state = load_state(tmp_path / "state.pt", sizes.to_json())
+    state = load_state(tmp_path, sizes.to_json())
     assert state is not None and state["step"] == 3
     assert sum(float(weight.double().square().sum()) for weight in state["ema"].values()) == pytest.approx(SQUARES, rel=1e-6)

@@ -13,7 +13,7 @@ from lumosx_core.errors import InputError
 from lumosx_core.model.config import PRESETS
 from lumosx_core.training.config import DEBUG, TrainingConfig
 from lumosx_core.training.optimizers import check_optimizer, make_optimizers
-from lumosx_core.training.resume import load_optimizer
+from lumosx_core.training.resume import load_optimizer, load_state
 from lumosx_core.training.train import train
 
 OWN = f"{__name__}:Growing"
@@ -58,7 +58,9 @@ def resumed_and_whole(settings: TrainingConfig, folder: Path) -> tuple[dict, dic
 def test_what_an_optimizer_keeps_in_its_groups_is_resumed_to_the_bit(tmp_path: Path) -> None:
     resumed, whole = resumed_and_whole(config(), tmp_path)
     assert all(torch.equal(resumed[name], whole[name]) for name in whole)
-    (optimizer,) = torch.load(tmp_path / "whole" / "state.pt")["optimizers"]
+    state = load_state(tmp_path / "whole", SIZES.to_json())
+    assert state is not None
+    (optimizer,) = state["optimizers"]
     assert optimizer["param_groups"][0]["reach"] == 1.5**4
 
 

@@ -77,7 +77,12 @@ def test_a_resumed_run_gives_the_same_weights(data: LatentDataset, tmp_path: Pat
         train(config, MODEL, data, tmp_path / "parts", on_step=stop)
     resumed = weights(config, data, tmp_path / "parts")
     assert all(torch.equal(whole[name], resumed[name]) for name in whole)
-    assert list((tmp_path / "parts").iterdir()) == [tmp_path / "parts" / "state.pt"]
+    states = tmp_path / "parts" / "states"
+    assert list((tmp_path / "parts").iterdir()) == [states]
+    (last,) = states.iterdir()
+    assert last.name == "step-00000004" and {path.name for path in last.iterdir()} == {
+        "state.json", "shard-00001-of-00001.safetensors"
+    }  # fmt: skip
 
 
 @pytest.mark.parametrize("optimizer", ["adamw", "muon"])

@@ -1,9 +1,11 @@
-"""States of training that are cut, foreign or damaged: only InputError, and none with values that are not finite is written."""
+"""States of training that are cut, foreign or damaged, of today and of older runs: only InputError, and none with values that
+are not finite is written."""
 
 import io
 import json
 import pickle
-from dataclasses import replace
+import shutil
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +20,16 @@ from lumosx_core.nano.stage_state import load_stage, save_stage
 from lumosx_core.nano.vae import VaeRecipe
 from lumosx_core.training.config import DEBUG
 from lumosx_core.training.optimizers import make_optimizers
+from lumosx_core.training.parallelize import Processes
 from lumosx_core.training.resume import load_optimizer, load_state, save_state
+from lumosx_core.training.state_folder import (
+    check_room,
+    last_state,
+    read_state_folder,
+    remove_older,
+    states_of,
+    write_state_folder,
+)  # fmt: skip
 
 CONFIG = replace(DEBUG, optimizer="muon")
 SMALL = replace(PRESETS["debug"], num_layers=1, dim=8, ffn_dim=8, num_heads=1, freq_dim=4)
@@ -40,7 +51,7 @@ JUNK: tuple[Any, ...] = (
 
 @pytest.fixture(scope="module")
 def state(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The state of a small model after one step of both optimizers."""
+    """The state of a small model after one step of both optimizers, as older runs wrote it."""
     model = LumosXTransformer(SMALL)
     model.initialize_weights()
     optimizers = make_optimizers(model, CONFIG)
@@ -51,7 +62,8 @@ def state(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path, weights = tmp_path_factory.mktemp("state") / "state.pt", model.state_dict()
     average = {name: value.clone() for name, value in weights.items()}
     states = [optimizer.state_dict() for optimizer in optimizers]
-    save_state(path, step=1, config=CONFIG, model=weights, ema=average, optimizers=states, model_config=SMALL.to_json())
+    content = {"step": 1, "config": asdict(CONFIG), "model": weights, "ema": average, "optimizers": states}
+    torch.save(content | {"model_config": SMALL.to_json(), "base": "", "guard": {}}, path)
     return path
 
 
@@ -73,8 +85,8 @@ def cut_or_flipped(content: bytes, rng: np.random.Generator) -> bytes:
 
 
 def resume(path: Path) -> None:
-    """What a run does with its state."""
-    found = load_state(path, SMALL.to_json())
+    """What a run does with its state, a file or a folder."""
+    found = load_state(path.parent if path.is_file() else path, SMALL.to_json())
     assert found is not None
     model = LumosXTransformer(SMALL)
     optimizers = make_optimizers(model, CONFIG)
@@ -129,7 +141,7 @@ def test_damaged_states_are_input_errors(state: Path, tmp_path: Path) -> None:
     for text in (*JUNK_JSON, SMALL.to_json().replace('"num_layers": 1', '"num_layers": 1000000')):
         torch.save(light | {"model_config": text}, path)
         with pytest.raises(InputError, match=r"state\.pt.*(transformer config|blocks)"):
-            load_state(path, None)
+            load_state(path.parent, None)
     for _ in range(30):
         junk = JUNK[int(rng.integers(len(JUNK)))]
         part = ("model", "ema", "optimizers")[int(rng.integers(3))]
@@ -152,8 +164,11 @@ def test_damaged_states_are_input_errors(state: Path, tmp_path: Path) -> None:
 
 
 def test_states_that_are_not_finite_are_never_written(state: Path, tmp_path: Path) -> None:
-    path = tmp_path / "state.pt"
-    path.write_bytes(b"the state before")
+    right = torch.load(state)
+    names = ("step", "model", "ema", "optimizers", "model_config")
+    last = save_state(tmp_path, config=DEBUG, **{name: right[name] for name in names})
+    before = {path.name: path.read_bytes() for path in last.iterdir()}
+    (tmp_path / "older").mkdir()
     for choose in (
         lambda s: s["model"]["head.modulation"],
         lambda s: s["ema"]["head.modulation"],
@@ -162,13 +177,73 @@ def test_states_that_are_not_finite_are_never_written(state: Path, tmp_path: Pat
     ):
         spoilt = torch.load(state)
         choose(spoilt).view(-1)[-1] = float("inf")
-        parts = {name: spoilt[name] for name in ("step", "model", "ema", "optimizers", "model_config")}
-        with pytest.raises(InputError, match="1 values in 1 of .* tensors are not finite .*it was not written"):
-            save_state(path, config=DEBUG, **parts)
-        assert path.read_bytes() == b"the state before"
-        torch.save(spoilt, tmp_path / "other.pt")
+        parts = {name: spoilt[name] for name in names}
+        for step in (1, 2):
+            with pytest.raises(InputError, match="1 values in 1 of .* tensors are not finite .*it was not written"):
+                save_state(tmp_path, config=DEBUG, **parts | {"step": step})
+        assert last_state(tmp_path) == last and {path.name: path.read_bytes() for path in last.iterdir()} == before
+        torch.save(spoilt, tmp_path / "older" / "state.pt")
         with pytest.raises(InputError, match="not finite.*delete it to begin again"):
-            resume(tmp_path / "other.pt")
+            resume(tmp_path / "older" / "state.pt")
+
+
+def test_damaged_folders_of_a_state_are_input_errors(state: Path, tmp_path: Path) -> None:
+    """About 230 of them: cuts and exchanged bytes of both files, every field exchanged for junk, files that are not there."""
+    rng, right = np.random.default_rng(9), torch.load(state)
+    parts = {name: right[name] for name in ("step", "model", "ema", "optimizers", "model_config")}
+    folder = save_state(tmp_path, config=CONFIG, guard={"losses": [], "spikes": [], "in_a_row": 0}, **parts)
+    resume(tmp_path)
+    record, shard = folder / "state.json", folder / "shard-00001-of-00001.safetensors"
+    for path in (record, shard):
+        whole = path.read_bytes()
+        for content in (*FOREIGN, *(cut_or_flipped(whole, rng) for _ in range(60))):
+            path.write_bytes(content)
+            try:
+                resume(tmp_path)
+                assert len(content) == len(whole)
+            except InputError as error:
+                assert str(tmp_path) in str(error)
+        path.write_bytes(whole)
+    content = json.loads(record.read_text("utf-8"))
+    table = dict(content["state"]["table"])
+
+    def refused(changed: Any) -> None:
+        record.write_text(json.dumps(changed), "utf-8")
+        with pytest.raises(InputError, match="state"):
+            resume(tmp_path)
+
+    plain = [junk for junk in JUNK if not isinstance(junk, bytes | torch.Tensor | tuple)]
+    for junk in (*plain, ["a"], ["../x"], ["shard-00002-of-00002.safetensors"], [record.name]):
+        refused(content | {"shards": junk})
+        refused(content | {"state": junk})
+    for name in set(table) - {"base", "guard"}:
+        for junk in (*plain, {"tensor": "nothing"}, {"tensor": "model.head.modulation"}, {"table": [[1]]}, {"tuple": 3}):
+            if type(junk) is not type(table[name]) or isinstance(junk, dict):
+                refused(content | {"state": {"table": [*(table | {name: junk}).items()]}})
+    record.write_text(json.dumps(content), "utf-8")
+    resume(tmp_path)
+    shard.unlink()
+    with pytest.raises(InputError, match="shard-00001-of-00001"):
+        resume(tmp_path)
+
+
+def test_what_is_kept_of_states_and_room_on_the_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for step in (5, 10, 15, 20, 25):
+        write_state_folder(tmp_path, step, {"limit": float("inf"), "pair": (1, [True, None])}, "the state", Processes())
+    assert read_state_folder(tmp_path / "states" / "step-00000005", "", lambda _, stored: stored.read()) == {
+        "limit": float("inf"), "pair": (1, [True, None])
+    }  # fmt: skip
+    remove_older(tmp_path, 2, 10)
+    assert list(states_of(tmp_path)) == [10, 20, 25]
+    (tmp_path / "states" / ".step-00000030.partial").mkdir()
+    assert last_state(tmp_path) == tmp_path / "states" / "step-00000025"
+    remove_older(tmp_path, 1, 0)
+    assert list(states_of(tmp_path)) == [25]
+    usage = shutil.disk_usage(tmp_path)._replace(free=2**30)
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: usage)
+    check_room(tmp_path / "new" / "run", 2**30)
+    with pytest.raises(InputError, match=r"takes 2.0 GiB, and 1.0 GiB are free where .*run is; free some space"):
+        check_room(tmp_path / "new" / "run", 2**31)
 
 
 def test_damaged_states_of_a_stage_are_input_errors(tmp_path: Path) -> None:
