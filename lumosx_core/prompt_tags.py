@@ -106,6 +106,23 @@ def known_tags(phrases: Sequence[OwnedPhrase]) -> list[str]:
     return sorted(tags)
 
 
+def tags_of(phrases: Sequence[OwnedPhrase]) -> list[str]:
+    """The tag of every phrase, in their order, with its @; "" for one that no tag names: a name that is empty, or words that
+    several of one owner share."""
+    names: dict[int, str] = {}
+    for name, index in _owners(phrases).items():
+        if phrases[index].phrase:
+            names[index] = f"@{phrases[index].tag or name}"
+    people = {phrase.owner: index for index, phrase in enumerate(phrases) if phrase.kind == "face"}
+    for index, phrase in enumerate(phrases):
+        if phrase.kind == "attribute":
+            part, person = phrase.tag or slug(phrase.phrase), people[phrase.owner]
+            owner = phrases[person].tag or str((phrase.subject or 0) + 1)
+            if part and _attributes(part.casefold(), person, phrases) == [index]:
+                names[index] = f"@{owner}.{part}"
+    return [names.get(index, "") for index in range(len(phrases))]
+
+
 def slug(phrase: str) -> str:
     """ "Red ball" -> "red_ball"."""
     return "_".join(phrase[start:end] for start, end in Signs(phrase).runs()).casefold()

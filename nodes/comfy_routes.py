@@ -42,7 +42,7 @@ def _sends(page: Path) -> Any:
 async def words(request: Any) -> Any:
     """The `Verdict` on the `Question` in the body as JSON; status 413 for a body that is too long, 400 for another one.
 
-    No request reads a file or touches a model, and a wrong one leaves nothing in the log.
+    No request touches a model or reads more than the sample folder that it chooses, and a wrong one leaves nothing in the log.
     """
     from aiohttp import web
 

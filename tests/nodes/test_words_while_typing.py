@@ -51,6 +51,49 @@ def test_what_is_right_raises_no_alarm(typing: ModuleType) -> None:
         assert not found["refused"] and not [each for each in found["problems"] if each["error"]], PROMPTS[name][number]
 
 
+def test_words_that_are_missing_offer_the_nearest_ones_that_are_free(typing: ModuleType) -> None:
+    for prompt, phrase, nearest in (
+        ("A man in a red jackett waves.", "red jacket", "red jackett"),
+        (
+            "\u4e00\u4e2a\u7a7f\u7ea2\u8272\u5939\u514b\u7684\u4eba",
+            "\u7ea2\u8272\u5916\u5957",
+            "\u7ea2\u8272\u5939\u514b",
+        ),
+        ("Nobody is there.", "red jacket", None),
+    ):
+        found = ask(typing, prompt, {"objects": [{"words": phrase}]}, nano=False)
+        (problem,) = [each for each in found["problems"] if each["kind"] == "not_found"]
+        assert (nearest in problem["nearest"]) if nearest else not problem["nearest"], problem
+    owned = {"objects": [{"words": "red hat"}, {"words": "red hats"}]}
+    (problem,) = [
+        each for each in ask(typing, "a red hat", {**owned, "nano": False})["problems"] if each["kind"] == "not_found"
+    ]
+    assert problem["nearest"] == ()  # it belongs to the other
+
+
+def test_all_words_of_the_owners_are_offered_with_their_tags(typing: ModuleType) -> None:
+    offered = ask(typing, "", CASTS["two_men"])["offered"]
+    assert [(each["text"], each["tag"]) for each in offered] == [
+        ("caf\u00e9", "@caf\u00e9"), ("red lamp", "@red_lamp"), ("man", "@1"), ("hat", "@1.hat"), ("man", "@ben"),
+        ("hat", "@ben.hat"), ("bag", "@ben.bag"),
+    ]  # fmt: skip
+    whole = ", ".join(each["tag"] for each in offered)
+    found = ask(typing, whole, CASTS["two_men"])
+    assert not [each for each in found["problems"] if each["error"]] and len(found["places"]) == len(offered)
+    same = {"subjects": [{"words": "man", "face": True, "attributes": [{"words": "red hat"}, {"words": "blue hat"}]}]}
+    assert [each["tag"] for each in ask(typing, "x", same)["offered"]] == ["@1", "@1.red_hat", "@1.blue_hat"]
+    twice = {"objects": [{"words": "ball"}, {"words": "ball"}]}
+    assert [each["tag"] for each in ask(typing, "x", twice)["offered"]] == ["", ""]
+
+
+def test_the_words_of_a_whole_sample_count(typing: ModuleType) -> None:
+    found = ask(typing, "", {"sample": "two_people"})  # its caption
+    assert not found["refused"] and len(found["places"]) == len(found["offered"]) > 3
+    more = ask(typing, "A lamp.", {"sample": "two_people", "objects": [{"words": "lamp"}]})
+    assert [more["text"][a:b] for a, b, _ in more["places"]] == ["lamp"]
+    assert "there is no sample" in ask(typing, "A lamp.", {"sample": "../../etc"})["refused"]
+
+
 def test_places_have_their_owners_colours(typing: ModuleType) -> None:
     found = ask(typing, PROMPTS["two_men"][0], CASTS["two_men"])
     first, second = SUBJECT_COLOURS[:2]

@@ -65,16 +65,29 @@ export function sources(node, prefix, path) {
     .filter(([, from]) => from)
 }
 
-/** What a field says, typed there or in a node that only holds a value; UNKNOWN if it is made by another node. */
-export function valueOf(node, name, path) {
+/**
+ * Where a field is typed: there, in a node that only holds a value, or in a field of a subgraph node.
+ * @returns {{node: object, widget: object} | undefined | typeof UNKNOWN} UNKNOWN if another node makes the value
+ */
+export function holderOf(node, name, path) {
   const slot = node.inputs?.findIndex((input) => input.name === name) ?? -1
   const from = slot < 0 ? undefined : source(node, slot, path)
-  if (!from) return written(node.widgets?.find((widget) => widget.name === name))
-  if (from.widget) return written(from.widget)
+  if (!from) {
+    const widget = node.widgets?.find((each) => each.name === name)
+    return widget && { node, widget }
+  }
+  if (from.widget) return { node: path.at(-1), widget: from.widget }
   const { node: holder } = from
   const kind = holder.comfyClass ?? holder.type
   if (!CONSTANTS.includes(kind)) return UNKNOWN
-  return kind === 'PrimitiveNode' ? written(holder.widgets?.[0]) : valueOf(holder, 'value', from.path)
+  if (kind !== 'PrimitiveNode') return holderOf(holder, 'value', from.path)
+  return holder.widgets?.[0] && { node: holder, widget: holder.widgets[0] }
+}
+
+/** What a field says, typed there or in a node that only holds a value; UNKNOWN if it is made by another node. */
+export function valueOf(node, name, path) {
+  const holder = holderOf(node, name, path)
+  return holder === UNKNOWN ? UNKNOWN : written(holder?.widget)
 }
 
 const written = (widget) => {

@@ -5,12 +5,13 @@ import { UNKNOWN, pathTo, source, sources, valueOf } from './link_sources.js'
 /**
  * What the host is asked about a LumosX Relation Graph.
  * @param {object} graph the node
- * @returns {{prompt: string, nano: boolean, background: object | null, objects: object[], subjects: object[]} | undefined} as
+ * @returns {{prompt: string, nano: boolean, background: object | null, objects: object[], subjects: object[],
+ *   sample: string} | undefined} as
  *   `Question` in nodes/words_while_typing.py; undefined where some of the words are only known after a run
  */
 export function questionOf(graph) {
   const path = pathTo(graph.graph, graph.graph.rootGraph ?? graph.graph) ?? []
-  if (sources(graph, 'sample', path).length) return undefined // its words stand in a folder
+  const samples = sources(graph, 'sample', path)
   const ordered = (prefix) => sources(graph, prefix, path).sort(([a], [b]) => (a < b ? -1 : 1)) // the order of a run
   const scene = ([, from]) => phraseOf(from, 'LumosXSceneReference', 'phrase')
   const question = {
@@ -18,7 +19,10 @@ export function questionOf(graph) {
     nano: isNano(graph, path),
     background: sources(graph, 'background', path).map(scene)[0] ?? null,
     objects: ordered('objects.').map(scene),
-    subjects: ordered('subjects.').map(([, from]) => personOf(from))
+    subjects: ordered('subjects.').map(([, from]) => personOf(from)),
+    sample: samples.map(([, { node, path: at }]) =>
+      node?.comfyClass === 'LumosXSampleFolder' ? valueOf(node, 'sample', at) : UNKNOWN
+    )[0] ?? ''
   }
   return isKnown(question) ? question : undefined
 }

@@ -1,22 +1,29 @@
 // LumosX Relation Graph shows the prompt with every owner's words in the owner's colour while it is typed, and above it what
-// a run would stop for. The host says both (POST /lumosx/words), so that a run says the same.
+// a run would stop for and buttons that write words. The host says who owns what (POST /lumosx/words), so that a run says the same.
 import { api } from '../../../scripts/api.js'
 import { app } from '../../../scripts/app.js'
+import { pathTo } from './link_sources.js'
 import { questionOf } from './owned_words.js'
+import { offers } from './prompt_offers.js'
 
 const LOW = 64 // pixels of the strip
-const HIGH = 140
+const HIGH = 170
+const AROUND = 34 // the strip's own padding, the gaps of its rows and the host's margin around a widget
 const EVERY = 400 // milliseconds between two looks at the nodes that the words come from
 const ALARM = '#ff7a7a'
 const AGAIN = 5000 // milliseconds until the host is asked once more when it did not answer
 const TEXTS = {
   en: {
     missing: 'not in the prompt',
+    put: 'Put this into the prompt, at the cursor.',
+    exchange: 'Write these words instead.',
     unknown: 'Some of the words come from other nodes: see the picture after a run.',
     silent: 'The host does not say who owns these words; restart it if LumosX was updated.'
   },
   zh: {
     missing: '\u63d0\u793a\u8bcd\u4e2d\u6ca1\u6709',
+    put: '\u5728\u5149\u6807\u5904\u63d2\u5165\u63d0\u793a\u8bcd\u3002',
+    exchange: '\u6539\u5199\u4e3a\u8fd9\u4e9b\u8bcd\u3002',
     unknown: '\u90e8\u5206\u8bcd\u8bed\u6765\u81ea\u5176\u4ed6\u8282\u70b9\uff1a\u8fd0\u884c\u540e\u89c1\u56fe\u7247\u3002',
     silent: '\u670d\u52a1\u5668\u6ca1\u6709\u56de\u7b54\u8fd9\u4e9b\u8bcd\u5c5e\u4e8e\u8c01\uff1b\u5982\u679c\u521a\u66f4\u65b0\u4e86 LumosX\uff0c\u8bf7\u91cd\u542f\u3002'
   }
@@ -72,6 +79,13 @@ function drawAbove(context, node, text) {
   context.restore()
 }
 
+const isAsked = ({ objects, subjects, background, sample }) => objects.length || subjects.length || background || sample
+
+function linesOf(verdict, node) {
+  const path = pathTo(node.graph, node.graph.rootGraph ?? node.graph) ?? []
+  return [...problemLines(verdict), ...offers(verdict, node, path, texts()), promptLine(verdict)]
+}
+
 async function ask(question) {
   const answer = await api.fetchApi('/lumosx/words', {
     method: 'POST',
@@ -91,7 +105,7 @@ app.registerExtension({
     element.style.cssText =
       'overflow:auto;overflow-wrap:anywhere;font-size:12px;line-height:1.5;padding:4px 8px;color:var(--input-text,#ddd)'
     const height = () => {
-      const content = [...element.children].reduce((sum, each) => sum + each.offsetHeight, 10)
+      const content = [...element.children].reduce((sum, each) => sum + each.offsetHeight, AROUND)
       return element.childElementCount ? Math.min(Math.max(content, LOW), HIGH) : 4
     }
     const widget = node.addDOMWidget('owned_words', 'lumosx_owned_words', element, {
@@ -117,10 +131,10 @@ app.registerExtension({
       if (now === shown) return
       shown = now
       if (!question) return draw(quiet(texts().unknown))
-      if (!question.prompt || !(question.objects.length + question.subjects.length)) return draw()
+      if (!isAsked(question)) return draw()
       try {
         const verdict = await ask(question)
-        if (shown === now) draw(...problemLines(verdict), promptLine(verdict)) // else a later one is on its way
+        if (shown === now) draw(...linesOf(verdict, node)) // else a later one is on its way
       } catch {
         if (shown !== now) return
         const prompt = quiet(question.prompt)

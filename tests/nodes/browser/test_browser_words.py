@@ -131,6 +131,61 @@ def test_words_come_through_links_and_out_of_subgraphs(page: Any) -> None:
     assert not page.troubles
 
 
+def click_offer(page: Any, label: str) -> None:
+    """A click on the button with that label in the relation graph."""
+    buttons = "[...document.querySelectorAll('.lumosx-prompt-colours button')]"
+    page.wait_for_function(f"(label) => {buttons}.some((each) => each.textContent === label)", arg=label, timeout=10_000)
+    page.evaluate(f"(label) => {buttons}.find((each) => each.textContent === label).click()", label)
+    page.wait_for_timeout(600)
+
+
+def test_words_are_put_into_the_prompt_by_a_click(page: Any) -> None:
+    drop(page, PEOPLE)
+    ((_, words),) = strips(page)
+    (prompt,) = owned(page, "LumosXRelationGraph", "prompt")
+    type_into(page, "LumosXRelationGraph", "prompt", prompt.replace("red jacket", "red jackett").replace("library", ""))
+    page.wait_for_selector(".lumosx-problem", state="attached", timeout=10_000)
+    assert strips(page)[0][0] == ["not in the prompt: red jacket, library"]
+    click_offer(page, "red jackett \u2192 red jacket")
+    (text,) = owned(page, "LumosXRelationGraph", "prompt")
+    assert text == prompt.replace("library", "")
+    page.evaluate(
+        """(at) => {
+            const field = [...document.querySelectorAll('textarea')].find((each) => each.value.includes('red jacket'))
+            field.focus()
+            field.setSelectionRange(at, at)
+        }""",
+        prompt.index("library"),
+    )
+    click_offer(page, "library")
+    ((problems, found),) = strips(page)
+    assert owned(page, "LumosXRelationGraph", "prompt") == [prompt]
+    assert not problems and found == words
+    assert not page.troubles
+
+
+def test_a_connected_sample_colours_its_words_and_offers_its_tags(page: Any) -> None:
+    page.evaluate("""() => {
+        const add = (type) => {
+            const node = LiteGraph.createNode(type)
+            app.graph.add(node)
+            return node
+        }
+        const [folder, graph] = ['LumosXSampleFolder', 'LumosXRelationGraph'].map(add)
+        folder.widgets.find(({ name }) => name === 'sample').value = 'two_people'
+        const slot = folder.outputs.findIndex(({ type }) => type === 'LUMOSX_SAMPLE')
+        folder.connect(slot, graph, graph.inputs.findIndex(({ name }) => name === 'sample'))
+    }""")
+    ((problems, words),) = strips(page)  # of the caption, while nothing is typed
+    assert not problems and "dress" in words
+    for label in ("@1", "@2.hat"):
+        click_offer(page, label)
+    assert owned(page, "LumosXRelationGraph", "prompt") == ["@1 @2.hat"]
+    ((problems, words),) = strips(page)
+    assert words == ["person", "hat"] and problems[0] == "not in the prompt: dress, dress"
+    assert not page.troubles
+
+
 def test_nodes_that_are_switched_off_say_nothing(page: Any) -> None:
     drop(page, PEOPLE)
     ((_, words),) = strips(page)
