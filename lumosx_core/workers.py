@@ -203,7 +203,7 @@ def _work(function: Callable, connection: Connection, life: Connection) -> None:
             try:
                 answer = (function(job), None, "")
             except Exception as error:
-                answer = (None, _sendable(error), traceback.format_exc())
+                answer = (None, sendable(error), traceback.format_exc())
             connection.send(answer)
     os._exit(0)  # without the goodbyes of libraries, which the interrupt of `_watch` may meet half-way
 
@@ -219,7 +219,7 @@ def _watch(life: Connection) -> None:
     os._exit(1)
 
 
-def _sendable(error: Exception) -> Exception:
+def sendable(error: Exception) -> Exception:
     """The exception if it is ours or one of Python's own, else one of its text: others need not survive the journey."""
     if isinstance(error, InputError):
         return InputError(str(error))

@@ -6,12 +6,16 @@ puppets`). The same command goes on after an interruption, takes new videos in, 
 """
 
 import argparse
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from lumosx_core.data.collect import CollectReport
     from lumosx_core.data.collect_config import CollectConfig
+    from lumosx_core.data.engine import Engine
     from lumosx_core.tokenizers import Tokenizer
 
 DEMO_CLIPS = 20
@@ -29,7 +33,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--set", action="append", default=[], metavar="A.B=C", dest="changes", help="one number, such as keep.least_face=96"
     )
-    parser.add_argument("--workers", type=int, help="processes (default: one per core)")
+    parser.add_argument("--workers", type=int, help="processes (default: one per core, of the whole cluster with --engine ray)")
+    parser.add_argument(
+        "--engine", choices=("process", "ray"), default="process",
+        help="who works: processes on this machine (default), or those of a Ray cluster, pip install 'lumosx[cluster]'",
+    )  # fmt: skip
+    parser.add_argument(
+        "--worker-gpus", type=float, metavar="SHARE",
+        help="of a GPU, that a worker of --engine ray takes (default: 1 where models.device is cuda, else 0)",
+    )  # fmt: skip
     parser.add_argument("--retry", choices=("failed",), help="do again what failed")
     parser.add_argument(
         "--dry-run", action="store_true", help="say videos, stages, models found and missing and bytes needed; write nothing"
@@ -66,16 +78,36 @@ def run(options: argparse.Namespace) -> int:
         return 1 if plan.missing or not plan.paths or plan.bytes_needed > plan.bytes_free else 0
     tokenizer = tokenizer_of(config)
     inputs = options.inputs
-    with ProgressBars() as progress:
+    with chosen_engine(options, config) as engine, ProgressBars() as progress:
         if options.demo:
             inputs, out = [out / "videos"], out / "dataset"
             write_demo_clips(inputs[0], DEMO_CLIPS, progress=progress)
         report = collect(
-            inputs, out, config, tokenizer, workers=options.workers, retry_failed=options.retry == "failed", progress=progress
+            inputs, out, config, tokenizer, engine=engine, retry_failed=options.retry == "failed", progress=progress
         )
     print(summary(report))
     print(f"dataset        {out}\npage           {out / 'page.html'}")
     return 0 if report.samples or not report.clips else 1
+
+
+@contextmanager
+def chosen_engine(options: argparse.Namespace, config: "CollectConfig") -> Iterator["Engine"]:
+    """The engine that the options name. Raises InputError for options that it has no use for."""
+    from lumosx_core.data.engine import ProcessEngine
+    from lumosx_core.errors import InputError
+
+    if options.engine == "process":
+        if options.worker_gpus is not None:
+            raise InputError("--worker-gpus is for --engine ray; processes on this machine share its GPU anyway, leave it out")
+        yield ProcessEngine(workers=options.workers)
+        return
+    from lumosx_core.data.engine_ray import ANY, RayEngine
+
+    gpus = options.worker_gpus
+    if gpus is None:
+        gpus = float(config.models.device.startswith("cuda"))
+    with RayEngine(workers=options.workers, gpus=gpus, address=os.environ.get("RAY_ADDRESS") or ANY) as engine:
+        yield engine
 
 
 def tokenizer_of(config: "CollectConfig") -> "Tokenizer":

@@ -5,16 +5,27 @@ committed whole. Whatever ends a run, the same command goes on where it stopped.
 """
 
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from lumosx_core.data.collect_config import CollectConfig
 from lumosx_core.data.collected import Clip, CollectReport, counts_of, dropped_row, dropped_sources, packed_sample, report_of
-from lumosx_core.data.components import make_components
+from lumosx_core.data.components import absolute_models, make_components
 from lumosx_core.data.corrections import Correction, applied, basis_of, corrected
 from lumosx_core.data.cuts import check_detector
 from lumosx_core.data.decide import Decision, decide, near_duplicates
-from lumosx_core.data.jobs import ClipJob, JobResult, SourceJob, collect_clip, collect_source, is_finished, lost
+from lumosx_core.data.engine import Engine, ProcessEngine
+from lumosx_core.data.jobs import (
+    ClipJob,
+    JobResult,
+    SourceJob,
+    at_absolute_paths,
+    collect_clip,
+    collect_source,
+    is_finished,
+    lost,
+)
 from lumosx_core.data.pack import MANIFEST, pack_samples, parquet, read_manifest, refuse_imported
 from lumosx_core.data.pages import write_page
 from lumosx_core.data.pairs import Shown, with_further_views
@@ -30,7 +41,7 @@ from lumosx_core.files.atomic import writable_folder
 from lumosx_core.files.json import parse_record
 from lumosx_core.progress import Progress
 from lumosx_core.tokenizers import Tokenizer
-from lumosx_core.workers import SLOW, run_in_processes, worker_count
+from lumosx_core.workers import SLOW
 
 PAGE = "page.html"
 JOB_LIMIT_S = 900.0  # for one video or clip; then its worker is ended
@@ -42,20 +53,22 @@ def collect(
     config: CollectConfig,
     tokenizer: Tokenizer,
     *,
-    workers: int | None = None,
+    engine: Engine | None = None,
     retry_failed: bool = False,
     on_clip: Callable[[Clip, Blobs], None] | None = None,
     progress: Progress | None = None,
 ) -> CollectReport:
     """Collect a dataset into `out`, or go on with it; videos of earlier runs stay in it.
 
+    engine: where the work is done, by default processes on this machine, one per core; the dataset is the same with every one.
     on_clip(clip, files of the work store) is called for every clip when it is decided. Raises InputError for inputs without
     videos, models that are missing, a dataset that another process writes, and a disk that refuses; what is wrong with single
     videos is told in the report.
     """
+    engine = engine or ProcessEngine()
     parquet()
-    make_components(config.models)  # what is missing is told before anything is done
-    check_detector(config.shots)
+    engine.check(make_components, absolute_models(config.models))  # what is missing is told before anything is done
+    engine.check(check_detector, config.shots)
     if config.reading.reader == "server":
         server_reader(config.reading)
     refuse_imported(out)
@@ -63,8 +76,9 @@ def collect(
     with WorkStore(writable_folder(out) / WORK) as store:
         removed = finish_removal(out, store)
         sources, unreadable = identify(videos, store, progress, unwanted=removed.has)
-        clips = _cut(sources, store, config, workers, retry_failed, progress)
-        _look(clips, store, workers, progress)
+        run = partial(_run, store=store, engine=engine, progress=progress)
+        clips = _cut(sources, store, config, run, retry_failed)
+        run(collect_clip, [clip.job for clip in clips], "clips")
         return publish(out, store, config, tokenizer, sources, clips, tuple(unreadable), on_clip, progress)
 
 
@@ -171,9 +185,7 @@ def split_of_clips(clips: list[Clip], rule: SplitRule, alike: int) -> SplitRule:
     return split_sources(seen, rule, alike=alike)
 
 
-def _cut(
-    sources: list[Source], store: WorkStore, config: CollectConfig, workers: int | None, retry: bool, progress: Progress | None
-) -> list[Clip]:
+def _cut(sources: list[Source], store: WorkStore, config: CollectConfig, run: Callable[..., None], retry: bool) -> list[Clip]:
     """All clips of the sources, in the order of their ids."""
     jobs = [
         SourceJob(
@@ -185,7 +197,7 @@ def _cut(
         )
         for source in sources
     ]
-    _run(collect_source, jobs, store, workers, "shots", progress)
+    run(collect_source, jobs, "shots")
     return known_clips(sources, store, config, retry)
 
 
@@ -209,17 +221,15 @@ def known_clips(sources: list[Source], store: WorkStore, config: CollectConfig, 
     return sorted(clips, key=lambda clip: clip.clip)
 
 
-def _look(clips: list[Clip], store: WorkStore, workers: int | None, progress: Progress | None) -> None:
-    _run(collect_clip, [clip.job for clip in clips], store, workers, "clips", progress)
-
-
-def _run(function: Any, jobs: list[Any], store: WorkStore, workers: int | None, stage: str, progress: Progress | None) -> None:
+def _run(function: Any, jobs: list[Any], stage: str, *, store: WorkStore, engine: Engine, progress: Progress | None) -> None:
     """Run those jobs that have something to do, and commit every result as it comes."""
-    open_jobs = [job for job in jobs if not is_finished(job) and job.path.exists()]
+    open_jobs = {job.unit: job for job in jobs if not is_finished(job) and job.path.exists()}
     done = len(jobs) - len(open_jobs)
 
-    def commit(result: JobResult) -> None:
+    def commit(result: JobResult | None) -> None:
         nonlocal done
+        if result is None:
+            return
         store.commit(result.unit, result.results)
         done += 1
         if progress is not None:
@@ -229,19 +239,18 @@ def _run(function: Any, jobs: list[Any], store: WorkStore, workers: int | None, 
 
     def first_loss(job: SourceJob, why: str) -> JobResult | None:
         if SLOW in why:
-            return lost(job, why)
+            return second_loss(job, why)
         again.append(job)
         return None
 
-    def commit_if_done(result: JobResult | None) -> None:
-        if result is not None:
-            commit(result)
+    def second_loss(job: SourceJob, why: str) -> JobResult:
+        return lost(open_jobs[job.unit], why)
 
-    count = worker_count(workers)
     if open_jobs:
-        run_in_processes(function, open_jobs, count, commit_if_done, lost=first_loss, time_limit_s=JOB_LIMIT_S)
+        sent = [at_absolute_paths(job) for job in open_jobs.values()]
+        engine.run(function, sent, commit, lost=first_loss, time_limit_s=JOB_LIMIT_S)
     if again:
-        run_in_processes(function, again, count, commit, lost=lost, time_limit_s=JOB_LIMIT_S)
+        engine.run(function, again, commit, lost=second_loss, time_limit_s=JOB_LIMIT_S)
 
 
 def _known(store: WorkStore, unit: str, retry: bool) -> dict[str, StageResult]:

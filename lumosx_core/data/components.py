@@ -107,6 +107,16 @@ def _finders_digest(settings: ModelSettings) -> str:
     return folder_digest(Path(settings.eyes))
 
 
+def absolute_models(settings: ModelSettings) -> ModelSettings:
+    """The same finders for a process whose working folder is another one: files and folders by absolute paths."""
+    named = settings.eyes == "puppets" or is_function(settings.eyes)
+    return replace(
+        settings,
+        eyes=settings.eyes if named else str(Path(settings.eyes).absolute()),
+        filler=settings.filler and str(Path(settings.filler).absolute()),
+    )
+
+
 def is_function(eyes: str) -> bool:
     """Whether a name is "package.module:function" and no folder (nor a Windows drive)."""
     module, colon, function = eyes.partition(":")

@@ -1,11 +1,12 @@
 """What a worker is asked to do: cut a video into shots, or run the stages of a clip."""
 
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from functools import lru_cache
 from pathlib import Path
+from typing import TypeVar
 
 from lumosx_core.data.collect_config import CollectConfig, ModelSettings
-from lumosx_core.data.components import Components, components_digest, make_components
+from lumosx_core.data.components import Components, absolute_models, components_digest, make_components
 from lumosx_core.data.records import Shot, canonical, digest_of
 from lumosx_core.data.shots import cut_into_shots
 from lumosx_core.data.stage import ClipWork, DroppedError, dropped_result, failed_result, run_stages
@@ -86,6 +87,15 @@ def lost(job: SourceJob, why: str) -> JobResult:
     told = canonical({"message": f"the process that worked on it {why}", "traceback": ""}).decode()
     noted = StageResult(stage=LOST, key=_lost_key(job), status="failed", record=told)
     return JobResult(unit=job.unit, results=(*job.known.values(), noted))
+
+
+AnyJob = TypeVar("AnyJob", bound=SourceJob)
+
+
+def at_absolute_paths(job: AnyJob) -> AnyJob:
+    """The same job for a worker whose working folder is another one: every path in it is absolute."""
+    config = replace(job.config, models=absolute_models(job.config.models))
+    return replace(job, path=job.path.absolute(), blobs=job.blobs.absolute(), config=config)
 
 
 def _work(job: ClipJob) -> ClipWork:

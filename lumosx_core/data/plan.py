@@ -134,5 +134,6 @@ def collection_parts(root: Path) -> tuple[CollectionPart, ...]:
         CollectionPart(stage="reading", name="server", lacking=lacking_packages("openai", "pydantic")),
         CollectionPart(stage="background", name="OpenCV", lacking=lacking_packages("opencv-python-headless")),
         CollectionPart(stage="background", name="LaMa", lacking=lacks_lama, terms="Apache-2.0"),
+        CollectionPart(stage="cluster", name="Ray", lacking=lacking_packages("ray"), terms="Apache-2.0"),
         CollectionPart(stage="packing", name="pyarrow", lacking=lacking_packages("pyarrow", "jinja2")),
     )

@@ -19,6 +19,7 @@ from lumosx_core.data.collect import collect
 from lumosx_core.data.collect_config import CollectConfig
 from lumosx_core.data.collected import Clip
 from lumosx_core.data.demo_clips import ENLARGE
+from lumosx_core.data.engine import ProcessEngine
 from lumosx_core.data.stage import read_mask
 from lumosx_core.data.store import Blobs
 from lumosx_core.evaluation.eyes import CENTRED, mask_iou
@@ -95,7 +96,8 @@ def evaluate_collection(
         spec, told = worded[name]
         faults[name] = _compare(clip, blobs, spec, told, tally, masks, exchange=exchange)
 
-    report = collect([videos], folder / "dataset", config, tokenizer, workers=workers, on_clip=compare, progress=progress)
+    engine = ProcessEngine(workers=workers)
+    report = collect([videos], folder / "dataset", config, tokenizer, engine=engine, on_clip=compare, progress=progress)
     return _report(count, tally, masks, faults, report.dropped)
 
 

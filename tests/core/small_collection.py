@@ -6,6 +6,7 @@ from pathlib import Path
 from lumosx_core.data.collect import collect
 from lumosx_core.data.collect_config import PUPPETS, CollectConfig
 from lumosx_core.data.collected import CollectReport
+from lumosx_core.data.engine import ProcessEngine
 from lumosx_core.puppets.clip import ClipSpec
 from lumosx_core.sampling.pipeline import NANO_FOLDER
 from lumosx_core.tokenizers import load_tokenizer
@@ -24,4 +25,5 @@ class Collected:
 
 
 def run_collect(videos: Path, out: Path, config: CollectConfig = PUPPETS, **options: object) -> CollectReport:
-    return collect([videos], out, config, load_tokenizer(NANO_FOLDER / "spiece.model"), workers=1, **options)  # type: ignore[arg-type]
+    tokenizer = load_tokenizer(NANO_FOLDER / "spiece.model")
+    return collect([videos], out, config, tokenizer, **{"engine": ProcessEngine(workers=1), **options})  # type: ignore[arg-type]

@@ -24,6 +24,7 @@ from lumosx_core.data.collect import collect
 from lumosx_core.data.collect_config import PUPPETS
 from lumosx_core.data.dataset import RelationalDataset
 from lumosx_core.data.demo_clips import write_demo_clips
+from lumosx_core.data.engine import ProcessEngine
 from lumosx_core.data.manifest_rows import copy_of, open_rows, write_copy
 from lumosx_core.data.pack import MANIFEST, parquet
 from lumosx_core.data.repack import conditions, meeting
@@ -122,7 +123,8 @@ def main() -> int:
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         write_demo_clips(folder / "videos", options.clips, seed=5, frames=9)
-        collect([folder / "videos"], folder / "few", PUPPETS, load_tokenizer(NANO_FOLDER / "spiece.model"), workers=1)
+        tokenizer = load_tokenizer(NANO_FOLDER / "spiece.model")
+        collect([folder / "videos"], folder / "few", PUPPETS, tokenizer, engine=ProcessEngine(workers=1))
         found = measure(folder / "few", folder, options.rows)
         size = copy_of(folder / "large" / MANIFEST).stat().st_size / 1e6
     lines = (

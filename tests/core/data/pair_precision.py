@@ -19,6 +19,7 @@ from lumosx_core.data.collect import collect
 from lumosx_core.data.collect_config import PUPPETS
 from lumosx_core.data.collected import Clip
 from lumosx_core.data.demo_clips import ENLARGE
+from lumosx_core.data.engine import ProcessEngine
 from lumosx_core.files.videos import write_video
 from lumosx_core.puppets.clip import FPS, ClipSpec, sample_clip
 from lumosx_core.puppets.render import render_clip
@@ -101,7 +102,7 @@ def main() -> int:
         videos = write_two_shots(Path(folder) / "videos", range(options.videos), options.seed)
         tokenizer = load_tokenizer(NANO_FOLDER / "spiece.model")
         given, out = [Path(folder) / "videos"], Path(folder) / "out"
-        collect(given, out, PUPPETS, tokenizer, workers=1, on_clip=lambda clip, _: clips.append(clip))
+        collect(given, out, PUPPETS, tokenizer, engine=ProcessEngine(workers=1), on_clip=lambda clip, _: clips.append(clip))
         pairs = judge(clips, videos)
     precision = pairs.right / max(1, pairs.views)
     sys.stdout.write(

@@ -21,10 +21,11 @@ from itertools import cycle
 from pathlib import Path
 from unittest.mock import patch
 
-from lumosx_core.data import collect as collect_module
+from lumosx_core.data import engine as engine_module
 from lumosx_core.data.collect import collect, decide_clips, known_clips
 from lumosx_core.data.collect_config import PUPPETS
 from lumosx_core.data.demo_clips import write_demo_clips
+from lumosx_core.data.engine import ProcessEngine
 from lumosx_core.data.pairs import Shown, with_further_views
 from lumosx_core.data.records import SourceRecord, clip_id
 from lumosx_core.data.sources import find_videos, identify, known_sources
@@ -101,10 +102,11 @@ def measure(videos: Path, first: Path, folder: Path, count: int, clips: int, sho
     asked: list[int] = []
     strict = replace(CONFIG, keep=replace(CONFIG.keep, most_people=2))
     seconds, samples = [], []
-    with patch.object(collect_module, "run_in_processes", lambda _, jobs, *__, **___: asked.append(len(jobs))):
+    with patch.object(engine_module, "run_in_processes", lambda _, jobs, *__, **___: asked.append(len(jobs))):
         for config in (CONFIG, CONFIG, strict):
             begin = cpu_seconds()
-            samples.append(collect([folder / "videos"], folder / "out", config, tokenizer, workers=1).samples)
+            report = collect([folder / "videos"], folder / "out", config, tokenizer, engine=ProcessEngine(workers=1))
+            samples.append(report.samples)
             seconds.append(cpu_seconds() - begin)
     one_video = shots_of_one_video(first, shots)
     begin = cpu_seconds()
@@ -125,7 +127,7 @@ def main() -> int:
         write_demo_clips(folder / "first_videos", FIRST, seed=5, frames=9)
         tokenizer = load_tokenizer(NANO_FOLDER / "spiece.model")
         begin = cpu_seconds()
-        collect([folder / "first_videos"], folder / "first", CONFIG, tokenizer, workers=1)
+        collect([folder / "first_videos"], folder / "first", CONFIG, tokenizer, engine=ProcessEngine(workers=1))
         clip_s = (cpu_seconds() - begin) / FIRST
         cost = measure(folder / "first_videos", folder / "first", folder, options.clips, FIRST, options.shots)
     share, share_of_pairs = cost.again_s / (clip_s * options.clips), cost.pairs_s / (clip_s * options.shots)

@@ -6,17 +6,17 @@ import shutil
 import tarfile
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
 from small_collection import COUNT, Collected, run_collect
 
 from lumosx_core.cli.main import main
-from lumosx_core.data import collect as collect_module
 from lumosx_core.data.collect_config import PUPPETS
 from lumosx_core.data.dataset import RelationalDataset, check_dataset
 from lumosx_core.data.demo_clips import write_demo_clips
+from lumosx_core.data.engine import ProcessEngine
+from lumosx_core.data.jobs import collect_clip
 from lumosx_core.data.pack import parquet, read_file, read_manifest
 from lumosx_core.data.statistics import statistics
 from lumosx_core.errors import InputError
@@ -96,7 +96,7 @@ def test_shards_are_plain_tar_and_files_lie_where_the_manifest_says(collected: C
 
 def test_a_second_run_asks_nobody_and_changes_nothing(collected: Collected, monkeypatch: pytest.MonkeyPatch) -> None:
     before = digests(collected.out)
-    monkeypatch.setattr("lumosx_core.data.collect.run_in_processes", lambda *_, **__: pytest.fail("work was done again"))
+    monkeypatch.setattr("lumosx_core.data.engine.run_in_processes", lambda *_, **__: pytest.fail("work was done again"))
     assert run_collect(collected.videos, collected.out) == collected.report
     assert digests(collected.out) == before
 
@@ -106,7 +106,7 @@ def test_other_thresholds_run_no_stage_and_another_setting_only_what_follows(
 ) -> None:
     shutil.copytree(collected.out, tmp_path / "out")
     with monkeypatch.context() as patch:
-        patch.setattr("lumosx_core.data.collect.run_in_processes", lambda *_, **__: pytest.fail("a stage ran"))
+        patch.setattr("lumosx_core.data.engine.run_in_processes", lambda *_, **__: pytest.fail("a stage ran"))
         strict = run_collect(collected.videos, tmp_path / "out", replace(PUPPETS, keep=replace(PUPPETS.keep, most_people=2)))
         assert strict.samples == COUNT - 1 and strict.dropped["too_many_people"] == 1
         assert run_collect(collected.videos, tmp_path / "out").samples == COUNT
@@ -114,7 +114,7 @@ def test_other_thresholds_run_no_stage_and_another_setting_only_what_follows(
     config = replace(PUPPETS, video=replace(PUPPETS.video, crf=30))
     keys = {r["sample"]: r["digest"] for r in read_manifest(tmp_path / "out")}
     ran: list[str] = []
-    monkeypatch.setattr("lumosx_core.data.collect.run_in_processes", _here(ran))
+    monkeypatch.setattr("lumosx_core.data.engine.run_in_processes", _here(ran))
     run_collect(collected.videos, tmp_path / "out", config)
     assert set(ran) == {"video"}
     assert all(r["digest"] != keys[r["sample"]] for r in read_manifest(tmp_path / "out"))
@@ -206,20 +206,14 @@ def test_a_page_of_the_same_content_is_not_drawn_again(
 
 
 @pytest.mark.parametrize("over", ["a video", "a clip"])
-def test_a_lost_worker_is_noted_and_done_again_when_asked(collected: Collected, tmp_path: Path, monkeypatch, over: str) -> None:
-    look = collect_module._look
+def test_a_lost_worker_is_noted_and_done_again_when_asked(collected: Collected, tmp_path: Path, over: str) -> None:
+    class WithoutTime(ProcessEngine):
+        def run(self, function, jobs, on_result, *, lost, time_limit_s):
+            limit = 0.0 if over == "a video" or function is collect_clip else time_limit_s
+            super().run(function, jobs, on_result, lost=lost, time_limit_s=limit)
 
-    def look_without_time(*args: Any) -> None:
-        monkeypatch.setattr(collect_module, "JOB_LIMIT_S", 0.0)
-        look(*args)
-
-    if over == "a video":
-        monkeypatch.setattr(collect_module, "JOB_LIMIT_S", 0.0)
-    else:
-        monkeypatch.setattr(collect_module, "_look", look_without_time)
-    report = run_collect(collected.videos / "0000.mp4", tmp_path / "out")
+    report = run_collect(collected.videos / "0000.mp4", tmp_path / "out", engine=WithoutTime(workers=1))
     assert report.samples == 0 and report.dropped == {"failed": 1} and "took more than 0 s" in report.failed[0]
-    monkeypatch.undo()
     assert run_collect(collected.videos / "0000.mp4", tmp_path / "out").dropped == {"failed": 1}
     assert run_collect(collected.videos / "0000.mp4", tmp_path / "out", retry_failed=True).samples == 1
 

@@ -48,7 +48,7 @@ def dataset(collected: Collected, tmp_path: Path) -> Path:
 
 def test_filter_by_thresholds_and_back(dataset: Path, capsys: pytest.CaptureFixture[str], monkeypatch) -> None:
     before = digests(dataset)
-    monkeypatch.setattr("lumosx_core.data.collect.run_in_processes", lambda *_, **__: pytest.fail("a stage ran"))
+    monkeypatch.setattr("lumosx_core.data.engine.run_in_processes", lambda *_, **__: pytest.fail("a stage ran"))
     assert main(["dataset", "filter", str(dataset), "--set", "keep.most_people=2"]) == 0
     assert "1  too many people" in capsys.readouterr().out
     assert len(read_manifest(dataset)) == COUNT - 1 and check_dataset(dataset) == []

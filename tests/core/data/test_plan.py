@@ -24,7 +24,7 @@ def test_models_are_there_when_their_files_and_packages_are(tmp_path: Path) -> N
     assert after["reading", "rules"].lacking == after["shots", "colours of the frames"].lacking == ""
     assert "models.filler" in after["background", "LaMa"].lacking
     assert {stage for stage, _ in after} == {
-        "shots", "looking", "people", "faces", "phrases", "masks", "reading", "background", "packing"
+        "shots", "looking", "people", "faces", "phrases", "masks", "reading", "background", "cluster", "packing"
     }  # fmt: skip
 
 

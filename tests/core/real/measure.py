@@ -17,6 +17,7 @@ import numpy as np
 from lumosx_core.data.collect import collect
 from lumosx_core.data.collect_config import PHOTO, CollectConfig
 from lumosx_core.data.collected import Clip, CollectReport
+from lumosx_core.data.engine import ProcessEngine
 from lumosx_core.data.stage import read_mask
 from lumosx_core.data.store import Blobs
 from lumosx_core.evaluation.eyes import mask_iou
@@ -80,7 +81,9 @@ def measure(
         faults.extend(f"{found.source.names[0]}: {fault}" for fault in told)
 
     tokenizer = load_tokenizer(NANO_FOLDER / "spiece.model")
-    report = collect([folder / "videos"], folder / "dataset", config, tokenizer, workers=workers, on_clip=compare)
+    report = collect(
+        [folder / "videos"], folder / "dataset", config, tokenizer, engine=ProcessEngine(workers=workers), on_clip=compare
+    )
     return Measured(rates=rates, masks=masks, faults=tuple(faults), report=report)
 
 
