@@ -8,10 +8,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
+from lumosx_core.data.alike import Looks
 from lumosx_core.data.collect_config import KeepSettings
 from lumosx_core.data.records import Blob, Candidate, FramesRecord, PersonView, Relation
 from lumosx_core.data.relations.reading import Span
-from lumosx_core.data.stages.frames import bits_apart
 from lumosx_core.eyes import Box
 from lumosx_core.owners import OwnedPhrase
 from lumosx_core.text_spans import bind_phrases
@@ -161,13 +161,19 @@ def near_duplicates(clips: Sequence[tuple[str, tuple[str, ...]]], alike: int, fi
     """Clip -> the clip that it repeats. clips: (id, looks of its frames); those in `first` (in the dataset already) go before
     others, then ids decide. Two clips are alike if every frame of one has a frame of the other that looks the same."""
     result: dict[str, str] = {}
-    kept: list[tuple[str, tuple[str, ...]]] = []
+    kept: list[str] = []
+    seen = Looks(alike)
+    showing: dict[str, list[int]] = {}  # the kept clips with this hash, in order
     for clip, looks in sorted(clips, key=lambda c: (c[0] not in first, c[0])):
-        other = next((k for k, seen in kept if all(min(bits_apart(a, b) for b in seen) < alike for a in looks)), None)
-        if other is None:
-            kept.append((clip, looks))
-        else:
-            result[clip] = other
+        alike_to_each = [{number for near in seen.near(look) for number in showing[near]} for look in set(looks)]
+        repeated = set.intersection(*alike_to_each)
+        if repeated:
+            result[clip] = kept[min(repeated)]
+            continue
+        for look in set(looks):
+            seen.add(look)
+            showing.setdefault(look, []).append(len(kept))
+        kept.append(clip)
     return result
 
 

@@ -15,8 +15,8 @@ from typing import Literal
 
 import numpy as np
 
+from lumosx_core.data.alike import Looks
 from lumosx_core.data.records import FramesRecord, PeopleRecord, digest_of
-from lumosx_core.data.stages.frames import bits_apart
 from lumosx_core.errors import InputError, quoted
 from lumosx_core.files.json import parse_record, read_json, write_json
 from lumosx_core.numbers import real_number, seed_number
@@ -137,10 +137,16 @@ def _groups(seen: Sequence[SeenSource], rule: SplitRule, alike: int) -> list[lis
 
 
 def _alike(seen: Sequence[SeenSource], alike: int) -> Iterable[tuple[str, str]]:
-    """Pairs of sources of which any two frames look the same."""
-    for one, other in combinations(seen, 2) if alike else ():
-        if one.source != other.source and any(bits_apart(a, b) < alike for a in one.looks for b in other.looks):
-            yield one.source, other.source
+    """Pairs of sources, such that those of which any two frames look the same are joined, by others where need be."""
+    known = Looks(alike)
+    showing: dict[str, str] = {}  # the first source with this hash
+    for clip in seen:
+        for look in clip.looks:
+            for near in known.near(look):
+                if showing[near] != clip.source:
+                    yield showing[near], clip.source
+            known.add(look)
+            showing.setdefault(look, clip.source)
 
 
 def _one_person(seen: Sequence[SeenSource], rule: SplitRule) -> Iterable[tuple[str, str]]:
