@@ -37,11 +37,11 @@ _HOW_TO_START = (
 
 class AnswerError(Exception):
     """An answer that is no use. text: what came, for the model to see again; empty where nothing is worth it. refused: the
-    server did not answer at all."""
+    server did not answer at all. broken_off: the answer did not come to its end, which says nothing of the model."""
 
-    def __init__(self, message: str, text: str = "", *, refused: bool = False) -> None:
+    def __init__(self, message: str, text: str = "", *, refused: bool = False, broken_off: bool = False) -> None:
         super().__init__(message)
-        self.text, self.refused = text, refused
+        self.text, self.refused, self.broken_off = text, refused, broken_off
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -254,11 +254,11 @@ class Transport:
                     if len(body) > LARGEST:
                         raise AnswerError(f"the answer is larger than {LARGEST} bytes")
                     if time.monotonic() > end:
-                        raise AnswerError(f"the answer took longer than {self.settings.timeout_s:g} s")
+                        raise AnswerError(f"the answer took longer than {self.settings.timeout_s:g} s", broken_off=True)
             except AnswerError:
                 raise
             except Exception as error:  # the errors of whichever HTTP library the client uses
-                raise AnswerError(f"the answer broke off ({type(error).__name__}: {error})") from error
+                raise AnswerError(f"the answer broke off ({type(error).__name__}: {error})", broken_off=True) from error
         return bytes(body)
 
 

@@ -40,6 +40,9 @@ def first_words(**shares: float) -> dict:
     return {"choices": [{**choice, "logprobs": {"content": [{"token": "?", "logprob": -1.0, "top_logprobs": words}]}}]}
 
 
+BREAKS_OFF = b'{"choices": [{"logp'
+
+
 class Server:
     """Answers one thing after the other, and greets."""
 
@@ -61,6 +64,8 @@ class Server:
                 content = answer if isinstance(answer, bytes) else json.dumps(answer).encode()
                 self.send_response(answer if isinstance(answer, int) else 200)
                 self.send_header("Content-Type", "application/json")
+                if answer is BREAKS_OFF:
+                    self.send_header("Content-Length", "1000")
                 self.end_headers()
                 self.wfile.write(content)
 
@@ -135,12 +140,16 @@ def test_broken_answers_are_recorded_and_counted(server: Server, sample: Path, a
     assert f"red hat of person 1: no answer ({values['things'][0]['why']})" in metric.note(values)
 
 
-@pytest.mark.parametrize("status", [429, 408, 503])
-def test_a_busy_server_is_asked_again_and_what_it_never_answers_is_not_kept(server: Server, sample: Path, status: int) -> None:
-    server.answers = [status, status, first_words(yes=0.9, no=0.1), status, first_words(no=1.0)]
+@pytest.mark.parametrize(
+    ("fault", "told"), [(429, "status 429"), (408, "status 408"), (503, "status 503"), (BREAKS_OFF, "the answer broke off")]
+)
+def test_a_busy_server_is_asked_again_and_what_it_never_answers_is_not_kept(
+    server: Server, sample: Path, fault: int | bytes, told: str
+) -> None:
+    server.answers = [fault, fault, first_words(yes=0.9, no=0.1), fault, first_words(no=1.0)]
     assert [thing["yes"] for thing in Judge(server.judge()).score(VIDEO, sample)["things"]] == [0.9, 0.0]
-    server.answers, server.asked = [status], []
-    with pytest.raises(InputError, match=f"did not answer one question 3 times .*status {status}.*goes on where it stopped"):
+    server.answers, server.asked = [fault], []
+    with pytest.raises(InputError, match=f"did not answer one question 3 times .*{told}.*goes on where it stopped"):
         Judge(server.judge()).score(VIDEO, sample)
     assert len(server.asked) == 3
 
