@@ -6,17 +6,12 @@ Training and preparing go on where they were stopped. `--debug` is a run of seco
 """
 
 import argparse
-import os
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
 
 from lumosx_core.cli.train_ablation import add_ablation, run_ablation
 from lumosx_core.cli.train_data import add_check, add_prepare, run_check, run_prepare
-from lumosx_core.cli.train_plan import add_plan, add_recipe, chosen_memory, chosen_recipe, run_plan
-
-if TYPE_CHECKING:
-    from lumosx_core.training.parallelize import Processes
-    from lumosx_core.training.recipes import Recipe
+from lumosx_core.cli.train_plan import add_plan, run_plan
+from lumosx_core.cli.train_transformer import add_transformer, run_transformer
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -45,23 +40,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_check(what.add_parser("check", help="read clips, train nothing: what there is, what is left out, a sheet to look at"))
     add_prepare(what.add_parser("prepare", help="encode clips, texts and pictures once, for transformer"))
     add_plan(what.add_parser("plan", help="what a training needs on its card, and what makes it fit; loads nothing"))
-    loop = what.add_parser("transformer", help="the training loop on prepared clips, or latents-*.safetensors")
-    loop.add_argument("data", type=Path, nargs="?", help="folder that `train prepare` made, or one with latents-*.safetensors")
-    loop.add_argument("--out", type=Path, help="folder of the run")
-    add_recipe(loop)
-    loop.add_argument("--device", default="cuda")
-    loop.add_argument(
-        "--sequence-shards", type=int, default=1, metavar="N", help="N processes share the tokens of each sample (default: 1)"
-    )
-    loop.add_argument("--validation", type=Path, help="folder of other latents-*.safetensors, whose loss is shown too")
-    loop.add_argument("--validate-every", type=int, default=500, help="steps between validations (default: 500)")
-    loop.add_argument("--curves", action="store_true", help="write TensorBoard files into OUT/curves")
+    add_transformer(what.add_parser("transformer", help="the training loop on prepared clips, or latents-*.safetensors"))
 
 
 def run(options: argparse.Namespace) -> int:
     """Train."""
     commands = {
-        "nano": _run_nano, "analyser": _run_analyser, "transformer": _run_transformer,
+        "nano": _run_nano, "analyser": _run_analyser, "transformer": run_transformer,
         "ablation": run_ablation, "check": run_check, "prepare": run_prepare, "plan": run_plan,
     }  # fmt: skip
     return commands[options.what](options)
@@ -122,79 +107,3 @@ def _run_nano(options: argparse.Namespace) -> int:
     if "export" in (options.stage or STAGES):
         print(f"model folder: {folder}")
     return 0
-
-
-def _run_transformer(options: argparse.Namespace) -> int:
-    from lumosx_core.data.settings import to_toml
-    from lumosx_core.errors import InputError
-    from lumosx_core.model.devices import check_device
-    from lumosx_core.training.parallelize import begin_processes, end_processes
-
-    recipe = chosen_recipe(options)
-    if options.print_recipe:
-        print(to_toml(recipe), end="")
-        return 0
-    if options.out is None or options.data is None:
-        raise InputError("give the prepared clips, and the folder of the run with --out")
-    check_device(options.device)
-    processes, device = begin_processes(options.device, os.environ, options.sequence_shards)
-    try:
-        _train_transformer(options, recipe, processes, device)
-    finally:
-        end_processes(processes)
-    return 0
-
-
-def _train_transformer(options: argparse.Namespace, recipe: "Recipe", processes: "Processes", device: str) -> None:
-    from lumosx_core.cli.progress import ProgressBars
-    from lumosx_core.data.clip_dataset import open_training_data
-    from lumosx_core.files.atomic import writable_folder
-    from lumosx_core.files.weights import read_state_dict
-    from lumosx_core.model.checkpoint import save_transformer
-    from lumosx_core.model.config import PRESETS
-    from lumosx_core.model.devices import free_bytes
-    from lumosx_core.training.curves import tensorboard_curves
-    from lumosx_core.training.lora import export_lora
-    from lumosx_core.training.step_log import StepLog
-    from lumosx_core.training.train import train
-    from lumosx_core.training.validate import Validation
-
-    config, sizes = recipe.config(), PRESETS[recipe.model.preset]
-    data = open_training_data(options.data, grouped=recipe.draws.grouped)
-    data.check_model(sizes)
-    out = writable_folder(options.out)
-    gib = options.memory
-    if gib is None and processes.count == 1 and (free := free_bytes(device)) is not None:
-        gib = free / 2**30
-    if gib is not None:
-        config = chosen_memory(sizes, config, data.largest_layout(), gib, say=processes.first)
-    initial = read_state_dict(options.initial)[0] if options.initial else None
-    validation = None
-    if options.validation is not None:
-        validation = Validation(data=open_training_data(options.validation), every=options.validate_every)
-        validation.data.check_model(sizes)
-    settings: dict[str, Any] = {"validation": validation, "device": device, "initial": initial, "processes": processes}
-    if not processes.first:
-        train(config, sizes, data, out, **settings)
-        return
-    curves = tensorboard_curves(out / "curves") if options.curves else None
-    log = StepLog(out / "log.jsonl")
-    with ProgressBars() as progress:
-        shown = ""
-
-        def on_step(step: int, figures: dict[str, float]) -> None:
-            nonlocal shown
-            if "validation" in figures:
-                shown = f", validation {figures['validation']:.4f}"
-            progress("training", step + 1, config.steps, f"loss {figures['loss']:.4f}{shown}")
-            log(step, figures)
-            if curves is not None:
-                curves(step, figures)
-
-        model = train(config, sizes, data, out, on_step=on_step, **settings)
-    if config.lora is not None and initial is not None:
-        target = export_lora(out / "lora.safetensors", model, config, initial, steps=config.steps)
-        print(f"LoRA: {target} (lumosx generate --lora {target}:1; in ComfyUI: models/loras)")
-        return
-    target = save_transformer(out / "weights.safetensors", model.state_dict(), model.config, storage="bf16")
-    print(f"averaged weights: {target}")

@@ -58,7 +58,9 @@ def guided_velocity(
     pairs = [condition, negative] if guided and negative is not None else [condition]
     passes = [_side_by_side(pairs)] if batched else [_side_by_side([each]) for each in pairs]
     with torch.no_grad():
-        texts = [model.text_keys(inputs.context) for inputs in passes]  # once, not in every step
+        # Once, not in every step; but weights that are shared out (FSDP) are whole only while their block computes.
+        shared = any(hasattr(parameter, "placements") for parameter in model.parameters())  # a DTensor; not every torch has it
+        texts = [inputs.context if shared else model.text_keys(inputs.context) for inputs in passes]
     kept: list[list[ReferenceKeys] | None] = [None] * len(passes)
     calls = itertools.count()
 

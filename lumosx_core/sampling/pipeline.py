@@ -131,6 +131,10 @@ class LumosXPipeline:
                     self.forget(part)
                 free_memory()
 
+    def use_transformer(self, model: LumosXTransformer) -> None:
+        """Take this one, which is where it should be, in place of the folder's."""
+        self._models["transformer"] = model
+
     def forget(self, part: Part) -> None:
         """Let go of a model; it is loaded again when it is used again."""
         self._models.pop(part, None)

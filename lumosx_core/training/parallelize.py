@@ -14,6 +14,7 @@ from typing import Any
 
 import torch
 import torch.distributed as dist
+from torch import nn
 from torch.distributed.tensor import DTensor
 
 from lumosx_core.errors import InputError
@@ -214,6 +215,14 @@ def shard_model(model: LumosXTransformer, processes: Processes, device: str) -> 
     for block in model.blocks:
         fully_shard(block, mesh=mesh)
     fully_shard(model, mesh=mesh)
+
+
+def leave_shares(model: nn.Module) -> None:
+    """Leave this process its shares again after a forward that no backward follows, which keeps the outermost weights whole."""
+    from torch.distributed.fsdp import FSDPModule
+
+    if isinstance(model, FSDPModule):
+        model.reshard()
 
 
 def whole(tensor: torch.Tensor) -> torch.Tensor:

@@ -36,6 +36,7 @@ from lumosx_core.training.parallelize import (
     whole,
 )
 from lumosx_core.training.resume import load_optimizer, load_state, optimizer_words, save_state, state_bytes
+from lumosx_core.training.samples import Samples
 from lumosx_core.training.state_folder import check_room
 from lumosx_core.training.validate import Validation
 
@@ -50,6 +51,7 @@ def train(
     *,
     loss: Loss | None = None,
     validation: Validation | None = None,
+    samples: Samples | None = None,
     device: str = "cpu",
     initial: dict[str, torch.Tensor] | None = None,
     on_step: Callable[[int, Figures], None] | None = None,
@@ -59,6 +61,7 @@ def train(
 
     data: shards of latents, or prepared clips. folder: gets `states`; if one is there, the run goes on from the last. loss:
     what is made small, by default the published one. validation: measured on the averaged weights, its figures join the step's.
+    samples: videos generated with the averaged weights on the way, in `folder`; so do theirs.
     device: "cpu" or "cuda". initial: weights to start from (Wan2.1 names) instead of fresh ones; a LoRA needs them.
     on_step(step, figures) is called after every step with what `LoggedStep` tells; raising from it stops the run, its
     checkpoint stays. processes: of `begin_processes`, where several share the work; all call this with the same, each writes
@@ -70,6 +73,8 @@ def train(
     not finite; before a state that is not finite would be written; and at the start, if a state would not fit on the disk.
     """
     data.check_model(model_config)
+    if samples is not None:
+        samples.check_model(model_config)
     loss = loss or PublishedLoss()
     check_sharded(config, loss.in_parts, processes)
     run = _start(config, model_config, device, initial, processes)
@@ -92,7 +97,11 @@ def train(
                 _save(run, folder, step + 1)
                 data.refresh()
             if validation is not None and validation.is_due(step, config.steps):
-                figures |= validation.figures(run.model, run.ema, loss)
+                figures |= validation.figures(run.model, run.ema, loss, precision=config.precision, processes=processes)
+            if samples is not None and samples.is_due(step, config.steps):
+                figures |= samples.figures(
+                    run.model, run.ema, folder, step + 1, precision=config.precision, processes=processes
+                )
         if on_step is not None:
             on_step(step, figures | {"seconds": time.monotonic() - started})
     return _result(run, initial)

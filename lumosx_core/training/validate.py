@@ -9,8 +9,9 @@ from lumosx_core.data.clip_dataset import ClipDataset
 from lumosx_core.data.latent_dataset import Batch, LatentDataset
 from lumosx_core.model.transformer import LumosXTransformer
 from lumosx_core.numbers import whole_number
-from lumosx_core.training.lora import put_weights, trained_weights
+from lumosx_core.training.ema import with_weights
 from lumosx_core.training.losses import Draw, Loss
+from lumosx_core.training.parallelize import ALONE, Processes
 
 LEVELS = tuple((2 * k + 1) / 16 for k in range(8))  # noise levels, the middles of eighths
 
@@ -33,40 +34,50 @@ class Validation:
         """Whether it is measured after this step of `steps`."""
         return (step + 1) % self.every == 0 or step + 1 == steps
 
-    def figures(self, model: LumosXTransformer, weights: dict[str, torch.Tensor], loss: Loss) -> dict[str, float]:
+    def figures(
+        self,
+        model: LumosXTransformer,
+        weights: dict[str, torch.Tensor],
+        loss: Loss,
+        *,
+        precision: str = "fp32",
+        processes: Processes = ALONE,
+    ) -> dict[str, float]:
         """ "validation" (the mean) and "validation/0.06" ... "validation/0.94", the loss at each noise level, of the model with
         `weights` in place of its own; and "binding_margin", if two subjects with attributes are among the clips: by how much
         the loss is larger, on average over the levels, when they have each other's (`exchanged`), with the same noise.
-        0: the model does not tell whose things are whose. The model is left as it was; no random number of the run is used up.
+        0: the model does not tell whose things are whose. Several processes share the clips of each batch. The model is left as
+        it was; no random number of the run is used up.
         """
-        device = next(model.parameters()).device
-        own = {name: value.detach().clone() for name, value in trained_weights(model).items()}
-        try:
-            put_weights(model, weights)
-            model.train(False)
-            with torch.no_grad():
-                right, margins = zip(*(self._at(level, model, loss, device) for level in LEVELS), strict=True)
-        finally:
-            put_weights(model, own)
-            model.train()
+        with with_weights(model, weights):
+            right, margins = zip(*(self._at(level, model, loss, precision, processes) for level in LEVELS), strict=True)
         figures = {f"validation/{level:.2f}": value for level, value in zip(LEVELS, right, strict=True)}
         told = [margin for margin in margins if margin is not None]
         margin = {"binding_margin": sum(told) / len(told)} if told else {}
         return {"validation": sum(right) / len(right)} | figures | margin
 
-    def _at(self, level: float, model: LumosXTransformer, loss: Loss, device: torch.device) -> tuple[float, float | None]:
+    def _at(
+        self, level: float, model: LumosXTransformer, loss: Loss, precision: str, processes: Processes
+    ) -> tuple[float, float | None]:
         """The loss at a noise level, and the binding margin there, if there is any."""
-        total, margins = 0.0, []
+        total, margins, device = 0.0, [], next(model.parameters()).device
         for index in range(self.batches):
             batch = self.data.batch(self.batch, 0, index).to(device)
             noise = torch.randn(batch.video.shape, generator=torch.Generator().manual_seed(index)).to(device)
-            draw = Draw(batch=batch, noise=noise, timestep=torch.full((len(batch.video),), 1000 * level, device=device))
-            value = float(loss(model, draw).samples.mean())
+            timestep = torch.full((len(batch.video),), 1000 * level, device=device)
+            draw = Draw(batch=batch, noise=noise, timestep=timestep, precision=precision)
+            value = _mean(model, loss, draw, processes)
             total += value
             wrong = exchanged(batch)
             if wrong is not None:
-                margins.append(float(loss(model, replace(draw, batch=wrong)).samples.mean()) - value)
+                margins.append(_mean(model, loss, replace(draw, batch=wrong), processes) - value)
         return total / self.batches, sum(margins) / len(margins) if margins else None
+
+
+def _mean(model: LumosXTransformer, loss: Loss, draw: Draw, processes: Processes) -> float:
+    """The mean loss of a draw, of which every process computes its share."""
+    own, share = processes.share(draw)
+    return processes.sum({"loss": share * float(loss(model, own).samples.mean())})["loss"]
 
 
 def exchanged(batch: Batch) -> Batch | None:

@@ -3,10 +3,12 @@
 import contextlib
 import io
 import os
+import signal
 import socket
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 import torch.distributed as dist
@@ -21,10 +23,16 @@ from lumosx_core.model.config import PRESETS
 from lumosx_core.model.sequence_shards import SequenceShards, share_sequence
 from lumosx_core.model.token_layout import TokenLayout
 from lumosx_core.model.transformer import LumosXTransformer
+from lumosx_core.puppets.samples import SAMPLES_FOLDER
+from lumosx_core.sample_folder import read_sample
+from lumosx_core.sampling.pipeline import LumosXPipeline
+from lumosx_core.training import state_folder
 from lumosx_core.training.config import DEBUG, LoraConfig, MemoryConfig, TrainingConfig
 from lumosx_core.training.parallelize import VARIABLES, Processes, begin_processes, check_sharded, end_processes
 from lumosx_core.training.resume import load_state
+from lumosx_core.training.samples import Samples
 from lumosx_core.training.train import train
+from lumosx_core.training.validate import Validation
 
 SIZES = replace(PRESETS["debug_64"], num_layers=2)
 PLAIN = replace(DEBUG, steps=6, batch=3, save_every=2, warmup_steps=1, text_dropout=0.2)
@@ -52,27 +60,42 @@ def base() -> dict[str, torch.Tensor]:
     return model.state_dict()
 
 
-def trained(name: str, folder: Path, until: int, processes: Processes, device: str = "cpu") -> dict[int, float]:
-    """Train until that step is done; the losses by step. The result is written beside the state by the first process."""
+def samples() -> Samples:
+    """Three tiny videos of one step; of each is told how light it is."""
+    pipeline = LumosXPipeline()
+    two = read_sample(SAMPLES_FOLDER / "two_people")
+    tiny = replace(pipeline.defaults.config, steps=1, width=48, height=32, frames=1, cfg=1.0)
+
+    def light(name: str, frames: np.ndarray) -> dict[str, tuple[float, float]]:
+        return {"light": (int(name) * float(frames.mean()), 255.0)}
+
+    return Samples(pipeline=pipeline, samples=dict.fromkeys("123", two), config=tiny, every=2, score=light)
+
+
+def trained(name: str, folder: Path, until: int, processes: Processes, device: str = "cpu") -> dict[str, float]:
+    """Train until that step is done; losses and what is watched, by step. The result is written beside the state by the first
+    process."""
     config: TrainingConfig = CONFIGS[name]
-    losses: dict[int, float] = {}
+    told: dict[str, float] = {}
 
     def on_step(step: int, figures: dict[str, float]) -> None:
-        losses[step] = figures["loss"]
+        watched = {key: value for key, value in figures.items() if key.startswith(("validation", "sampled"))}
+        told.update({f"{step} {key}": value for key, value in (watched | {"loss": figures["loss"]}).items()})
         if step + 1 == until < config.steps:
             raise StopError
 
     initial = base() if config.lora is not None else None
     try:
+        data = LatentDataset(folder.parent / "data")
+        watch = {"validation": Validation(data=data, every=2, batch=3), "samples": samples()} if name == "adamw" else {}
         model = train(
-            config, SIZES, LatentDataset(folder.parent / "data"), folder, on_step=on_step, processes=processes,
-            device=device, initial=initial,
-        )  # fmt: skip
+            config, SIZES, data, folder, on_step=on_step, processes=processes, device=device, initial=initial, **watch
+        )
     except StopError:
-        return losses
+        return told
     if processes.first:
         torch.save(model.state_dict(), folder / "result.pt")
-    return losses
+    return told
 
 
 def shared_errors(rank: int) -> list[float]:
@@ -109,11 +132,12 @@ def in_process(rank: int, ports: tuple[int, int], folder: Path, until: int) -> N
     torch.set_num_threads(1)
     processes, device = begin_processes("cpu", os.environ, sequence=2 if until == PLAIN.steps else 1)
     for name in CONFIGS:
-        losses = trained(name, folder / name, until, processes, device)
+        told = trained(name, folder / name, until, processes, device)
         if processes.first:
-            torch.save(losses, folder / name / f"losses-{until}.pt")
+            torch.save(told, folder / name / f"told-{until}.pt")
     if until == 2:
         assert max(shared_errors(rank)) <= 1e-5, shared_errors(rank)
+        killed_while_writing(folder, processes)
     end_processes(processes)
     if until == PLAIN.steps:
         os.environ["MASTER_PORT"] = str(ports[1])
@@ -123,6 +147,16 @@ def in_process(rank: int, ports: tuple[int, int], folder: Path, until: int) -> N
         (folder / f"told-{rank}.txt").write_text(told.getvalue(), "utf-8")
 
 
+def killed_while_writing(folder: Path, processes: Processes) -> None:
+    """Go on to the state of step 4, while the second process writes its share of which it is killed."""
+    if not processes.first:
+        state_folder.write_shard = lambda *_: os.kill(os.getpid(), signal.SIGKILL)  # type: ignore[assignment]
+    try:
+        trained("lora", folder / "lora", 4, processes)
+    except InputError as error:
+        (folder / "told-killed.txt").write_text(str(error), "utf-8")
+
+
 def furthest(one: dict[str, torch.Tensor], other: dict[str, torch.Tensor]) -> float:
     assert one.keys() == other.keys()
     return max(float((one[key] - other[key]).abs().max()) for key in one)
@@ -130,22 +164,32 @@ def furthest(one: dict[str, torch.Tensor], other: dict[str, torch.Tensor]) -> fl
 
 def test_two_processes_then_one_then_two_give_what_one_gives(tmp_path: Path) -> None:
     """AdamW with parts, Muon with checkpointing, a LoRA with fewer samples than processes: losses and results within
-    1e-6. The last two processes share the tokens of each sample. Every process writes its own shares. Then the command, as
-    torchrun starts it.
+    1e-6; so are validation and samples, which they share. Every process writes its own shares. Of the first two one is killed
+    while it writes: the other says so, and no half state is left. The last two share the tokens of each sample. Then the
+    command, as torchrun starts it.
     """
     latents(tmp_path / "data")
     for name in CONFIGS:
         (tmp_path / name).mkdir()
-    multiprocessing.spawn(in_process, ((free_port(), free_port()), tmp_path, 2), nprocs=2)
+    context = multiprocessing.spawn(in_process, ((free_port(), free_port()), tmp_path, 2), nprocs=2, join=False)
+    for process in context.processes:
+        process.join()
+    assert [process.exitcode for process in context.processes] == [0, -signal.SIGKILL]
+    told = (tmp_path / "told-killed.txt").read_text("utf-8")
+    assert "process 0 of 2, at step 4: another process ended" in told and "the same command goes on" in told
+    assert [path.name for path in (tmp_path / "lora" / "states").iterdir()] == ["step-00000002"]
     for name in CONFIGS:
-        torch.save(trained(name, tmp_path / name, 4, Processes()), tmp_path / name / "losses-4.pt")
+        torch.save(trained(name, tmp_path / name, 4, Processes()), tmp_path / name / "told-4.pt")
     multiprocessing.spawn(in_process, ((free_port(), free_port()), tmp_path, 6), nprocs=2)
     for name in CONFIGS:
         expected = trained(name, tmp_path / f"whole-{name}", 6, Processes())
-        got: dict[int, float] = {}
+        got: dict[str, float] = {}
         for until in (2, 4, 6):
-            got |= torch.load(tmp_path / name / f"losses-{until}.pt")
-        assert got == pytest.approx(expected, rel=1e-6) and len(got) == 6, name
+            got |= torch.load(tmp_path / name / f"told-{until}.pt")
+        light = {key: (got.pop(key), expected.pop(key)) for key in list(expected) if "sampled" in key}
+        assert got == pytest.approx(expected, rel=1e-6) and len(got) == (6 + 3 * 9 if name == "adamw" else 6), name
+        assert len(light) == (3 if name == "adamw" else 0)
+        assert all(one == pytest.approx(other, rel=1e-3) and other > 0.1 for one, other in light.values()), light
         one, other = tmp_path / name, tmp_path / f"whole-{name}"
         assert furthest(torch.load(one / "result.pt"), torch.load(other / "result.pt")) <= 1e-6, name
         assert sorted(shard.name for shard in one.glob("states/*/*.safetensors")) == [shard_name(n, 2) for n in range(2)]
