@@ -11,6 +11,7 @@ from .loading_nodes import Nano, SampleFolder, SamplePhoto
 from .model_nodes import ConvertModel, LoadModel
 from .person_nodes import PersonNode
 from .reference_nodes import AttributeReferenceNode, SceneReferenceNode
+from .region_nodes import Regions
 from .sampling_nodes import Apply, Sampler, Scheduler, Solver
 from .seed_nodes import Seeds
 from .subject_nodes import LoadSubject, SaveSubject, SubjectNode
@@ -42,6 +43,7 @@ class LumosXExtension(ComfyExtension):
             LoadSubject,
             RelationGraphNode,
             EncodeReferences,
+            Regions,
             Apply,
             Sampler,
             Seeds,

@@ -270,6 +270,7 @@ class _Hooks:
             causal_self_attention_mask=self.options.causal_self_attention_mask,
             strengths=self.references.strengths,
             blank=self.references.blank if self.options.blank_tokens == "drop" else (),
+            regions=self.references.regions,
         )
 
     def _levels(self, transformer_options: dict, batch: int, text_len: int) -> torch.Tensor:
@@ -330,7 +331,7 @@ class _Hooks:
                     k,
                     v,
                     forward.layout,
-                    None if forward.video_only else forward.levels,
+                    forward.levels,
                     plain,
                     ratio=strength,
                     pool=POOL,

@@ -38,7 +38,8 @@ class EncodedReferences:
     kinds, subjects: of each, as in `TokenLayout`. levels: [R, S] from `text_levels`. frames: latent frames of the video
     that they were encoded for. token_ids: of the prompt that the levels are for, by `tokenizer`, without the end token; None
     if not known. strengths: of each, as in `TokenLayout`; empty where all are 1. blank: of each its tokens that show nothing
-    but white, as in `TokenLayout`; they are there all the same unless a sampler leaves them out.
+    but white, as in `TokenLayout`; they are there all the same unless a sampler leaves them out. regions: of each, as in
+    `TokenLayout`; empty where nobody has one.
     """
 
     latents: torch.Tensor
@@ -50,6 +51,7 @@ class EncodedReferences:
     tokenizer: Tokenizer | None = None
     strengths: tuple[float, ...] = ()
     blank: tuple[bytes, ...] = ()
+    regions: tuple[bytes, ...] = ()
 
 
 Face = io.Custom("LUMOSX_FACE")

@@ -10,7 +10,7 @@ if TYPE_CHECKING:
 # Options whose value replaces a field of GenerationConfig when it is given.
 FIELDS = (
     "width", "height", "frames", "steps", "cfg", "shift", "solver", "fps", "negative_prompt", "negative_spans",
-    "negative_references", "attention", "ratio", "pool_layout", "blank_tokens", "reference_refresh",
+    "negative_references", "attention", "ratio", "pool_layout", "blank_tokens", "reference_refresh", "regions",
 )  # fmt: skip
 
 
@@ -37,6 +37,13 @@ def add_sampling_arguments(parser: argparse.ArgumentParser) -> None:
     )
     group.add_argument(
         "--reference-refresh", type=int, metavar="K", help="references anew every K steps (above 1: faster, another video)"
+    )
+    group.add_argument(
+        "--regions",
+        nargs="+",
+        metavar="REGION",
+        help="where each subject may appear, in their order: left, right, top, bottom, everywhere, or a picture of the video's "
+        "size that is white there (default: everywhere)",
     )
     group.add_argument("--no-relational-positions", action="store_true", help="ablation: positions without groups")
     group.add_argument("--no-self-attention-mask", action="store_true", help="ablation: references see everything")

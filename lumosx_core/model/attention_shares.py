@@ -4,23 +4,26 @@ Legend: B = batch, L = tokens, n = heads, d = head width, T, H, W = latent frame
 background, each object, each subject, in model order).
 """
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import torch
 
 from lumosx_core.errors import InputError
 from lumosx_core.model.attention_backends import sdpa_attention
+from lumosx_core.model.relational_attention import rows_by_hidden
 from lumosx_core.model.token_layout import TokenLayout
 
 
 def attention_shares(q_BLnd: torch.Tensor, k_BLnd: torch.Tensor, layout: TokenLayout) -> torch.Tensor:
     """float32 [B, T*P, G] in 0..1: the attention of each video token that falls on each group, mean over the heads, with the
-    layout's strengths.
+    layout's strengths and regions.
 
     One attention call whose values say which group a key belongs to, so that its result is the sum of the probabilities:
     as cheap as the attention itself, and no L x L tensor. q may hold the video rows only. Raises InputError for more groups
     than a head has channels (with strengths one is taken).
     """
+    if layout.regions:
+        return _shares_by_rows(q_BLnd, k_BLnd, layout)
     groups, most = layout.groups, k_BLnd.shape[-1] - bool(layout.strengths)
     if len(groups) > most:
         raise InputError(f"{len(groups)} groups of references, but at most {most} can be recorded")
@@ -33,6 +36,17 @@ def attention_shares(q_BLnd: torch.Tensor, k_BLnd: torch.Tensor, layout: TokenLa
     if layout.strengths:
         seen = seen / seen[..., len(groups), None]
     return seen[..., : len(groups)].mean(2)
+
+
+def _shares_by_rows(q_BLnd: torch.Tensor, k_BLnd: torch.Tensor, layout: TokenLayout) -> torch.Tensor:
+    """`attention_shares` where rows see different references: hidden ones have the strength 0 for those that see the rest."""
+    shares = k_BLnd.new_zeros(len(k_BLnd), layout.video_len, len(layout.groups), dtype=torch.float32)
+    strengths = layout.strengths or (1.0,) * len(layout.kinds)
+    for hidden, rows in rows_by_hidden(layout, q_BLnd.device):
+        weights = tuple(0.0 if index in hidden else strength for index, strength in enumerate(strengths))
+        seen = attention_shares(q_BLnd, k_BLnd, replace(layout, strengths=weights, regions=()))
+        shares[:, rows] = seen[:, rows]
+    return shares
 
 
 def _weighted(marks_BLnd: torch.Tensor, layout: TokenLayout) -> torch.Tensor:

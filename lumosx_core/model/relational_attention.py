@@ -37,15 +37,16 @@ def relational_self_attention(
     the groups, those of equal length together in one call, or all of them if the backend takes mixed lengths (its
     attribute `varlen`). video_only: only the first video_len rows are wanted (last
     block); q may then hold just those, and the result has just those.
-    The keys of a reference count as often as its strength in the layout says, for every row that sees them. Of several
+    The keys of a reference count as often as its strength in the layout says, for every row that sees them; rows of the video
+    outside of its region do not. Of several
     videos each sees its own keys and those of the references.
     """
     plain, varlen = _calls_of(attention)
     video, total = layout.video_len, layout.seq_len
     if layout.videos > 1:
         return _self_attention_of_videos(q_BLnd, k_BLnd, v_BLnd, layout, attention, video_only)
-    if layout.strengths:
-        return _self_attention_with_strengths(q_BLnd, k_BLnd, v_BLnd, layout, plain, video_only)
+    if layout.strengths or layout.regions:
+        return _self_attention_with_weights(q_BLnd, k_BLnd, v_BLnd, layout, plain, video_only)
     if video_only:
         return plain(q_BLnd[:, :video], k_BLnd, v_BLnd)
     if not layout.causal_self_attention_mask or total == video:
@@ -91,16 +92,43 @@ def _self_attention_of_videos(
     return torch.cat([out[:, :length], rest.unflatten(0, (-1, others)).flatten(1, 2), out[:, length:]], 1)
 
 
-def _self_attention_with_strengths(
+def _self_attention_with_weights(
     q_BLnd: torch.Tensor, k_BLnd: torch.Tensor, v_BLnd: torch.Tensor, layout: TokenLayout, plain: Attention, video_only: bool
 ) -> torch.Tensor:
-    """`relational_self_attention` where some keys count more or less than once: one group after the other."""
-    if not layout.causal_self_attention_mask and not video_only:
-        return _counted(q_BLnd, k_BLnd, v_BLnd, layout.key_ranges(), plain)
-    parts = [_counted(q_BLnd[:, : layout.video_len], k_BLnd, v_BLnd, layout.key_ranges(), plain)]
+    """`relational_self_attention` where some keys count more or less than once, or not for all rows: one group after the
+    other."""
+    video = layout.video_len
+    parts = [_video_rows(q_BLnd[:, :video], k_BLnd, v_BLnd, layout, plain)]
     if not video_only:
-        parts += [_counted(q_BLnd[:, a:b], k_BLnd, v_BLnd, layout.key_ranges(a, b), plain) for a, b in layout.groups]
+        groups = layout.groups if layout.causal_self_attention_mask else ((video, layout.seq_len),)
+        seen = layout.groups if layout.causal_self_attention_mask else ((0, layout.seq_len),)
+        parts += [
+            _counted(q_BLnd[:, a:b], k_BLnd, v_BLnd, layout.key_ranges(*keys), plain)
+            for (a, b), keys in zip(groups, seen, strict=True)
+        ]
     return torch.cat(parts, 1)
+
+
+def _video_rows(
+    q_BMnd: torch.Tensor, k_BLnd: torch.Tensor, v_BLnd: torch.Tensor, layout: TokenLayout, plain: Attention
+) -> torch.Tensor:
+    """Attention of the video's rows, [B, M, n, d]: those that see the same references together, which are rectangles again."""
+    if not layout.regions:
+        return _counted(q_BMnd, k_BLnd, v_BLnd, layout.key_ranges(), plain)
+    out = torch.empty_like(q_BMnd)
+    for hidden, rows in rows_by_hidden(layout, q_BMnd.device):
+        seen = _counted(q_BMnd.index_select(1, rows), k_BLnd, v_BLnd, layout.key_ranges(hidden=hidden), plain)
+        out.index_copy_(1, rows, seen.to(out.dtype))
+    return out
+
+
+def rows_by_hidden(layout: TokenLayout, device: torch.device) -> list[tuple[frozenset[int], torch.Tensor]]:
+    """(references that are hidden, int64 rows of the videos) for every set of hidden references, all rows once."""
+    frames = torch.arange(layout.videos * layout.frames, device=device)[:, None] * layout.tokens_per_frame
+    return [
+        (hidden, (frames + torch.tensor(list(marks), device=device).nonzero()[:, 0]).flatten())
+        for hidden, marks in layout.hidden_by_place.items()
+    ]
 
 
 def _counted(
@@ -175,16 +203,50 @@ def relational_cross_attention(
 ) -> torch.Tensor:
     """Attention to the text with the multilevel mask's bias on the reference rows, [B, L, n, d].
 
-    levels_BRS: [B or 1, R, S] from `text_levels`; None (or ratio 0) is plain attention.
+    levels_BRS: [B or 1, R, S] from `text_levels`; None (or ratio 0) is plain attention. q may hold the video rows only: there
+    is nothing to bias then. Video rows outside of a subject's region do not see the words that it alone owns.
     """
     plain, _ = _calls_of(attention)
     video = layout.video_len
-    if levels_BRS is None or ratio == 0 or layout.seq_len == video:
+    if layout.regions and levels_BRS is not None:
+        rows = _video_rows_to_text(q_BLnd[:, :video], k_BSnd, v_BSnd, layout, levels_BRS, plain)
+        if q_BLnd.shape[1] == video:
+            return rows
+        if ratio == 0:
+            return torch.cat([rows, plain(q_BLnd[:, video:], k_BSnd, v_BSnd)], 1)
+    elif levels_BRS is None or ratio == 0 or layout.seq_len == video or q_BLnd.shape[1] == video:
         return plain(q_BLnd, k_BSnd, v_BSnd)
+    else:
+        rows = plain(q_BLnd[:, :video], k_BSnd, v_BSnd)
     references = biased_cross_attention(
         q_BLnd[:, video:], k_BSnd, v_BSnd, layout, levels_BRS, ratio=ratio, pool=pool, pool_layout=pool_layout
     )
-    return torch.cat([plain(q_BLnd[:, :video], k_BSnd, v_BSnd), *references], 1)
+    return torch.cat([rows, *references], 1)
+
+
+def _video_rows_to_text(
+    q_BMnd: torch.Tensor,
+    k_BSnd: torch.Tensor,
+    v_BSnd: torch.Tensor,
+    layout: TokenLayout,
+    levels_BRS: torch.Tensor,
+    plain: Attention,
+) -> torch.Tensor:
+    """Attention of the video's rows to the text, [B, M, n, d]: where pictures of a subject are hidden, so are its own words."""
+    out = torch.empty_like(q_BMnd)
+    owned = levels_BRS > 0
+    for hidden, rows in rows_by_hidden(layout, q_BMnd.device):
+        some = q_BMnd.index_select(1, rows)
+        if hidden:
+            away = [index in hidden for index in range(len(layout.kinds))]
+            away_R = torch.tensor(away, device=owned.device)
+            seen_BS = ~owned[:, away_R].any(1) | owned[:, ~away_R].any(1)
+            q, k, v = (x.transpose(1, 2) for x in (some, k_BSnd, v_BSnd))
+            seen = F.scaled_dot_product_attention(q, k, v, attn_mask=seen_BS[:, None, None]).transpose(1, 2)
+        else:
+            seen = plain(some, k_BSnd, v_BSnd)
+        out.index_copy_(1, rows, seen.to(out.dtype))
+    return out
 
 
 def biased_cross_attention(

@@ -9,7 +9,7 @@ tokens, less what is left out.
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from itertools import accumulate, pairwise
 from typing import NamedTuple
@@ -58,6 +58,8 @@ class TokenLayout:
     the same for all; no video sees another. Wants the causal self-attention mask.
     blank: of each reference one byte per token, 1 where it shows nothing and is left out of the sequence (method.md section
     16), not all of one reference. Empty where nothing is left out.
+    regions: of each reference one byte per place of a frame, 1 where the video's tokens see its keys, or b"" for everywhere
+    (method.md section 17). Empty where all are seen everywhere.
     Raises InputError if the order is wrong or a group does not fit the position tables.
     """
 
@@ -71,6 +73,7 @@ class TokenLayout:
     strengths: tuple[float, ...] = ()
     videos: int = 1
     blank: tuple[bytes, ...] = ()
+    regions: tuple[bytes, ...] = ()
 
     def __post_init__(self) -> None:
         whole_number(self.videos, "token layout: videos", least=1, most=MAX_VIDEOS)
@@ -90,6 +93,7 @@ class TokenLayout:
         if all(strength == 1 for strength in self.strengths):
             object.__setattr__(self, "strengths", ())  # equal to a layout without any: it takes the very same way
         self._check_blank()
+        self._check_regions()
         self._check_order()
         self._check_tables()
 
@@ -103,6 +107,17 @@ class TokenLayout:
                 )
         if not any(map(any, self.blank)):
             object.__setattr__(self, "blank", ())  # equal to a layout without any: it takes the very same way
+
+    def _check_regions(self) -> None:
+        if self.regions and len(self.regions) != len(self.kinds):
+            raise InputError(f"token layout: {len(self.kinds)} kinds but {len(self.regions)} regions")
+        for marks in self.regions:
+            if marks and (len(marks) != self.tokens_per_frame or not set(marks) <= {0, 1} or 1 not in marks):
+                raise InputError(
+                    f"token layout: region {marks[:20]!r}, expected {self.tokens_per_frame} bytes of 0 or 1, not all 0"
+                )
+        if not any(0 in marks for marks in self.regions):
+            object.__setattr__(self, "regions", ())  # equal to a layout without any: it takes the very same way
 
     def _check_order(self) -> None:
         rank = {"background": 0, "object": 1, "face": 2, "attribute": 2}
@@ -138,6 +153,7 @@ class TokenLayout:
         relational_positions: bool = True,
         causal_self_attention_mask: bool = True,
         blank: tuple[bytes, ...] = (),
+        regions: tuple[bytes, ...] = (),
     ) -> "TokenLayout":
         """The layout of a token grid (T, H, W) with these references in model order."""
         return TokenLayout(
@@ -148,6 +164,7 @@ class TokenLayout:
             causal_self_attention_mask=causal_self_attention_mask,
             strengths=tuple(r.strength for r in references),
             blank=blank,
+            regions=regions,
         )
 
     @property
@@ -181,15 +198,18 @@ class TokenLayout:
         """L = (N * T + R) * P, less what is left out."""
         return self.video_len + self.reference_len
 
-    def key_ranges(self, start: int = 0, stop: int | None = None) -> tuple[KeyRange, ...]:
+    def key_ranges(
+        self, start: int = 0, stop: int | None = None, hidden: Collection[int] = frozenset()
+    ) -> tuple[KeyRange, ...]:
         """The keys among start..stop (of the whole sequence) that count: the video's once each, those of a
-        reference `strength` times; pictures of strength 0 are left out. Where nothing would be left, which is a group
-        that nobody looks at, all of it counts once."""
+        reference `strength` times; pictures of strength 0 are left out, and the `hidden` ones. Where nothing would be left,
+        which is a group that nobody looks at, all of it counts once."""
         stop = self.seq_len if stop is None else stop
-        if not self.strengths:
+        if not self.strengths and not hidden:
             return (KeyRange(start, stop, 1.0),)
+        weights = [0.0 if index in hidden else weight for index, weight in enumerate(self.strengths or [1.0] * len(self.kinds))]
         ranges: list[KeyRange] = []
-        pieces = (((0, self.video_len), 1.0), *zip(self.reference_spans, self.strengths, strict=True))
+        pieces = (((0, self.video_len), 1.0), *zip(self.reference_spans, weights, strict=True))
         for (first, last), weight in pieces:
             first, last = max(first, start), min(last, stop)
             if weight < LEAST_STRENGTH or first >= last:
@@ -199,6 +219,15 @@ class TokenLayout:
             else:
                 ranges.append(KeyRange(first, last, weight))
         return tuple(ranges) or (KeyRange(start, stop, 1.0),)
+
+    @property
+    def hidden_by_place(self) -> dict[frozenset[int], bytes]:
+        """Which references the video's tokens do not see -> one byte per place of a frame, 1 where it is just these.
+        Every place is in one of them."""
+        p = self.tokens_per_frame
+        marks = [region or bytes([1]) * p for region in self.regions]
+        hidden = [frozenset(index for index, region in enumerate(marks) if not region[place]) for place in range(p)]
+        return {each: bytes(each == of for of in hidden) for each in dict.fromkeys(hidden)}
 
     @property
     def reference_groups(self) -> tuple[tuple[int, int], ...]:

@@ -124,7 +124,7 @@ class CrossAttention(AttentionLayer):
             k,
             v,
             relations.layout,
-            None if x_BLD.shape[1] == relations.layout.video_len else relations.levels,
+            relations.levels,
             relations.attention,
             ratio=relations.ratio,
             pool=self.pool,

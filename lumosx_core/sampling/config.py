@@ -6,6 +6,7 @@ from typing import Literal, get_args
 
 from lumosx_core.files.json import parse_record, read_json, write_json
 from lumosx_core.model.flow import checked_shift, checked_steps
+from lumosx_core.model.regions import read_region
 from lumosx_core.model.relational_options import RelationalOptions, check_choice
 from lumosx_core.model.video_size import VideoSize
 from lumosx_core.numbers import real_number, whole_number
@@ -42,6 +43,7 @@ class GenerationConfig(RelationalOptions):
     cfg_batched: bool = True  # both passes in one batch, or one after the other in half the memory
     attention: str = "auto"
     on_problem: OnProblem = "error"  # a phrase that is not in the prompt
+    regions: tuple[str, ...] = ()  # where each subject may appear, in their order, as `model/regions.py` reads it
 
     def __post_init__(self) -> None:
         def put(name: str, number: float) -> None:
@@ -56,6 +58,13 @@ class GenerationConfig(RelationalOptions):
         put("fps", whole_number(self.fps, "fps", least=1, most=MAX_FPS))
         check_choice(self.on_problem, "on_problem", get_args(OnProblem))
         solver_named(self.solver)
+        object.__setattr__(self, "regions", tuple(self.regions))
+        self.region_tokens  # noqa: B018 - a wrong one is told now
+
+    @property
+    def region_tokens(self) -> tuple[bytes, ...]:
+        """Of each subject that has a region the tokens in it, as `TokenLayout` takes them."""
+        return tuple(read_region(said, self.size, f"the region of subject {n}") for n, said in enumerate(self.regions, 1))
 
     @property
     def size(self) -> VideoSize:

@@ -23,6 +23,7 @@ from lumosx_core.model.attention_backends import AttentionBackend, select_attent
 from lumosx_core.model.flow import flow_sigmas
 from lumosx_core.model.memory import memory_told
 from lumosx_core.model.pixels import blank_tokens, to_frames, to_unit_range
+from lumosx_core.model.regions import regions_of_references
 from lumosx_core.model.token_layout import MAX_VIDEOS, TokenLayout, text_levels
 from lumosx_core.model.vae import decode_within_memory, encode_video
 from lumosx_core.model.video_size import VideoSize
@@ -81,6 +82,11 @@ def generate(
     seeds = tuple(seed_number(seed) for seed in seeds)
     whole_number(batch, "batch", least=1, most=MAX_VIDEOS)
     attention_of(pipeline, config)  # an unavailable choice is known before the long work
+    if pipeline.shards is not None and config.regions:
+        raise InputError(
+            "a video with regions cannot be made by several processes together; share the videos out with --each, or take one "
+            "process"
+        )
     out = writable_folder(out, output_stem(name)) if pipeline.writes else Path(out)
     bound = bind(pipeline, sample, config)
     layout_of(bound, config, videos=min(batch, len(seeds)))  # so is a size that does not fit
@@ -150,6 +156,7 @@ def layout_of(bound: BoundPrompt, config: GenerationConfig, videos: int = 1, bla
         relational_positions=config.relational_positions,
         causal_self_attention_mask=config.causal_self_attention_mask,
         blank=blank,
+        regions=regions_of_references(config.region_tokens, [reference.subject for reference in bound.references]),
     )
     return replace(layout, videos=videos)
 

@@ -204,6 +204,20 @@ def test_strengths_do_in_the_host_what_they_do_in_the_core(
     assert torch.equal(run(nodes, encoded([("@1", 1.0), ("black hat", 1.0)])[1]), plain)
 
 
+def test_regions_do_in_the_host_what_they_do_in_the_core(
+    pack: Callable[[str], ModuleType], nodes: ModuleType, inputs: dict[str, Any], core: LumosXPipeline, sample: Sample
+) -> None:
+    """With guidance; a region that is everywhere is the very video without any."""
+    execute = pack("nodes.region_nodes").Regions.execute
+    plain = run(nodes, inputs)
+    given = {**inputs, "references": execute(inputs["references"], "right to left").args[0]}
+    out = given["model"].model.process_latent_in(run(nodes, given))
+    assert float((out - core_latent(core, sample, given, regions=("right", "left"))).abs().max()) <= 1e-4
+    assert float((out - given["model"].model.process_latent_in(plain)).abs().max()) > 1e-2
+    whole = execute(inputs["references"], "masks", region_1=torch.ones(1, HEIGHT, WIDTH)).args[0]
+    assert torch.equal(run(nodes, {**inputs, "references": whole}), plain)
+
+
 def test_sdpa_is_the_host_s_attention_on_a_cpu(nodes: ModuleType, inputs: dict[str, Any]) -> None:
     assert float((run(nodes, inputs, attention="sdpa") - run(nodes, inputs)).abs().max()) <= 1e-3
 
