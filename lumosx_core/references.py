@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
+import numpy as np
 from PIL import Image
 
 from lumosx_core.errors import InputError
@@ -181,6 +182,11 @@ def prepare_reference_image(image: Image.Image, width: int, height: int) -> Imag
     canvas = Image.new("RGB", (width, height), "white")
     canvas.paste(image.resize(size, Image.Resampling.BICUBIC), ((width - size[0]) // 2, (height - size[1]) // 2))
     return canvas
+
+
+def prepared_pictures(references: Sequence[Reference], width: int, height: int) -> list[np.ndarray]:
+    """uint8 [height, width, 3] of every reference: as the model sees it. Raises InputError as `prepare_reference_image`."""
+    return [np.asarray(prepare_reference_image(reference.image, width, height)) for reference in references]
 
 
 def _flatten(kind: ReferenceKind, subject: int | None, item: Attribute | SceneReference, strength: float = 1.0) -> Reference:

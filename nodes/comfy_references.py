@@ -13,37 +13,27 @@ import numpy as np
 import torch
 
 from lumosx_core.errors import InputError
-from lumosx_core.model.pixels import blank_tokens
 from lumosx_core.model.video_size import VideoSize
-from lumosx_core.references import Reference, prepare_reference_image
-
-from .image_tensors import image_of
 
 CHANNELS = 16  # of Wan2.1's latents
 PUBLISHED_DIM = 96  # channels of the first layer of Wan2.1's VAE
 
 
-def encode_references(vae: Any, references: Sequence[Reference], size: VideoSize) -> torch.Tensor:
-    """Raw latents [R, 16, h, w]: every picture fitted on white and encoded as a video of one frame, one after the other,
-    so that no picture's latent depends on the others. size: of the video. Can be cancelled.
+def encode_references(vae: Any, pictures: Sequence[np.ndarray]) -> torch.Tensor:
+    """Raw latents [R, 16, h, w] of pictures as `prepared_pictures` fits them: each encoded as a video of one frame, one after
+    the other, so that no picture's latent depends on the others. Can be cancelled.
 
     Raises InputError for a VAE that is not Wan2.1's.
     """
     check_vae(vae)
-    bar = comfy.utils.ProgressBar(len(references))
+    bar = comfy.utils.ProgressBar(len(pictures))
     latents = []
-    for index, reference in enumerate(references):
+    for index, picture in enumerate(pictures):
         comfy.model_management.throw_exception_if_processing_interrupted()
-        pixels = image_of([prepare_reference_image(reference.image, size.width, size.height)])
+        pixels = torch.from_numpy(picture[None].astype(np.float32) / 255)
         latents.append(vae.encode(pixels)[0, :, 0])
         bar.update_absolute(index + 1)
     return torch.stack(latents)
-
-
-def blank_tokens_of(references: Sequence[Reference], size: VideoSize) -> tuple[bytes, ...]:
-    """Of every picture, fitted on white, which tokens show nothing but white, as `TokenLayout` takes them."""
-    pictures = (prepare_reference_image(reference.image, size.width, size.height) for reference in references)
-    return tuple(blank_tokens(np.asarray(picture)) for picture in pictures)
 
 
 def empty_latent(size: VideoSize) -> torch.Tensor:

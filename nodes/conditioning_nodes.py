@@ -8,14 +8,15 @@ from comfy_api.latest import io, ui
 
 from lumosx_core.drawing.relation_graph import draw_relation_graph
 from lumosx_core.errors import InputError
+from lumosx_core.model.pixels import blank_tokens
 from lumosx_core.model.token_layout import text_levels
 from lumosx_core.model.video_size import VideoSize, checked_frames, checked_side
-from lumosx_core.references import ReferenceSet, Sample, SceneReference
+from lumosx_core.references import ReferenceSet, Sample, SceneReference, prepared_pictures
 from lumosx_core.text_spans import bind_prompt
 
 from .advanced_inputs import ADVANCED
 from .comfy_node_text import show_text
-from .comfy_references import blank_tokens_of, empty_latent, encode_references, is_small
+from .comfy_references import empty_latent, encode_references, is_small
 from .comfy_tokenizer import host_prompt, plain_prompt, prompt_tokenizer
 from .image_tensors import image_of
 from .io_types import EncodedReferences, GraphSocket, ReferencesSocket, RelationGraph, SampleSocket, SceneSocket, SubjectSocket
@@ -194,9 +195,10 @@ class EncodeReferences(io.ComfyNode):
         show_text("\n".join(lines), cls.hidden.unique_id if cls.hidden else None)
         empty = empty_latent(size)
         bound = graph.bound
+        pictures = prepared_pictures(graph.references.references(), size.width, size.height)
         tokens = len(bound.token_ids) + 1  # with the end token; the bridge pads the levels to what the model reads
         encoded = EncodedReferences(
-            latents=encode_references(vae, graph.references.references(), size),
+            latents=encode_references(vae, pictures),
             kinds=tuple(reference.kind for reference in bound.references),
             subjects=tuple(reference.subject for reference in bound.references),
             levels=text_levels(bound.references, tokens),
@@ -204,7 +206,7 @@ class EncodeReferences(io.ComfyNode):
             token_ids=bound.token_ids,
             tokenizer=graph.tokenizer,
             strengths=tuple(reference.strength for reference in bound.references),
-            blank=blank_tokens_of(graph.references.references(), size),
+            blank=tuple(map(blank_tokens, pictures)),
         )
         return io.NodeOutput(encoded, {"samples": empty})
 

@@ -61,10 +61,8 @@ def add_run_commands(what: Any) -> None:
         help="puppets (exact, of the puppet world), faces (likeness), binding (whose things), clip (things and words), motion, "
         "judge (a model behind a server) (default: puppets or faces, by the suite's kind)",
     )
-    score.add_argument(
-        "--eyes", type=Path, default=Path("models/eyes"), metavar="FOLDER", help="folder of models for photographs"
-    )
-    score.add_argument("--device", default="cpu", help="of these models: cpu, cuda, cuda:1, ... (default: cpu)")
+    score.add_argument("--eyes", type=Path, metavar="FOLDER", help="folder of models for photographs (default: models/eyes)")
+    score.add_argument("--device", help="of these models, those of faces aside: cpu, cuda, cuda:1, ... (default: cpu)")
     score.add_argument("--judge", metavar="MODEL", help="of the metric judge: a model that sees pictures")
     score.add_argument("--judge-url", metavar="URL", help="its OpenAI-compatible server (default: http://localhost:8000/v1)")
     _add_share(score)
@@ -194,28 +192,34 @@ def _told(run: "Run") -> None:
 def _run_score(options: argparse.Namespace) -> int:
     from lumosx_core.cli.progress import ProgressBars
     from lumosx_core.data.relations.server_transport import ServerSettings
+    from lumosx_core.detection.known_models import ROOT
     from lumosx_core.errors import InputError
     from lumosx_core.evaluation.evaluate import write_report
     from lumosx_core.evaluation.runs import open_run, parse_share
-    from lumosx_core.evaluation.scoring import FACES, JUDGE, PUPPETS, score_run
+    from lumosx_core.evaluation.scoring import FACES, JUDGE, PUPPETS, roles_of, score_run
     from lumosx_core.model.devices import check_device
 
     share = parse_share(options.share)
     run = open_run(options.run_folder)
-    check_device(options.device)
     metrics = options.metrics or [PUPPETS if run.suite.kind == "puppets" else FACES]
+    roles = {role for name in metrics for role in roles_of(name, run.suite.kind)}
+    for option, given, used in (("--eyes", options.eyes, roles), ("--device", options.device, roles - {"faces"})):
+        if given is not None and not used:
+            raise InputError(f"{option} has no effect on {', '.join(metrics)}, which need no such models; leave it out")
+    device = options.device or "cpu"
+    check_device(device)
     asked = {"model": options.judge, "url": options.judge_url}
     told = {name: value for name, value in asked.items() if value is not None}
     if told and JUDGE not in metrics:
         raise InputError("--judge and --judge-url are of the metric judge; add it to --metrics, or leave them out")
     judge = ServerSettings(**told) if "model" in told else None
     with ProgressBars() as progress:
-        workers = 1 if options.workers is None and options.device != "cpu" else options.workers
+        workers = 1 if options.workers is None and device != "cpu" else options.workers
         score_run(
             run,
             metrics,
-            models=options.eyes,
-            device=options.device,
+            models=options.eyes or ROOT,
+            device=device,
             judge=judge,
             share=share,
             workers=workers,

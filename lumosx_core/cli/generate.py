@@ -12,7 +12,7 @@ from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from lumosx_core.cli.sampling_options import add_sampling_arguments, chosen_changes, generation_config
+from lumosx_core.cli.sampling_options import add_sampling_arguments, generation_config, given_sampling_options
 
 if TYPE_CHECKING:
     from lumosx_core.model.sequence_shards import SequenceShards
@@ -23,7 +23,9 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-TORCHRUN = ("RANK", "WORLD_SIZE", "LOCAL_RANK")  # variables that tell its processes apart
+# Variables that tell the processes of torchrun apart. Those of the address do not count here: scripts of clusters set them for
+# every command.
+TORCHRUN = ("RANK", "WORLD_SIZE", "LOCAL_RANK")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -49,12 +51,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "says; the name of a person means all pictures of that person",
     )
     parser.add_argument("--device", default="cpu", help="cpu, cuda, cuda:1, ... (default: cpu)")
-    parser.add_argument("--dtype", default="fp32", choices=("fp32", "bf16", "fp16"), help="of the weights in memory")
+    parser.add_argument("--dtype", choices=("fp32", "bf16", "fp16"), help="of the weights in memory (default: fp32)")
     parser.add_argument(
         "--memory",
         type=float,
         metavar="GIB",
-        help="print what is where and choose what makes it fit so many GiB of the device (or of the machine, on a CPU)",
+        help="print what is where and choose what makes it fit so many GiB of the device (default: what is free on a card), or "
+        "of the machine, on a CPU (default: no plan)",
     )
     parser.add_argument("--seed", type=int, nargs="+", default=[0], help="one video per seed")
     parser.add_argument(
@@ -69,9 +72,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--png", action="store_true", help="write the frames as PNG files too")
     parser.add_argument(
         "--on-problem",
-        default="error",
         choices=("error", "warn"),
-        help="a phrase that is not in the prompt: stop, or go on without its words",
+        help="a phrase that is not in the prompt: stop (default), or go on without its words",
     )
     parser.add_argument(
         "--latent",
@@ -109,14 +111,15 @@ def run(options: argparse.Namespace) -> int:
         pipeline = LumosXPipeline(
             options.model or NANO_FOLDER,
             device=device,
-            dtype=weights_type(options.dtype),
+            dtype=weights_type(options.dtype or "fp32"),
             resident=False,
             loras=loras,
             shards=None if options.each else _shards(processes),
         )
-        config = replace(generation_config(options, pipeline.defaults), on_problem=options.on_problem)
-        if options.memory is not None:
-            config = _planned(options, pipeline, samples, config)
+        config = replace(generation_config(options, pipeline.defaults), on_problem=options.on_problem or "error")
+        gib = None if options.latent is not None else _budget(options, pipeline, processes)
+        if gib is not None:
+            config = _planned(options, pipeline, samples, config, gib)
         jobs = [(stem, seed) for stem in stems for seed in options.seed]
         if processes is not None and options.each:
             jobs = jobs[processes.rank :: processes.count]
@@ -198,25 +201,47 @@ def _shards(processes: "Processes | None") -> "SequenceShards | None":
     return SequenceShards(processes.group, processes.rank, processes.count)
 
 
+def _budget(options: argparse.Namespace, pipeline: "LumosXPipeline", processes: "Processes | None") -> float | None:
+    """The GiB that a plan may count on: --memory, else what is free on a card; None where nothing is to be planned."""
+    from lumosx_core.errors import InputError
+    from lumosx_core.model.devices import free_bytes, is_cuda
+    from lumosx_core.model.memory import GIB
+    from lumosx_core.numbers import real_number
+
+    if options.memory is None:
+        free = free_bytes(pipeline.device)
+        return None if free is None or pipeline.shards is not None else free / GIB
+    gib = real_number(options.memory, "--memory", least=0.1, most=10_000)
+    if processes is not None and processes.count > 1 and not (options.each and is_cuda(pipeline.device)):
+        raise InputError(
+            "--memory plans one process on a device of its own; leave it out where several make a video together or work in "
+            "the memory of one machine, or share the videos out among cards with --each"
+        )
+    return gib
+
+
 def _planned(
-    options: argparse.Namespace, pipeline: "LumosXPipeline", samples: "list[Sample]", config: "GenerationConfig"
+    options: argparse.Namespace,
+    pipeline: "LumosXPipeline",
+    samples: "list[Sample]",
+    config: "GenerationConfig",
+    gib: float,
 ) -> "GenerationConfig":
-    """Choose and print what makes the largest of the samples fit --memory; the pipeline and the configuration with it."""
+    """Choose and print what makes the largest of the samples fit so many GiB; the pipeline and the configuration with it."""
     from dataclasses import replace
 
-    from lumosx_core.errors import InputError
-    from lumosx_core.model.memory import USABLE
-    from lumosx_core.numbers import real_number
-    from lumosx_core.sampling.generate import bind, layout_of
-    from lumosx_core.sampling.memory_plan import GIB, planned
+    from lumosx_core.model.memory import GIB, USABLE
+    from lumosx_core.numbers import whole_number
+    from lumosx_core.references import prepared_pictures
+    from lumosx_core.sampling.generate import bind, blank_of, layout_of
+    from lumosx_core.sampling.memory_plan import planned
 
-    gib = real_number(options.memory, "--memory", least=0.1, most=10_000)
-    if pipeline.shards is not None:
-        raise InputError(
-            "--memory plans one process; leave it out where several make a video together, or share out with --each"
-        )
-    videos = min(options.batch, len(options.seed))
-    layouts = [layout_of(bind(pipeline, sample, config), config, videos=videos) for sample in samples]
+    videos = min(whole_number(options.batch, "batch", least=1), len(options.seed))
+    layouts = []
+    for sample in samples:
+        pictures = prepared_pictures(sample.references.references(), config.width, config.height)
+        bound = bind(pipeline, sample, config)
+        layouts.append(layout_of(bound, config, videos=videos, blank=blank_of(pictures, config)))
     plan = planned(
         pipeline.folder,
         pipeline.sizes,
@@ -226,30 +251,30 @@ def _planned(
         device=pipeline.device,
         gib=gib,
     )
-    for stage, where in plan.where.items():
-        told = f"{plan.stages[stage] / GIB:6.2f} GiB  " if stage in plan.stages else " " * 12
-        print(f"{stage:<14} {told}{where}")
-    print(f"{'peak':<14} {plan.peak / GIB:6.2f} GiB  of {gib:g}, of which {gib * USABLE:.2f} may be filled", flush=True)
+    for stage, how in plan.told.items():
+        size = f"{plan.stages[stage] / GIB:6.2f} GiB  " if stage in plan.stages else " " * 12
+        print(f"{stage:<14} {size}{how}")
+    print(f"{'peak':<14} {plan.peak / GIB:6.2f} GiB  of {gib:.4g}, of which {gib * USABLE:.2f} may be filled", flush=True)
     pipeline.memory = plan.memory
     return replace(config, cfg_batched=plan.memory.cfg_batched)
 
 
 def _refuse_what_samples(options: argparse.Namespace) -> None:
-    """Raises InputError for options that change nothing of a latent that is there."""
+    """Raises InputError for options that change nothing of a latent that is there, and for several processes."""
     from lumosx_core.errors import InputError
 
-    given = {"--strength": options.strength, "--lora": options.lora, "--prompt": options.prompt is not None}
-    given |= {
-        "--memory": options.memory is not None,
-        "--seed": options.seed != [0],
-        "--batch": options.batch != 1,
-        "sampling options": bool(chosen_changes(options)),
-    }
-    useless = " and ".join(name for name, is_given in given.items() if is_given)
+    names = ("prompt", "lora", "strength", "dtype", "memory", "on_problem")
+    useless = [f"--{name.replace('_', '-')}" for name in names if getattr(options, name) not in (None, [])]
+    useless += ["--seed"] if options.seed != [0] else []
+    useless += ["--batch"] if options.batch != 1 else []
+    useless += given_sampling_options(options)
     if useless:
         raise InputError(
-            f"{useless}: nothing of a latent that is there changes by it; leave it out, or --latent to sample anew"
+            f"{', '.join(useless)}: without effect on a latent that is sampled already; leave out what is named here, or leave "
+            "--latent out and sample anew"
         )
+    if (os.environ.get("WORLD_SIZE") or "1") != "1":
+        raise InputError("--latent makes one video in one process; start it without torchrun")
 
 
 def _lora_and_strength(text: str) -> tuple[Path, float]:

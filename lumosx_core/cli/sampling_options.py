@@ -12,6 +12,11 @@ FIELDS = (
     "width", "height", "frames", "steps", "cfg", "shift", "solver", "fps", "negative_prompt", "negative_spans",
     "negative_references", "attention", "ratio", "pool_layout", "blank_tokens", "reference_refresh", "regions",
 )  # fmt: skip
+SWITCHES = {  # options that set a field of it to False
+    "sequential_cfg": "cfg_batched",
+    "no_relational_positions": "relational_positions",
+    "no_self_attention_mask": "causal_self_attention_mask",
+}
 
 
 def add_sampling_arguments(parser: argparse.ArgumentParser) -> None:
@@ -52,13 +57,14 @@ def add_sampling_arguments(parser: argparse.ArgumentParser) -> None:
 def chosen_changes(options: argparse.Namespace) -> dict[str, Any]:
     """The fields of GenerationConfig that the user set."""
     changes: dict[str, Any] = {name: getattr(options, name) for name in FIELDS if getattr(options, name) is not None}
-    if options.sequential_cfg:
-        changes["cfg_batched"] = False
-    if options.no_relational_positions:
-        changes["relational_positions"] = False
-    if options.no_self_attention_mask:
-        changes["causal_self_attention_mask"] = False
-    return changes
+    return changes | {field: False for name, field in SWITCHES.items() if getattr(options, name)}
+
+
+def given_sampling_options(options: argparse.Namespace) -> list[str]:
+    """Those that the user gave, as they are written on the command line."""
+    names = [name for name in FIELDS if getattr(options, name) is not None]
+    names += [name for name in SWITCHES if getattr(options, name)]
+    return [f"--{name.replace('_', '-')}" for name in names]
 
 
 def generation_config(options: argparse.Namespace, defaults: "PipelineDefaults") -> "GenerationConfig":

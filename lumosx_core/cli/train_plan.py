@@ -113,8 +113,7 @@ def chosen_memory(
 
 
 def _print_plan(choice: "Choice", layout: "TokenLayout", gib: float | None) -> None:
-    from lumosx_core.model.memory import USABLE
-    from lumosx_core.training.memory_plan import GIB
+    from lumosx_core.model.memory import GIB, USABLE
 
     config, need = choice.config, choice.need
     memory, samples = config.memory, config.micro_batch or config.batch

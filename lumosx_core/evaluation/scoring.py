@@ -139,6 +139,11 @@ def _flow(looking: Looking) -> Flow:
     return raft_flow(model_folder(looking.models, name) / MODELS[name].needed[0], device=looking.device)
 
 
+def roles_of(name: str, suite_kind: str) -> set[str]:
+    """The roles of the local models that a metric looks with at videos of a suite of that kind; none for an unknown name."""
+    return set() if (name, suite_kind) == (BINDING, "puppets") else set(ROLES_OF.get(name, ()))
+
+
 def lacking_of(name: str, models: Path) -> str:
     """What a metric lacks to look at photographs with the models of a folder, with what to get; empty if nothing. Looks at
     names of packages and files alone."""
@@ -254,10 +259,10 @@ def _model_digest(name: str, looking: Looking, suite: Suite) -> dict[str, str]:
     """Which models the metric looks with, and the digest of their files; nothing for one that needs none."""
     if name == JUDGE and looking.judge is not None:
         return {"models": looking.judge.model}
-    if not ROLES_OF[name]:
-        return {}
     if name == BINDING and suite.kind == "puppets":
         return {"models": "embedded analyser", "sha256": file_digest(WEIGHTS)}
+    if not roles_of(name, suite.kind):
+        return {}
     chosen = list(best_models(looking.models, ROLES_OF[name]).values())
     digests = [folder_digest(looking.models / model) for model in chosen]
     whole = digests[0] if len(digests) == 1 else hashlib.sha256("".join(digests).encode()).hexdigest()

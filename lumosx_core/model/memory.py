@@ -3,7 +3,7 @@
 import gc
 import math
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,12 +16,22 @@ from lumosx_core.model.checkpoint import transformer_sizes
 from lumosx_core.model.config import TransformerConfig
 from lumosx_core.model.devices import is_cuda
 
+GIB = 2**30
 # Of a card, what a plan may fill: the rest is for the context of CUDA, work space of kernels and holes between tensors. Ours.
 USABLE = 7 / 8
 LEVERS = (
     "fewer --frames, a smaller --width and --height, --sequential-cfg, --dtype bf16, fewer references, or --device cpu; "
     "other programs may hold memory too"
 )
+
+
+def from_three_and_four(counted: Callable[[int], int], total: int) -> int:
+    """What `total` equal parts (blocks of a model, frames of a latent) take, where from the third on every one adds the same:
+    counted with all of up to four, else with three and with four. counted: bytes by number of parts."""
+    if total <= 4:
+        return counted(total)
+    few, more = counted(3), counted(4)
+    return few + (total - 3) * (more - few)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -26,10 +26,9 @@ from lumosx_core.model.pixels import blank_tokens, to_frames, to_unit_range
 from lumosx_core.model.regions import regions_of_references
 from lumosx_core.model.token_layout import MAX_VIDEOS, TokenLayout, text_levels
 from lumosx_core.model.vae import decode_within_memory, encode_video
-from lumosx_core.model.video_size import VideoSize
 from lumosx_core.numbers import seed_number, whole_number
 from lumosx_core.progress import Progress
-from lumosx_core.references import Sample, prepare_reference_image
+from lumosx_core.references import Sample, prepared_pictures
 from lumosx_core.sampling.config import GenerationConfig
 from lumosx_core.sampling.guidance import Condition, for_videos, guided_velocity
 from lumosx_core.sampling.pipeline import LumosXPipeline
@@ -147,6 +146,11 @@ def bind(pipeline: LumosXPipeline, sample: Sample, config: GenerationConfig) -> 
     )
 
 
+def blank_of(pictures: Sequence[np.ndarray], config: GenerationConfig) -> tuple[bytes, ...]:
+    """Which tokens of every prepared picture `layout_of` leaves out: none unless the configuration drops what is blank."""
+    return tuple(map(blank_tokens, pictures)) if config.blank_tokens == "drop" else ()
+
+
 def layout_of(bound: BoundPrompt, config: GenerationConfig, videos: int = 1, blank: tuple[bytes, ...] = ()) -> TokenLayout:
     """Where the tokens of the videos and of the references lie, without those that are `blank`. Raises InputError if the size
     needs positions that are none, and for several videos where the references see the video."""
@@ -172,9 +176,8 @@ def prepare(
     """Bind the prompt (or take it as it is bound), encode both prompts and the references, lay out the tokens."""
     bound = bound or bind(pipeline, sample, config)
     text_len = pipeline.sizes.text_len
-    pictures = prepared_pictures(sample, config.size)
-    blank = tuple(map(blank_tokens, pictures)) if config.blank_tokens == "drop" else ()
-    layout = layout_of(bound, config, blank=blank)
+    pictures = prepared_pictures(sample.references.references(), config.width, config.height)
+    layout = layout_of(bound, config, blank=blank_of(pictures, config))
     levels = text_levels(bound.references, text_len)[None].to(pipeline.device) if bound.references else None
     prompts = [bound.prompt] if config.cfg == 1 else [bound.prompt, config.negative_prompt]
     states = encode_prompts(pipeline, prompts, progress)
@@ -196,12 +199,6 @@ def encode_prompts(pipeline: LumosXPipeline, prompts: list[str], progress: Progr
         progress("text encoding", 0, 1)
     with memory_told("encoding the prompt", pipeline.device), pipeline.at_work("text_encoder") as encoder:
         return encoder.encode(prompts, pipeline.sizes.text_len).to(pipeline.device, pipeline.dtype)
-
-
-def prepared_pictures(sample: Sample, size: VideoSize) -> list[np.ndarray]:
-    """uint8 [H, W, 3] of every reference: as the model sees it."""
-    references = sample.references.references()
-    return [np.asarray(prepare_reference_image(reference.image, size.width, size.height)) for reference in references]
 
 
 def encode_references(

@@ -20,7 +20,7 @@ from lumosx_core.model.config import TransformerConfig
 from lumosx_core.model.devices import is_cuda, storage_name
 from lumosx_core.model.live_memory import LiveMemory
 from lumosx_core.model.low_memory import NoRam, store_frozen
-from lumosx_core.model.memory import USABLE, weights_bytes
+from lumosx_core.model.memory import GIB, USABLE, from_three_and_four, weights_bytes
 from lumosx_core.model.token_layout import TokenLayout
 from lumosx_core.model.transformer import LumosXTransformer, reference_keys_bytes
 from lumosx_core.model.vae import TILE_PIXELS, decode_video, encode_video, fallbacks_of, open_vae
@@ -28,7 +28,6 @@ from lumosx_core.model.wan_vae import VaeConfig, WanVae
 from lumosx_core.sampling.config import GenerationConfig
 from lumosx_core.sampling.pipeline import FILES, TEXT_MARGIN_BYTES, GenerationMemory
 
-GIB = 2**30
 LATENTS = 8  # of the size of the noise, in float32: what the solver and the guidance keep beside a forward
 TILED_VIDEOS = 5  # decoding in tiles holds the overlapping tiles, their rows and the video: so many times the video, about
 T = TypeVar("T")
@@ -36,15 +35,15 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, kw_only=True)
 class GenerationPlan:
-    """memory: what is chosen. stages: bytes on the device at most, by stage. where: of each, in words."""
+    """memory: what is chosen. stages: bytes on the device at most, by stage. told: how each is done, in words."""
 
     memory: GenerationMemory
     stages: dict[str, int]
-    where: dict[str, str]
+    told: dict[str, str]
 
     @property
     def peak(self) -> int:
-        """The most of all stages: nothing else is on the device then."""
+        """The most of all stages: the models of the others are not on the device then."""
         return max(self.stages.values())
 
 
@@ -76,9 +75,9 @@ def planned(
         return work + kept
 
     ways = [(config.cfg_batched, False), (False, False), *([(False, True)] if card else [])]
-    (batched, streamed), denoising = _first(list(dict.fromkeys(ways)), sampling, usable)
+    (batched, streamed), denoising = _mildest_that_fits(list(dict.fromkeys(ways)), sampling, usable)
     tries = fallbacks_of(torch.device(device))
-    start, decoding = _first(range(len(tries)), lambda number: _decoding_bytes(vae, layout, *tries[number]), usable)
+    start, decoding = _mildest_that_fits(range(len(tries)), lambda number: _decoding_bytes(vae, layout, *tries[number]), usable)
     stages = {"references": _encoding_bytes(vae, layout), "sampling": denoising, "decoding": decoding}
     text_on_cpu = card and text > usable
     if not text_on_cpu:
@@ -92,7 +91,7 @@ def planned(
             "--height, fewer references, or a smaller --batch"
         )
     half, tiles = tries[start]
-    where = {
+    told = {
         "text encoding": "on the CPU, once" if text_on_cpu else "on the device, and gone before the next",
         "references": "VAE on the device, one picture at a time",
         "sampling": ("both passes at once" if batched and passes == 2 else "one pass at a time")
@@ -100,15 +99,15 @@ def planned(
         "decoding": ("bf16" if half else "float32") + (", in tiles" if tiles else ""),
     }
     memory = GenerationMemory(cfg_batched=batched, text_on_cpu=text_on_cpu, streamed=streamed, decode_from=start)
-    return GenerationPlan(memory=memory, stages=stages, where=where)
+    return GenerationPlan(memory=memory, stages=stages, told=told)
 
 
-def _first(choices: Sequence[T], need: Callable[[T], int], usable: float) -> tuple[T, int]:
-    """The first choice that fits, else the last, with its need."""
+def _mildest_that_fits(choices: Sequence[T], need: Callable[[T], int], usable: float) -> tuple[T, int]:
+    """The first choice that fits, else the last, with the bytes that it needs."""
     for choice in choices:
-        if (bytes_ := need(choice)) <= usable:
+        if (need_bytes := need(choice)) <= usable:
             break
-    return choice, bytes_
+    return choice, need_bytes
 
 
 def _sampling_bytes(
@@ -120,10 +119,7 @@ def _sampling_bytes(
         return _forward_bytes(replace(sizes, num_layers=layers), layout, batch, passes, dtype, streamed)
 
     latent = 4 * sizes.in_dim * layout.videos * layout.frames * 4 * layout.tokens_per_frame
-    if sizes.num_layers <= 4:
-        return counted(sizes.num_layers) + LATENTS * latent
-    few, more = counted(3), counted(4)
-    return few + (sizes.num_layers - 3) * (more - few) + LATENTS * latent
+    return from_three_and_four(counted, sizes.num_layers) + LATENTS * latent
 
 
 @lru_cache(maxsize=64)
@@ -163,11 +159,7 @@ def _decoding_bytes(vae: VaeConfig, layout: TokenLayout, half: bool, tiles: bool
     height, width = 2 * layout.height, 2 * layout.width
     tile = TILE_PIXELS // 8
     sides = (min(height, tile), min(width, tile)) if tiles else (height, width)
-    if layout.frames <= 4:
-        work = _decoded_bytes(vae, layout.frames, sides, half)
-    else:
-        few, more = (_decoded_bytes(vae, frames, sides, half) for frames in (3, 4))
-        work = few + (layout.frames - 3) * (more - few)
+    work = from_three_and_four(lambda frames: _decoded_bytes(vae, frames, sides, half), layout.frames)
     video = 3 * (4 * layout.frames - 3) * 64 * height * width * (2 if half else 4)
     return work + (TILED_VIDEOS * video if tiles else 0)
 

@@ -59,10 +59,11 @@ class LumosXPipeline:
     """A model folder: defaults, tokenizer and sizes at once, each model when it is first used.
 
     device: where models work. dtype: of transformer and text encoder; the VAE stays float32. resident: all models stay on the
-    device once they are loaded; else only the one that is at work is there, and the text encoder, whose work is done before
-    the others', is let go after it. loras: added to the transformer's weights, each with its strength. shards: of several
-    processes that make the same videos together, each with this pipeline: the transformer computes this one's share of their
-    tokens, and only the first one writes. memory: what was chosen for a device of a given size, before a model is loaded.
+    device once they are loaded; else the text encoder, whose work is done before the others', is let go after it, and the
+    others wait in the machine's memory, or are let go as well where that is the device and `memory` was planned. loras: added
+    to the transformer's weights, each with its strength. shards: of several processes that make the same videos together, each
+    with this pipeline: the transformer computes this one's share of their tokens, and only the first one writes. memory: what
+    was chosen for a device of a given size, before a model is loaded.
     Raises InputError naming what is missing and how to get it, and for processes that do not divide the heads of the model.
     """
 
@@ -125,9 +126,10 @@ class LumosXPipeline:
             yield model
         finally:
             if not self.resident:
+                gone = part == "text_encoder" or (self.memory is not None and self.device.type == "cpu")
                 # "meta" lets go of the weights even where a caller still holds the model.
-                module.to("meta" if part == "text_encoder" else "cpu")
-                if part == "text_encoder":
+                module.to("meta" if gone else "cpu")
+                if gone:
                     self.forget(part)
                 free_memory()
 

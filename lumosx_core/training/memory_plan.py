@@ -17,7 +17,7 @@ from lumosx_core.errors import InputError
 from lumosx_core.model.config import TransformerConfig
 from lumosx_core.model.live_memory import LiveMemory
 from lumosx_core.model.low_memory import NoRam
-from lumosx_core.model.memory import USABLE
+from lumosx_core.model.memory import GIB, USABLE, from_three_and_four
 from lumosx_core.model.token_layout import TokenLayout
 from lumosx_core.model.transformer import LumosXTransformer
 from lumosx_core.training.config import TrainingConfig
@@ -25,8 +25,6 @@ from lumosx_core.training.fit import fit_model
 from lumosx_core.training.lora import trained_weights
 from lumosx_core.training.losses import Draw, PublishedLoss
 from lumosx_core.training.optimizers import OPTIMIZER_BYTES, OTHER_OPTIMIZER
-
-GIB = 2**30
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -62,17 +60,18 @@ def needed(model_config: TransformerConfig, config: TrainingConfig, layout: Toke
     the work space within a kernel, nor what the loading of the weights needs for a moment.
     """
     same = replace(config, optimizer="adamw", optimizer_options=(), memory=replace(config.memory, average_in_ram=False))
-    few, more = (_counted(replace(model_config, num_layers=count), same, layout) for count in (3, 4))
-    rest = model_config.num_layers - 3
 
-    def whole(at_three: int, at_four: int) -> int:
-        return at_three + rest * (at_four - at_three)
+    def whole(name: str) -> int:
+        return from_three_and_four(
+            lambda count: getattr(_counted(replace(model_config, num_layers=count), same, layout), name),
+            model_config.num_layers,
+        )
 
-    weights, learning = whole(few.weights, more.weights), whole(few.learning, more.learning)
+    weights, learning = whole("weights"), whole("learning")
     keeps, works = OPTIMIZER_BYTES.get(config.optimizer, OTHER_OPTIMIZER)
     moments = {
-        "forward": whole(few.forward, more.forward),
-        "backward": whole(few.backward, more.backward),
+        "forward": whole("forward"),
+        "backward": whole("backward"),
         "step of the optimizer": int(learning * (4 + works)),  # gradients are there too
     }
     moment = max(moments, key=lambda name: moments[name])

@@ -154,7 +154,7 @@ def test_the_command_line_takes_strengths_and_keeps_them_in_the_video(
         (["--strength", "@1:nan"], "the strength of '@1' is nan, expected a number from 0 to 2"),
         (
             ["--strength", "@1:1", "--latent", "x.safetensors"],
-            "--strength and sampling options: nothing of a latent that is there changes",
+            "--strength, --frames, --steps: without effect on a latent that is sampled already",
         ),
     ):
         assert main([*words, *wrong]) == 2

@@ -11,11 +11,10 @@ from PIL import Image
 
 from lumosx_core.errors import InputError
 from lumosx_core.model.token_layout import text_levels
-from lumosx_core.model.video_size import VideoSize
 from lumosx_core.puppets.samples import SAMPLES_FOLDER
-from lumosx_core.references import Attribute, ReferenceSet, Sample, SceneReference, Subject
+from lumosx_core.references import Attribute, ReferenceSet, Sample, SceneReference, Subject, prepared_pictures
 from lumosx_core.sample_folder import read_sample
-from lumosx_core.sampling.generate import encode_references, prepared_pictures
+from lumosx_core.sampling.generate import encode_references
 from lumosx_core.sampling.pipeline import load_pipeline
 from lumosx_core.text_spans import bind_prompt
 
@@ -152,7 +151,7 @@ def test_encoding_gives_the_raw_latents_of_the_core(nodes: ModuleType, nano: Nan
     with torch.no_grad():
         encoded, latent = nodes.EncodeReferences.execute(graph, nano[2], WIDTH, HEIGHT, LENGTH).args
     mean, std = (torch.tensor(v).view(1, 16, 1, 1) for v in (pipeline.vae.config.latents_mean, pipeline.vae.config.latents_std))
-    pictures = prepared_pictures(sample, VideoSize(width=WIDTH, height=HEIGHT, frames=1))
+    pictures = prepared_pictures(sample.references.references(), WIDTH, HEIGHT)
     expected = encode_references(pipeline, pictures)[0] * std + mean
     assert encoded.latents.shape == expected.shape == (6, 16, HEIGHT // 8, WIDTH // 8)
     assert float((encoded.latents - expected).abs().max()) <= 2e-5
@@ -166,10 +165,10 @@ def test_encoding_gives_the_raw_latents_of_the_core(nodes: ModuleType, nano: Nan
 
 def test_a_picture_s_latent_does_not_depend_on_the_others(nodes: ModuleType, nano: Nano) -> None:
     sample = read_sample(SAMPLES_FOLDER / "two_people")
-    pictures = sample.references.references()[:3]
+    pictures = prepared_pictures(sample.references.references()[:3], 32, 32)
     with torch.no_grad():
-        alone = nodes.encode_references(nano[2], pictures[:1], VideoSize(width=32, height=32, frames=1))
-        together = nodes.encode_references(nano[2], pictures, VideoSize(width=32, height=32, frames=1))
+        alone = nodes.encode_references(nano[2], pictures[:1])
+        together = nodes.encode_references(nano[2], pictures)
     assert torch.equal(alone[0], together[0])
     assert not torch.equal(together[0], together[1])
 

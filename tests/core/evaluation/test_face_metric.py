@@ -179,6 +179,8 @@ def test_a_run_of_photographs_is_scored_by_its_faces(
         7 / 9, abs=0.02
     )
     assert figures["extra faces"]["value"] == 0 and "further views" not in figures
+    assert main(["evaluate", "score", str(run.folder), "--device", "cpu"]) == 2
+    assert "--device has no effect on faces" in capsys.readouterr().err
     write_bytes(eyes / "yunet_sface" / "face_detection_yunet_2023mar.onnx", b"another one")
     assert main(["evaluate", "score", str(run.folder), "--eyes", str(eyes)]) == 2
     assert "scores of faces of another version or with other models" in capsys.readouterr().err

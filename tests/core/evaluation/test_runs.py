@@ -190,6 +190,10 @@ def test_the_commands_of_a_model(suite: Path, tmp_path: Path, capsys: pytest.Cap
     assert capsys.readouterr().out.splitlines()[0] == f"run            {run}: 2 of 6 videos"
     assert main(["evaluate", "score", str(run), "--workers", "1"]) == 0
     assert "Not every case is scored: 2 of 6 by puppets." in capsys.readouterr().out
+    for option in (["--eyes", "/nowhere"], ["--device", "cpu"], ["--metrics", "puppets", "binding", "--device", "cpu"]):
+        assert main(["evaluate", "score", str(run), *option]) == 2
+        name = next(word for word in option if word in ("--eyes", "--device"))
+        assert f"{name} has no effect on puppets" in capsys.readouterr().err
     videos = {path: path.stat().st_mtime_ns for path in run.rglob("*.png")}
     assert main(generate) == 0
     assert main(["evaluate", "score", str(run), "--workers", "1"]) == 0

@@ -13,12 +13,13 @@ from lumosx_core.checks.speed_case import layout_with
 from lumosx_core.cli.main import main
 from lumosx_core.model import vae as vae_module
 from lumosx_core.model.config import PRESETS
+from lumosx_core.model.memory import GIB
 from lumosx_core.model.text_encoder import load_text_encoder
 from lumosx_core.model.transformer import LumosXTransformer
 from lumosx_core.puppets.samples import SAMPLES_FOLDER
 from lumosx_core.sampling.config import PipelineDefaults, save_defaults
 from lumosx_core.sampling.memory_plan import planned
-from lumosx_core.sampling.model_report import GIB, memory_while_loading, report_model, resident_plan
+from lumosx_core.sampling.model_report import memory_while_loading, report_model, resident_plan
 from lumosx_core.sampling.pipeline import NANO_FOLDER, GenerationMemory
 
 UMT5_XXL = {
@@ -185,9 +186,29 @@ def test_a_kept_latent_becomes_the_same_video_by_the_command(
     assert len(made) == 8
     for path in made:
         assert path.read_bytes() == (tmp_path / "cut" / path.relative_to(tmp_path / "whole")).read_bytes()
-    useless = ["--lora", "x.safetensors", "--prompt", "a man", "--seed", "1", "2", "--batch", "2", "--steps", "3"]
+    useless = [
+        "--lora",
+        "x.safetensors",
+        "--prompt",
+        "a man",
+        "--seed",
+        "1",
+        "2",
+        "--batch",
+        "2",
+        "--steps",
+        "3",
+        "--dtype",
+        "bf16",
+    ]
+    useless += ["--on-problem", "error", "--memory", "8", "--sequential-cfg", "--blank-tokens", "drop"]
     assert main(["generate", sample, "--latent", str(kept), *useless, "--out", str(tmp_path / "no")]) == 2
-    assert "--lora and --prompt and --seed and --batch and sampling options: nothing of a latent" in capsys.readouterr().err
+    names = "--prompt, --lora, --dtype, --memory, --on-problem, --seed, --batch, --steps, --blank-tokens, --sequential-cfg"
+    assert f"{names}: without effect on a latent that is sampled already; leave out" in capsys.readouterr().err
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    assert main(["generate", sample, "--latent", str(kept), "--out", str(tmp_path / "no")]) == 2
+    assert "--latent makes one video in one process; start it without torchrun" in capsys.readouterr().err
+    monkeypatch.delenv("WORLD_SIZE")
     assert not (tmp_path / "no").exists()
     assert main(["generate", sample, "--latent", str(NANO_FOLDER / "vae.safetensors"), "--out", str(tmp_path / "x")]) == 2
     assert "is no latent" in capsys.readouterr().err

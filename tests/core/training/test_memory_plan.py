@@ -13,6 +13,7 @@ from lumosx_core.errors import InputError
 from lumosx_core.model.config import TransformerConfig
 from lumosx_core.model.live_memory import LiveMemory
 from lumosx_core.model.low_memory import HostRam
+from lumosx_core.model.memory import GIB, USABLE
 from lumosx_core.model.token_layout import TokenLayout
 from lumosx_core.model.transformer import LumosXTransformer
 from lumosx_core.training.config import DEBUG, LoraConfig, MemoryConfig, TrainingConfig
@@ -20,7 +21,7 @@ from lumosx_core.training.ema import begin_average
 from lumosx_core.training.fit import fit_model
 from lumosx_core.training.lora import trained_weights
 from lumosx_core.training.losses import PublishedLoss
-from lumosx_core.training.memory_plan import GIB, USABLE, Need, _draw, fitting, milder_to_harder, needed
+from lumosx_core.training.memory_plan import Need, _draw, fitting, milder_to_harder, needed
 from lumosx_core.training.optimizers import make_optimizers
 
 SIZES = TransformerConfig(dim=96, num_heads=2, num_layers=7, ffn_dim=448, freq_dim=32, text_dim=24, text_len=16)
