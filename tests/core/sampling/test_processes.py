@@ -1,5 +1,6 @@
 """Several processes, as torchrun starts them, make the video of one together, or share the videos out."""
 
+import argparse
 import contextlib
 import io
 import os
@@ -11,14 +12,16 @@ import pytest
 import torch
 import torch.multiprocessing as multiprocessing
 
+from lumosx_core.cli.generate import _budget
 from lumosx_core.cli.main import main
+from lumosx_core.errors import InputError
 from lumosx_core.files.videos import read_video
 from lumosx_core.model.sequence_shards import SequenceShards
 from lumosx_core.puppets.samples import SAMPLES_FOLDER
 from lumosx_core.sample_folder import read_sample
 from lumosx_core.sampling.generate import denoise, prepare
 from lumosx_core.sampling.pipeline import LumosXPipeline
-from lumosx_core.training.parallelize import VARIABLES, begin_processes, end_processes
+from lumosx_core.training.parallelize import VARIABLES, Processes, begin_processes, end_processes
 
 SAMPLE = SAMPLES_FOLDER / "two_people"
 CHANGES: dict[str, dict] = {"as published": {}, "cheaper": {"blank_tokens": "drop", "reference_refresh": 2}}
@@ -94,6 +97,14 @@ def test_what_does_not_go_is_told_at_once(
         monkeypatch.setenv(name, value)
     assert main(["generate", str(SAMPLE), *arguments, "--out", str(tmp_path / "out")]) == 2
     assert words in capsys.readouterr().err and not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize("each", [True, False])
+def test_a_plan_is_of_one_process_on_its_own_device(each: bool) -> None:
+    options = argparse.Namespace(memory=4.0, each=each)
+    assert _budget(options, LumosXPipeline(), None) == _budget(options, LumosXPipeline(), Processes()) == 4
+    with pytest.raises(InputError, match="--memory plans one process on a device of its own; leave it out"):
+        _budget(options, LumosXPipeline(), Processes(rank=1, count=2))
 
 
 def test_processes_that_do_not_divide_the_heads_are_told_before_a_model_is_loaded() -> None:
