@@ -12,7 +12,7 @@ from lumosx_core.data.augment import Augmentation, augmented
 from lumosx_core.data.buckets import bucket_of, fit_frames
 from lumosx_core.data.decoding import UndecodableError, read_clip
 from lumosx_core.data.prepare import bind_clip, usable_frames, video_file
-from lumosx_core.data.training_clips import Entity, Picture, TrainingClip
+from lumosx_core.data.training_clips import Entity, Picture, TrainingClip, large_enough
 from lumosx_core.drawing.lettering import draw_text, fit_text
 from lumosx_core.drawing.palette import PAPER, QUIET
 from lumosx_core.drawing.relation_graph import draw_relation_graph
@@ -89,7 +89,7 @@ def check_clips(
             if not clip.people and not clip.objects and clip.background is None:
                 raise InputError("it has no references")
             for picture in _pictures(clip):
-                picture.open()
+                large_enough(picture)
             usable.append(CheckedClip(clip=clip, bucket=bucket, tokens=len(bound.token_ids)))
         except (InputError, UndecodableError) as error:
             left_out[clip.name] = str(error)

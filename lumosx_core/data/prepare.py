@@ -32,7 +32,7 @@ from lumosx_core.data.clip_cache import (
 from lumosx_core.data.decoding import probe_video, read_clip, walk_frames
 from lumosx_core.data.pack import read_file
 from lumosx_core.data.records import digest_of
-from lumosx_core.data.training_clips import Entity, Picture, StoredPicture, TrainingClip
+from lumosx_core.data.training_clips import Entity, Picture, StoredPicture, TrainingClip, large_enough
 from lumosx_core.errors import InputError
 from lumosx_core.files.atomic import write_bytes
 from lumosx_core.files.digests import file_digest
@@ -222,7 +222,7 @@ def _encode(job: PrepareJob, bucket: VideoSize, bound: BoundPrompt) -> tuple[Cac
     def pictures(name: str, given: Sequence[Picture], *, scene: bool = False) -> tuple[str, ...]:
         names = []
         for k, picture in enumerate(given):
-            image = picture.open()
+            image = large_enough(picture)
             variants = [augmented(image, rng, job.augmentation if v else NONE, scene=scene) for v in range(settings.variants)]
             shown = [np.asarray(prepare_reference_image(v, bucket.width, bucket.height)) for v in variants]
             tensors[f"{name}.{k}"] = encode_video(vae, to_unit_range(np.stack(shown)[:, None]))[:, :, 0]

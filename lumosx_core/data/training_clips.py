@@ -23,6 +23,7 @@ from lumosx_core.references import Attribute, Sample, SceneReference
 from lumosx_core.sample_folder import read_sample
 
 VIDEO = "video.mp4"
+LEAST_SIDE = 8  # pixels of a picture: less shows nothing to learn from; ours
 log = logging.getLogger(__name__)
 
 
@@ -56,6 +57,16 @@ class SamplePicture:
 
 
 Picture = StoredPicture | SamplePicture
+
+
+def large_enough(picture: Picture) -> Image.Image:
+    """The picture. Raises InputError if it cannot be read, or has a side below LEAST_SIDE."""
+    image = picture.open()
+    if min(image.size) < LEAST_SIDE:
+        raise InputError(
+            f"a picture in {picture.path} is {image.width}x{image.height}; give one of at least {LEAST_SIDE} pixels a side"
+        )
+    return image
 
 
 @dataclass(frozen=True, kw_only=True)

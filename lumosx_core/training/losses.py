@@ -25,6 +25,10 @@ class Draw:
     precision: str = "fp32"
     pool_layout: PoolLayout = "released"
 
+    def to(self, device: torch.device | str) -> "Draw":
+        """The same on a device."""
+        return replace(self, batch=self.batch.to(device), noise=self.noise.to(device), timestep=self.timestep.to(device))
+
     def parts(self, size: int) -> "list[Draw]":
         """The same in parts of at most `size` samples; whole for size 0."""
         count = len(self.timestep)

@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -83,28 +84,33 @@ def train(
             "training: micro_batch is asked for, but this loss weighs the samples of a batch against each other; set it to 0"
         )
     loss.check(run.model, gradient_checkpointing=config.gradient_checkpointing)
-    with agreed(processes):
+    with gone_told(processes, 0), agreed(processes):
         first = _resume(run, folder)
         check_room(folder, state_bytes(run.model, config))
-    for step in range(first, config.steps):
-        started = time.monotonic()
-        draw = _draw(run, data, step)
-        drawn = time.monotonic()
-        with gone_told(processes, step + 1):
-            figures = _step(run, step, draw, loss) | {"waited": drawn - started}
-            figures |= speed_figures(draw, time.monotonic() - started)
-            if (step + 1) % config.save_every == 0 or step + 1 == config.steps:
-                _save(run, folder, step + 1)
-                data.refresh()
-            if validation is not None and validation.is_due(step, config.steps):
-                figures |= validation.figures(run.model, run.ema, loss, precision=config.precision, processes=processes)
-            if samples is not None and samples.is_due(step, config.steps):
-                figures |= samples.figures(
-                    run.model, run.ema, folder, step + 1, precision=config.precision, processes=processes
-                )
-        if on_step is not None:
-            on_step(step, figures | {"seconds": time.monotonic() - started})
-    return _result(run, initial)
+    with ThreadPoolExecutor(1) as reader:  # the next batch is read while a step is computed
+        ahead: Future[Draw] | None = None
+        for step in range(first, config.steps):
+            started = time.monotonic()
+            draw = (_draw(run, data, step) if ahead is None else ahead.result()).to(run.device)
+            drawn, saves = time.monotonic(), (step + 1) % config.save_every == 0 or step + 1 == config.steps
+            # Not over a save: there the data may grow, and a resumed run would read the next batch after it.
+            ahead = None if saves else reader.submit(_draw, run, data, step + 1)
+            with gone_told(processes, step + 1):
+                figures = _step(run, step, draw, loss) | {"waited": drawn - started}
+                figures |= speed_figures(draw, time.monotonic() - started)
+                if saves:
+                    _save(run, folder, step + 1)
+                    data.refresh()
+                if validation is not None and validation.is_due(step, config.steps):
+                    figures |= validation.figures(run.model, run.ema, loss, precision=config.precision, processes=processes)
+                if samples is not None and samples.is_due(step, config.steps):
+                    figures |= samples.figures(
+                        run.model, run.ema, folder, step + 1, precision=config.precision, processes=processes
+                    )
+            if on_step is not None:
+                on_step(step, figures | {"seconds": time.monotonic() - started})
+    with gone_told(processes, config.steps):
+        return _result(run, initial)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -187,7 +193,7 @@ def _resume(run: _Run, folder: Path) -> int:
 
 
 def _draw(run: _Run, data: LatentDataset | ClipDataset, step: int) -> Draw:
-    """What a step learns from: a function of the seed and the step alone, so that a resumed run sees the same."""
+    """What a step learns from, on the CPU: a function of the seed and the step alone, so that a resumed run sees the same."""
     config = run.config
     batch = data.batch(
         config.batch,
@@ -198,9 +204,9 @@ def _draw(run: _Run, data: LatentDataset | ClipDataset, step: int) -> Draw:
         frames=config.frames,
     )
     generator = torch.Generator().manual_seed(hash((config.seed, step)) % 2**63)
-    timestep = sample_timesteps(len(batch.video), generator, config.timestep_shift, config.timesteps).to(run.device)
-    noise = torch.randn(batch.video.shape, generator=generator).to(run.device)
-    return Draw(batch=batch.to(run.device), noise=noise, timestep=timestep, precision=config.precision)
+    timestep = sample_timesteps(len(batch.video), generator, config.timestep_shift, config.timesteps)
+    noise = torch.randn(batch.video.shape, generator=generator)
+    return Draw(batch=batch, noise=noise, timestep=timestep, precision=config.precision)
 
 
 def _step(run: _Run, step: int, draw: Draw, loss: Loss) -> Figures:
