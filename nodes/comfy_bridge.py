@@ -25,8 +25,8 @@ import torch.nn.functional as F
 from lumosx_core.errors import InputError
 from lumosx_core.model.attention_backends import Attention, AttentionBackend, select_attention, why_unavailable
 from lumosx_core.model.attention_shares import AttentionRecord, attention_shares
+from lumosx_core.model.memory import GIB
 from lumosx_core.model.relational_attention import (
-    ReferenceKeys,
     relational_cross_attention,
     relational_self_attention,
     with_reference_keys,
@@ -34,10 +34,12 @@ from lumosx_core.model.relational_attention import (
 from lumosx_core.model.relational_options import RelationalOptions
 from lumosx_core.model.token_layout import TokenLayout
 
+from .block_ends import BlockEnds
+from .comfy_memory import frames_of_bytes
 from .comfy_prompts import check_conditioning
 from .comfy_windows import check_windows
 from .io_types import EncodedReferences
-from .kept_references import KeptReferences
+from .kept_references import CallKeys, KeptReferences
 from .token_rows import computed_rows, whole_rows
 
 log = logging.getLogger(__name__)
@@ -81,8 +83,8 @@ class _Forward:
     levels: torch.Tensor  # [B, R, S]
     rope: torch.Tensor
     note: Callable[[torch.Tensor, torch.Tensor], None] | None  # takes q, k [B, L, n, d] of the self-attention of some blocks
-    keys: list[ReferenceKeys] | None = None  # of the references in every block; None where they are computed in every step
-    video_only: bool = False  # they are those of an earlier step
+    keys: CallKeys | None = None  # of the references; None where they are computed in every step
+    video_only: bool = False  # the keys are those of an earlier step
     block: int = field(default=0)
     calls: int = field(default=0)  # attention calls in this block: the first is self-attention, the second cross-attention
 
@@ -109,6 +111,8 @@ def apply_relations(
     for index in range(count):
         block = _with_relational_positions(index, index == count - 1, present.get(("double_block", index)))
         patched.set_model_patch_replace(block, "dit", "double_block", index)
+        if index in (0, count - 1):
+            hooks.ends.blocks[index] = block
     return patched
 
 
@@ -152,6 +156,8 @@ class _Hooks:
     ) -> None:
         self.references, self.options, self.record = references, options, record
         self.alone = alone  # no other node has a hand in the blocks
+        self.ends = BlockEnds()
+        self.dropping = options.blank_tokens == "drop" and bool(references.kinds)
         self.base = patcher.model
         blocks = len(self.base.diffusion_model.blocks)
         self.recorded = {blocks // 4, blocks // 2, 3 * blocks // 4}
@@ -162,7 +168,11 @@ class _Hooks:
         """Every part of the prompt must be that of the references, and context windows must be able to work. The host reserves
         memory by the shape of the noise: count the references as frames. A record begins anew."""
         check_conditioning(conds.get("positive") or (), self.references)
-        check_windows(kwargs.get("model_options") or {}, recorded=self.record is not None)
+        model_options = kwargs.get("model_options") or {}
+        recorded, frames = self.record is not None, self.references.frames
+        check_windows(model_options, frames=frames, reserved=noise_shape[2], recorded=recorded)
+        if self.kept is not None or self.dropping:
+            self.ends.check(model_options.get("transformer_options") or {})
         if self.record is not None:
             self.record.clear()
         shape = list(noise_shape)
@@ -171,19 +181,23 @@ class _Hooks:
             shape[2] += math.ceil(layout.reference_len / layout.tokens_per_frame)
             if self.kept is not None:
                 self.kept.clear()
-                shape[2] += self._frames_of_keys(shape, layout)
+                size = self._kept_bytes(sum(len(each or ()) for each in conds.values()), shape[0], layout)
+                log.info("reference_refresh %d will keep up to %.2f GiB of keys and values", self.kept.every, size / GIB)
+                shape[2] += frames_of_bytes(self.base, shape, size)
         return executor(model, shape, conds, *args, **kwargs)
 
-    def _frames_of_keys(self, shape: list[int], layout: TokenLayout) -> int:
-        """So many frames of noise need as much memory as the keys and values that are kept; the log says how much that is."""
+    def _kept_bytes(self, prompts: int, videos: int, layout: TokenLayout) -> int:
+        """What keys and values of so many prompts take at most, for each of so many videos where these cannot share them. A
+        negative prompt counts also where the guidance will leave it out, which the host does not tell beforehand."""
         network = self.base.diffusion_model
-        passes = 2 * shape[0]
-        numbers = 2 * passes * layout.reference_len * network.dim * len(network.blocks)
-        size = numbers * torch.empty(0, dtype=self.base.manual_cast_dtype or self.base.get_dtype()).element_size()
-        log.info("reference_refresh %d keeps %.2f GiB of keys and values", self.options.reference_refresh, size / 2**30)
-        longer = [2 * shape[0], *shape[1:2], shape[2] + 1, *shape[3:]]
-        frame = self.base.memory_required(longer) - self.base.memory_required([2 * shape[0], *shape[1:]])
-        return math.ceil(size / frame)
+        rows = prompts * (1 if self._sharing else videos) * layout.reference_len
+        dtype: torch.dtype = self.base.manual_cast_dtype or self.base.get_dtype()
+        return 2 * rows * network.dim * len(network.blocks) * dtype.itemsize
+
+    @property
+    def _sharing(self) -> bool:
+        """Whether videos of a prompt can share the rows of the references, as far as the nodes tell."""
+        return self.alone and self.record is None and self.options.causal_self_attention_mask
 
     def diffusion_model(
         self,
@@ -204,9 +218,11 @@ class _Hooks:
             raise InputError(
                 "another node appends frames to this model as LumosX does (time_dim_concat); remove one of the two"
             )
+        if self.kept is not None or self.dropping:
+            self.ends.check(options)
         together = self._videos_together(x, timestep, context, options)
         layout = replace(self._layout(x.shape), videos=together)
-        keys = self._keys(options, timestep, layout, len(x))
+        keys = self._keys(options, timestep, layout, x)
         frames = self.references.latents.transpose(0, 1)[None].to(x.device, torch.float32)  # [1, 16, R, h, w]
         shown = self._kept_rows(options, len(x), self.options.negative_references == "kept").to(x)
         stills = self.base.process_latent_in(frames).to(x.dtype) * shown[:, None, None, None, None]
@@ -216,7 +232,7 @@ class _Hooks:
             rope=_rope(executor.class_obj, layout, x.device, options.get("rope_options") or {}),
             note=self._note(options, len(x), layout),
             keys=keys,
-            video_only=bool(keys and keys[0]),
+            video_only=keys is not None and keys.filled,
         )
         options["optimized_attention_override"] = self._attention(options.get("optimized_attention_override"))
         whole = torch.floor(timestep.float() + TIMESTEP_TOLERANCE).to(timestep.dtype)
@@ -237,8 +253,8 @@ class _Hooks:
         """How many videos of the batch, one after the other, can share the rows of the references: all those of one prompt, if
         nothing differs between them but their noise and nobody else looks into the blocks."""
         videos = len(x) // len(options.get("cond_or_uncond") or [COND])
-        free = self.alone and self.record is None and not options.get("patches") and timestep.ndim == 1
-        if videos < 2 or not free or not self.options.causal_self_attention_mask:
+        free = not options.get("patches") and timestep.ndim == 1 and self.ends.are_there(options)
+        if videos < 2 or not free or not self._sharing:
             return 1
         same = all(
             len(each) == len(x) and bool((each.unflatten(0, (-1, videos)) == each[::videos, None]).all())
@@ -246,16 +262,15 @@ class _Hooks:
         )
         return videos if same else 1
 
-    def _keys(
-        self, transformer_options: dict, timestep: torch.Tensor, layout: TokenLayout, batch: int
-    ) -> list[ReferenceKeys] | None:
+    def _keys(self, transformer_options: dict, timestep: torch.Tensor, layout: TokenLayout, x: torch.Tensor) -> CallKeys | None:
         """Where the keys and values of this call's references are kept; None where they are computed in every step."""
         if self.kept is None:
             return None
         sigmas = transformer_options.get("sigmas")
         sigma = float((timestep if sigmas is None else sigmas).flatten()[0])
         prompts = transformer_options.get("uuids") or transformer_options.get("cond_or_uncond") or [COND]
-        return self.kept.of(sigma, (tuple(prompts), layout, batch))
+        rows = len(x) // layout.videos // len(prompts)
+        return self.kept.of(sigma, transformer_options.get("sample_sigmas"), prompts, (layout, rows, x.device))
 
     def _layout(self, shape: Sequence[int]) -> TokenLayout:
         frames, height, width = shape[2:]
@@ -320,8 +335,10 @@ class _Hooks:
             plain = _backend(chosen, q.device, q.dtype, q.shape[-1] // heads) or host
             q, k, v = (x.unflatten(2, (heads, -1)) for x in (q, k, v))
             if forward.calls == 1:
-                keys = None if forward.keys is None else forward.keys[forward.block]
+                keys = None if forward.keys is None else forward.keys.of(forward.block)
                 k, v = with_reference_keys(k, v, forward.layout, keys)
+                if forward.keys is not None and keys and not forward.keys.filled:
+                    forward.keys.put(forward.block, keys)
                 if forward.note is not None and forward.block in recorded:
                     forward.note(q, k)
                 out = relational_self_attention(q, k, v, forward.layout, plain, video_only=forward.video_only)

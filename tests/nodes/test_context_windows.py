@@ -48,23 +48,28 @@ def windowed(model: Any, length: int, overlap: int) -> Any:
     return host.WanContextWindowsManualNode.execute(model, length, overlap, "standard_static", 1, False, "flat", False).args[0]
 
 
-def sampled(nodes: ModuleType, inputs: dict[str, Any], model: Any, noise: torch.Tensor) -> torch.Tensor:
+def sampled(nodes: ModuleType, inputs: dict[str, Any], model: Any, noise: torch.Tensor, **switches: Any) -> torch.Tensor:
     """The host's own sampling of this noise by a MODEL that gets the references."""
+    return sampled_by(nodes, inputs, nodes.Apply.execute(model, inputs["references"], **switches).args[0], noise)
+
+
+def sampled_by(nodes: ModuleType, inputs: dict[str, Any], patched: Any, noise: torch.Tensor) -> torch.Tensor:
+    """The same by a MODEL that has them."""
     import comfy.sample
 
-    patched = nodes.Apply.execute(model, inputs["references"]).args[0]
     solver, sigmas = nodes.Solver.execute("dpmpp_2m").args[0], nodes.Scheduler.execute(STEPS, SHIFT).args[0]
     texts = (inputs["positive"], inputs["negative"])
     empty = torch.zeros_like(noise)
     return comfy.sample.sample_custom(patched, noise, CFG, solver, sigmas, *texts, empty, seed=SEED, disable_pbar=True)
 
 
-def test_a_window_is_the_video_of_its_frames_alone(nodes: ModuleType, inputs: dict[str, Any]) -> None:
+@pytest.mark.parametrize("refresh", [1, 2])
+def test_a_window_is_the_video_of_its_frames_alone(nodes: ModuleType, inputs: dict[str, Any], refresh: int) -> None:
     noise = torch.randn(inputs["latent"]["samples"].shape, generator=torch.Generator().manual_seed(1))
     assert noise.shape[2] == 6
-    out = sampled(nodes, inputs, windowed(inputs["model"], SHORT, 0), noise)
-    alone = sampled(nodes, inputs, inputs["model"], noise[:, :, :3])
-    whole = sampled(nodes, inputs, inputs["model"], noise)
+    out = sampled(nodes, inputs, windowed(inputs["model"], SHORT, 0), noise, reference_refresh=refresh)
+    alone = sampled(nodes, inputs, inputs["model"], noise[:, :, :3], reference_refresh=refresh)
+    whole = sampled(nodes, inputs, inputs["model"], noise, reference_refresh=refresh)
     assert out.shape == noise.shape
     assert float((out[:, :, :3] - alone).abs().max()) <= 1e-4
     assert float((out[:, :, :3] - whole[:, :, :3]).abs().max()) > 1e-2  # the frames of a whole video see each other
@@ -72,8 +77,23 @@ def test_a_window_is_the_video_of_its_frames_alone(nodes: ModuleType, inputs: di
 
 def test_a_video_within_one_window_is_sampled_as_without(nodes: ModuleType, inputs: dict[str, Any]) -> None:
     plain = nodes.Sampler.execute(**inputs).args[0]["samples"]
-    same = nodes.Sampler.execute(**{**inputs, "model": windowed(inputs["model"], LONG, 4)}).args[0]["samples"]
-    assert torch.equal(plain, same)
+    unused = {"model": windowed(inputs["model"], LONG, 2 * LONG), "record_attention": True}  # and nothing else of it matters
+    assert torch.equal(plain, nodes.Sampler.execute(**{**inputs, **unused}).args[0]["samples"])
+
+
+def test_windows_after_the_references_are_told(
+    nodes: ModuleType, inputs: dict[str, Any], caplog: pytest.LogCaptureFixture
+) -> None:
+    """The host then reserves memory for the frames of a window alone."""
+    noise = torch.randn(inputs["latent"]["samples"].shape, generator=torch.Generator().manual_seed(1))
+    before = nodes.Apply.execute(windowed(inputs["model"], SHORT, 0), inputs["references"]).args[0]
+    after = windowed(nodes.Apply.execute(inputs["model"], inputs["references"]).args[0], SHORT, 0)
+    videos, told = [], []
+    for model in (before, after):
+        caplog.clear()
+        videos.append(sampled_by(nodes, inputs, model, noise))
+        told.append("connect Wan Context Windows before LumosX Apply" in caplog.text)
+    assert torch.equal(*videos) and told == [False, True]
 
 
 @pytest.mark.parametrize(

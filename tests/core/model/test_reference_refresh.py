@@ -75,8 +75,16 @@ def test_they_are_computed_anew_when_due(model: LumosXTransformer, batched: bool
 def test_a_video_without_references_keeps_nothing(model: LumosXTransformer) -> None:
     alone = replace(condition(LAYOUT), reference_latents=None, levels=None, layout=TokenLayout(2, 2, 3))
     x = torch.randn(1, 16, 2, 4, 6, generator=torch.Generator().manual_seed(1))
+    given: list[object] = []
+
+    def keys_of(_: object, args: tuple, keywords: dict) -> None:  # noqa: ARG001
+        given.append(keywords["reference_keys"])
+
+    handle = model.register_forward_pre_hook(keys_of, with_kwargs=True)
     once, kept = (guided_velocity(model, alone, None, scale=1, reference_refresh=k) for k in (1, 4))
     assert all(torch.equal(once(x, 0.5, t), kept(x, 0.5, t)) for t in (500, 300))
+    handle.remove()
+    assert given == [None] * 4
 
 
 @pytest.mark.parametrize("refresh", [0, -1, 1.5, True, "2", 1001])
