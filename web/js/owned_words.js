@@ -40,6 +40,7 @@ function phraseOf(from, kind, field) {
 }
 
 function personOf(from) {
+  if (from.node?.comfyClass === 'LumosXPerson') return photographedOf(from)
   const said = phraseOf(from, 'LumosXSubject', 'name')
   if (said === UNKNOWN) return UNKNOWN
   const { node, path } = from
@@ -47,6 +48,19 @@ function personOf(from) {
     phraseOf(each, 'LumosXAttributeReference', 'phrase')
   )
   return { ...said, face: sources(node, 'face', path).length > 0, attributes }
+}
+
+/** A person out of a photograph: the things that are named there are looked for in a run, which stops for those it misses. */
+function photographedOf(from) {
+  const said = phraseOf(from, 'LumosXPerson', 'name')
+  const { node, path } = from
+  const given = sources(node, 'given.', path).map(([, each]) => phraseOf(each, 'LumosXAttributeReference', 'phrase'))
+  const named = valueOf(node, 'attributes', path)
+  if (named === UNKNOWN || given.includes(UNKNOWN)) return UNKNOWN
+  const there = new Set(given.map(({ words }) => words))
+  const lines = (named ?? '').split('\n').map((line) => line.trim().replace(/\s+/g, ' '))
+  const found = [...new Set(lines)].filter((line) => line && !there.has(line)).map((words) => ({ words }))
+  return { ...said, face: true, attributes: [...found, ...given] }
 }
 
 /** Whether the CLIP is that of LumosX Nano, also behind nodes that change a CLIP. */

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from typed_prompts import CASTS, PROMPTS, run_verdict
 
-from .pages import PEOPLE, blueprint, drop
+from .pages import PEOPLE, WORKFLOWS, blueprint, drop
 
 Nano = tuple[Any, Any, Any]  # MODEL, CLIP, VAE
 # The nodes of a cast and one relation graph for every prompt; nothing else is on the canvas.
@@ -183,6 +183,16 @@ def test_a_connected_sample_colours_its_words_and_offers_its_tags(page: Any) -> 
     assert owned(page, "LumosXRelationGraph", "prompt") == ["@1 @2.hat"]
     ((problems, words),) = strips(page)
     assert words == ["person", "hat"] and problems[0] == "not in the prompt: dress, dress"
+    assert not page.troubles
+
+
+def test_words_of_people_out_of_photographs_are_known(page: Any) -> None:
+    drop(page, next(path for path in WORKFLOWS if path.stem == "LumosX from two photos"))
+    ((problems, words),) = strips(page)
+    assert not problems and words == ["man", "red jacket", "glasses", "woman", "blue dress"]
+    type_into(page, "LumosXPerson", "attributes", "red jacket\n cane ")
+    page.wait_for_selector(".lumosx-problem", state="attached", timeout=10_000)
+    assert strips(page)[0][0] == ["not in the prompt: cane"]
     assert not page.troubles
 
 
