@@ -170,11 +170,12 @@ def _sharing(options: argparse.Namespace) -> Iterator[tuple["Processes | None", 
             )
         yield None, options.device
         return
-    from lumosx_core.training.parallelize import begin_processes, end_processes
+    from lumosx_core.training.parallelize import begin_processes, end_processes, loss_told
 
     processes, device = begin_processes(options.device, os.environ, 1 if options.each else None)
     try:
-        yield processes, device
+        with loss_told(processes, "making videos", "Videos that are whole stay; start the others again"):
+            yield processes, device
     finally:
         end_processes(processes)
 
@@ -194,11 +195,16 @@ def _stems(options: argparse.Namespace) -> list[str]:
 
 def _shards(processes: "Processes | None") -> "SequenceShards | None":
     """The processes that make each video together."""
+    from datetime import timedelta
+
+    import torch.distributed as dist
+
     from lumosx_core.model.sequence_shards import SequenceShards
 
     if processes is None or processes.count == 1:
         return None
-    return SequenceShards(processes.group, processes.rank, processes.count)
+    patient = dist.new_group(backend="gloo", timeout=timedelta(days=7))  # a group that does wait for a long decoding
+    return SequenceShards(processes.group, processes.rank, processes.count, patient)
 
 
 def _budget(options: argparse.Namespace, pipeline: "LumosXPipeline", processes: "Processes | None") -> float | None:

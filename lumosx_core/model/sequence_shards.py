@@ -29,10 +29,17 @@ from lumosx_core.model.transformer import (
 
 
 class SequenceShards:
-    """The processes that share samples. group: of torch.distributed (None: all). rank: of this one, count: of all."""
+    """The processes that share samples. group: of torch.distributed (None: all). rank: of this one, count: of all. patient: a
+    group of the same processes in which they may wait for long (None: the same one)."""
 
-    def __init__(self, group: dist.ProcessGroup | None, rank: int, count: int) -> None:
-        self.group, self.rank, self.count = group, rank, count
+    def __init__(
+        self, group: dist.ProcessGroup | None, rank: int, count: int, patient: dist.ProcessGroup | None = None
+    ) -> None:
+        self.group, self.rank, self.count, self.patient = group, rank, count, patient or group
+
+    def wait(self) -> None:
+        """Until all are here, however long one of them works alone."""
+        dist.barrier(self.patient)
 
     def sizes(self, total: int) -> list[int]:
         """How many of `total` neighbouring rows each process has; equal, or one more in the first ones."""

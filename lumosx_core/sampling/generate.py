@@ -96,17 +96,16 @@ def generate(
     for start in range(0, len(seeds), batch):
         several = seeds[start : start + batch]
         latents = denoise(pipeline, prepared, config, several, progress).split(1)
-        if not pipeline.writes:
-            continue
-        files = [
-            save_latent(
-                out / f"{name}_{seed}.latent.safetensors", latent, bound.prompt, _record(pipeline, sample, bound, config, seed)
-            )
-            for seed, latent in zip(several, latents, strict=True)
-        ]
-        for seed, kept in zip(several, files, strict=True):
+        files = {}
+        if pipeline.writes:
+            for seed, latent in zip(several, latents, strict=True):
+                record = _record(pipeline, sample, bound, config, seed)
+                files[seed] = save_latent(out / f"{name}_{seed}.latent.safetensors", latent, bound.prompt, record)
+        for seed, kept in files.items():
             written.append(finish(pipeline, sample, kept, out, name=f"{name}_{seed}", png=png, progress=progress))
             remove_file(kept)
+        if pipeline.shards is not None:
+            pipeline.shards.wait()  # a long decoding is no process that is gone
     return written
 
 

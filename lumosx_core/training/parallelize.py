@@ -7,7 +7,7 @@ processes. Every process writes its own shares of a state (`state_folder.py`); a
 
 import warnings
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
@@ -124,10 +124,16 @@ def agreed(processes: Processes) -> Iterator[None]:
             raise InputError(f"process {rank} of {processes.count}: {told}")
 
 
+def gone_told(processes: Processes, step: int) -> AbstractContextManager[None]:
+    """A block of one step of a training, counted from 1, as `loss_told`."""
+    goes_on = "The last state is whole, and the same command goes on from it, with any number of processes"
+    return loss_told(processes, f"at step {step}", goes_on)
+
+
 @contextmanager
-def gone_told(processes: Processes, step: int) -> Iterator[None]:
-    """A block of one step, counted from 1, in which it is told if another process is gone: raises InputError instead of what
-    the library that carries the exchange raises."""
+def loss_told(processes: Processes, doing: str, goes_on: str) -> Iterator[None]:
+    """A block in which it is told if another process is gone: raises InputError instead of what the library that carries the
+    exchange raises. goes_on: what is left, and what to do."""
     try:
         yield
     except RuntimeError as error:
@@ -135,9 +141,8 @@ def gone_told(processes: Processes, step: int) -> Iterator[None]:
         if processes.count == 1 or not any(word in text.lower() for word in ("gloo", "nccl", "connection", "timed out")):
             raise
         raise InputError(
-            f"process {processes.rank} of {processes.count}, at step {step}: another process ended, or was not heard of for "
-            f"{PATIENCE_S} seconds ({text.strip().splitlines()[0][:160]}); its own messages say why. The last state is whole, "
-            "and the same command goes on from it, with any number of processes"
+            f"process {processes.rank} of {processes.count}, {doing}: another process ended, or was not heard of for "
+            f"{PATIENCE_S} seconds ({text.strip().splitlines()[0][:160]}); its own messages say why. {goes_on}"
         ) from error
 
 
@@ -189,7 +194,8 @@ def begin_processes(device: str, environment: Mapping[str, str], sequence: int |
         )
     except (RuntimeError, ValueError) as error:
         raise InputError(f"process {rank} of {count} cannot reach the others ({error})") from error
-    groups = [dist.new_group(list(range(first, first + sequence))) for first in range(0, count, sequence)]
+    patience = timedelta(seconds=PATIENCE_S)  # the library has another one for new groups
+    groups = [dist.new_group(list(range(first, first + sequence)), patience) for first in range(0, count, sequence)]
     return Processes(rank=rank, count=count, sequence=sequence, group=groups[rank // sequence]), device
 
 

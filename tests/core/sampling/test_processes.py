@@ -5,14 +5,16 @@ import contextlib
 import io
 import os
 import socket
+import time
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import torch
+import torch.distributed as dist
 import torch.multiprocessing as multiprocessing
 
-from lumosx_core.cli.generate import _budget
+from lumosx_core.cli.generate import _budget, _shards
 from lumosx_core.cli.main import main
 from lumosx_core.errors import InputError
 from lumosx_core.files.videos import read_video
@@ -21,7 +23,8 @@ from lumosx_core.puppets.samples import SAMPLES_FOLDER
 from lumosx_core.sample_folder import read_sample
 from lumosx_core.sampling.generate import denoise, prepare
 from lumosx_core.sampling.pipeline import LumosXPipeline
-from lumosx_core.training.parallelize import VARIABLES, Processes, begin_processes, end_processes
+from lumosx_core.training import parallelize
+from lumosx_core.training.parallelize import VARIABLES, Processes, begin_processes, end_processes, loss_told
 
 SAMPLE = SAMPLES_FOLDER / "two_people"
 CHANGES: dict[str, dict] = {"as published": {}, "cheaper": {"blank_tokens": "drop", "reference_refresh": 2}}
@@ -44,11 +47,35 @@ def in_process(rank: int, ports: list[int], folder: Path) -> None:
     processes, _ = begin_processes("cpu", os.environ, None)
     torch.save(latents(SequenceShards(processes.group, rank, 2)), folder / f"latents-{rank}.pt")
     end_processes(processes)
-    for port, ways in zip(ports[1:], ([], ["--each"]), strict=True):
+    os.environ["MASTER_PORT"] = str(ports[3])
+    parallelize.PATIENCE_S = 2
+    told_of_the_lost(begin_processes("cpu", os.environ, None)[0], folder)
+    parallelize.PATIENCE_S = 600
+    for port, ways in zip(ports[1:3], ([], ["--each"]), strict=True):
         os.environ["MASTER_PORT"] = str(port)
         with contextlib.redirect_stdout(io.StringIO()) as told:
             assert main([*COMMAND, *ways, "--out", str(folder / "-".join(["out", *ways]))]) == 0
         (folder / f"told-{rank}{''.join(ways)}.txt").write_text(told.getvalue(), "utf-8")
+
+
+def told_of_the_lost(processes: Processes, folder: Path) -> None:
+    """The first process works alone for longer than the patience with a process that is gone, then longer in an exchange."""
+    shards = _shards(processes)
+    assert shards is not None
+    if processes.first:
+        time.sleep(3)
+    shards.wait()
+    message = ""
+    try:
+        with loss_told(processes, "making videos", "Start again"):
+            if processes.first:
+                time.sleep(4)
+            else:
+                dist.all_reduce(torch.zeros(1), group=processes.group)
+    except InputError as error:
+        message = str(error)
+    (folder / f"lost-{processes.rank}.txt").write_text(message, "utf-8")
+    end_processes(processes)
 
 
 def free_ports(count: int) -> list[int]:
@@ -61,7 +88,10 @@ def free_ports(count: int) -> list[int]:
 
 def test_two_processes_make_the_video_of_one(tmp_path: Path) -> None:
     """The groups of references are cut across the two, also where blank tokens leave them uneven."""
-    multiprocessing.spawn(in_process, (free_ports(3), tmp_path), nprocs=2)
+    multiprocessing.spawn(in_process, (free_ports(4), tmp_path), nprocs=2)
+    lost = [(tmp_path / f"lost-{rank}.txt").read_text("utf-8") for rank in (0, 1)]
+    assert lost[0] == "" and lost[1].startswith("process 1 of 2, making videos: another process ended, or was not heard of")
+    assert lost[1].endswith("its own messages say why. Start again")
     alone = latents(None)
     for rank in (0, 1):
         for name, got in torch.load(tmp_path / f"latents-{rank}.pt").items():
