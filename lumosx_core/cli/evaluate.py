@@ -38,6 +38,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--captions", type=Path, nargs="+", metavar="FILE", help="JSON Lines (default: the embedded 60 + 60 + 233)"
     )
     reader.add_argument("--server", metavar="URL", help="measure a model behind this server instead of the rules")
+    reader.add_argument("--local", type=Path, metavar="FOLDER", help="measure a model of transformers in this process instead")
     reader.add_argument("--served", metavar="MODEL", help="the model's name on that server")
     reader.add_argument("--faults", action="store_true", help="print the captions that are not read right")
     reader.add_argument("--fuzz", type=int, default=0, metavar="N", help="also read N broken captions and count exceptions")
@@ -98,15 +99,18 @@ def _run_collection(options: argparse.Namespace) -> int:
 
 
 def _run_reader(options: argparse.Namespace) -> int:
+    from lumosx_core.data.relations.local_model import LocalModel
+    from lumosx_core.data.relations.model_reader import ModelReader
     from lumosx_core.data.relations.rules import read_rules
-    from lumosx_core.data.relations.server_reader import ServerReader
-    from lumosx_core.data.relations.server_transport import ServerSettings
+    from lumosx_core.data.relations.server_transport import ServerSettings, Transport
     from lumosx_core.errors import InputError
     from lumosx_core.evaluation.captions import FOLDER, read_cases
     from lumosx_core.evaluation.reader import SPEED_WORDS, evaluate_reader, format_report, fuzz_reader, measure_speed
     from lumosx_core.files.atomic import writable_folder
     from lumosx_core.files.json import write_json
 
+    if options.local is not None and options.server:
+        raise InputError("--local and --server are two models; leave one of them out")
     if options.served is not None and not options.server:
         raise InputError("--served names a model of --server; add that, or leave it out")
     out = writable_folder(options.out)
@@ -114,9 +118,11 @@ def _run_reader(options: argparse.Namespace) -> int:
     captions: list[str] = []
     read = read_rules
     if options.server:
-        server = ServerReader(ServerSettings(url=options.server, model=options.served or "", seed=options.seed))
+        server = Transport(ServerSettings(url=options.server, model=options.served or "", seed=options.seed))
         print(f"the server keeps to: {server.start()}")
-        read = server.read_words
+        read = ModelReader(server).read_words
+    if options.local is not None:
+        read = ModelReader(LocalModel(options.local, seed=options.seed)).read_words
     for path in options.captions or [FOLDER / f"{name}.jsonl" for name in ("seen", "mending", "unseen")]:
         cases = read_cases(path)
         captions += [case.truth.caption for case in cases]

@@ -5,6 +5,7 @@ committed whole. Whatever ends a run, the same command goes on where it stopped.
 """
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -35,7 +36,7 @@ from lumosx_core.data.sources import Source, find_videos, identify, known_source
 from lumosx_core.data.split import SplitRule, read_rule, seen_source, split_sources, write_rule
 from lumosx_core.data.stage import stored_work
 from lumosx_core.data.stages import CLIP_STAGES
-from lumosx_core.data.stages.reading import server_reader
+from lumosx_core.data.stages.reading import check_reader
 from lumosx_core.data.store import WORK, Blobs, StageResult, WorkStore, open_store
 from lumosx_core.files.atomic import writable_folder
 from lumosx_core.files.json import parse_record
@@ -67,10 +68,10 @@ def collect(
     """
     engine = engine or ProcessEngine()
     parquet()
-    engine.check(make_components, absolute_models(config.models))  # what is missing is told before anything is done
+    sent = replace(config, models=absolute_models(config.models))
+    engine.check(make_components, sent.models)  # what is missing is told before anything is done
     engine.check(check_detector, config.shots)
-    if config.reading.reader == "server":
-        server_reader(config.reading)
+    engine.check(check_reader, sent)
     refuse_imported(out)
     videos = find_videos(inputs)
     with WorkStore(writable_folder(out) / WORK) as store:

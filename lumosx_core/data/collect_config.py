@@ -62,7 +62,11 @@ class CaptionSettings(_Section):
 class ReadingSettings(_Section):
     """Who has what, from the words."""
 
-    reader: str = setting("rules", "rules, or server: a language model that sees the frames too", choices=("rules", "server"))
+    reader: str = setting(
+        "rules",
+        "rules; or a language model that sees the frames too: server, or model (models.reader) in this process",
+        choices=("rules", "server", "model"),
+    )
     server: str = setting("http://localhost:8000/v1", "address of the OpenAI-compatible server, with /v1")
     served: str = setting("", "the model's name on that server")
     timeout_s: float = setting(120.0, "for a whole answer, seconds; ours", least=1, most=3600)
@@ -167,6 +171,7 @@ class ModelSettings(_Section):
         "models/eyes", "folder of models, puppets for the drawn world, or package.module:function of another package"
     )
     device: str = setting("cpu", "cpu or cuda, for the models")
+    reader: str = setting("", "folder of a vision-language model, of reading.reader = model, such as Qwen2.5-VL-7B-Instruct")
     filler: str = setting("", "LaMa file (.onnx) that invents the places of backgrounds; empty: OpenCV's inpainting")
     tokenizer: str = setting("", "spiece.model or folder of the model's tokenizer; empty: the embedded one")
 

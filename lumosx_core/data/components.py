@@ -108,11 +108,12 @@ def _finders_digest(settings: ModelSettings) -> str:
 
 
 def absolute_models(settings: ModelSettings) -> ModelSettings:
-    """The same finders for a process whose working folder is another one: files and folders by absolute paths."""
+    """The same models for a process whose working folder is another one: files and folders by absolute paths."""
     named = settings.eyes == "puppets" or is_function(settings.eyes)
     return replace(
         settings,
         eyes=settings.eyes if named else str(Path(settings.eyes).absolute()),
+        reader=settings.reader and str(Path(settings.reader).absolute()),
         filler=settings.filler and str(Path(settings.filler).absolute()),
     )
 

@@ -12,8 +12,10 @@ from lumosx_core.data.collect_config import CollectConfig
 from lumosx_core.data.components import make_components
 from lumosx_core.data.cuts import check_detector
 from lumosx_core.data.decoding import UndecodableError, probe_video
+from lumosx_core.data.relations.local_model import PACKAGES
 from lumosx_core.data.sources import find_videos
 from lumosx_core.data.stages import CLIP_STAGES
+from lumosx_core.data.stages.reading import check_reader
 from lumosx_core.detection.known_models import MODELS, ROLES, available_models
 from lumosx_core.errors import InputError
 from lumosx_core.packages import lacking_packages
@@ -69,7 +71,12 @@ def plan_collection(inputs: Sequence[Path], out: Path, config: CollectConfig) ->
         clips += number
         needed += number * facts.width * facts.height * scale * (PICTURE_BYTES + FRAME_BYTES * frames)
     missing = []
-    for look in (lambda: make_components(config.models), lambda: check_detector(config.shots)):
+    looks = (
+        lambda: make_components(config.models),
+        lambda: check_detector(config.shots),
+        lambda: check_reader(config) if config.reading.reader == "model" else None,  # a server is asked when the work begins
+    )
+    for look in looks:
         try:
             look()
         except InputError as error:
@@ -83,9 +90,11 @@ def plan_collection(inputs: Sequence[Path], out: Path, config: CollectConfig) ->
 
 def _stages(config: CollectConfig) -> tuple[tuple[str, str], ...]:
     eyes = "the embedded puppet analyser" if config.models.eyes == "puppets" else f"models of {config.models.eyes}"
-    reader = (
-        f"{config.reading.served or 'a model'} at {config.reading.server}" if config.reading.reader == "server" else "rules"
-    )
+    reader = {
+        "rules": "rules",
+        "server": f"{config.reading.served or 'a model'} at {config.reading.server}",
+        "model": config.models.reader,
+    }[config.reading.reader]
     who = {stage.name: eyes if stage.looks else "no model" for stage in CLIP_STAGES}
     if config.caption.origin == "given":
         who["caption"] = "the text beside the video"
@@ -132,6 +141,12 @@ def collection_parts(root: Path) -> tuple[CollectionPart, ...]:
         *parts,
         CollectionPart(stage="reading", name="rules"),
         CollectionPart(stage="reading", name="server", lacking=lacking_packages("openai", "pydantic")),
+        CollectionPart(
+            stage="reading",
+            name="model",
+            lacking=lacking_packages(*PACKAGES) or "a folder named by models.reader, get Qwen/Qwen2.5-VL-7B-Instruct",
+            terms="Apache-2.0 (Qwen2.5-VL-7B)",
+        ),
         CollectionPart(stage="background", name="OpenCV", lacking=lacking_packages("opencv-python-headless")),
         CollectionPart(stage="background", name="LaMa", lacking=lacks_lama, terms="Apache-2.0"),
         CollectionPart(stage="cluster", name="Ray", lacking=lacking_packages("ray"), terms="Apache-2.0"),

@@ -98,7 +98,8 @@ def stored_work(path: Path, shot: Shot, config: CollectConfig, blobs: Blobs, rec
 @dataclass(frozen=True, kw_only=True)
 class Stage:
     """One stage. version: counted up when its results change. section: of the configuration. needs: stages whose records it
-    reads. record: their kind. looks: whether it uses the finders. reads_video: whether it decodes the video beyond its frames.
+    reads. record: their kind. looks: whether it uses the finders. given: whether it reads the caption that was given.
+    own_models: digest of models that no other stage uses, empty where there are none.
     """
 
     name: str
@@ -108,10 +109,12 @@ class Stage:
     record: type
     run: Callable[[ClipWork], Any]
     looks: bool = False
-    given: bool = False  # whether it reads the caption that was given
+    given: bool = False
+    own_models: Callable[[CollectConfig], str] | None = None
 
     def key(self, work: ClipWork, results: Mapping[str, StageResult]) -> str:
         """What its result depends on, as one digest."""
+        own_models = "" if self.own_models is None else self.own_models(work.config)
         return digest_of(
             [
                 self.name,
@@ -120,6 +123,7 @@ class Stage:
                 asdict(work.config.shots) if not self.needs else [digest_of(results[n].record.encode()) for n in self.needs],
                 work.models if self.looks else "",
                 work.caption if self.given else "",
+                *([own_models] if own_models else []),
             ]
         )
 

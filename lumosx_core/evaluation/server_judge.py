@@ -2,7 +2,8 @@
 
 from collections.abc import Sequence
 
-from lumosx_core.data.relations.server_transport import AnswerError, Message, ServerSettings, Transport
+from lumosx_core.data.relations.language_model import AnswerError, Message
+from lumosx_core.data.relations.server_transport import ServerSettings, Transport
 from lumosx_core.errors import InputError
 
 ASKED = 3  # times that a question is asked of a server that is busy, broken or away, or whose answers break off

@@ -15,6 +15,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from lumosx_core.data.relations.language_model import TEMPERATURES, AnswerError, Message
 from lumosx_core.errors import InputError, quoted
 from lumosx_core.numbers import real_number, whole_number
 
@@ -28,20 +29,10 @@ Answered = TypeVar("Answered")
 _FIRST_WORDS = 20  # whose probabilities are told, the most that servers allow
 _ANSWERED = 0.5  # the probability of yes and no together above which the answer is one of them
 _RARE = "quokka-7319"  # what no model says by chance
-_TEMPERATURES = (0.0, 0.7)  # of the first and the second request; at 0 the same answer would come back
 _HOW_TO_START = (
     "start one, for example  vllm serve Qwen/Qwen2.5-VL-7B-Instruct  or  ollama serve , and give its address (for vLLM "
     "http://localhost:8000/v1), or read by rules"
 )
-
-
-class AnswerError(Exception):
-    """An answer that is no use. text: what came, for the model to see again; empty where nothing is worth it. refused: the
-    server did not answer at all. broken_off: the answer did not come to its end, which says nothing of the model."""
-
-    def __init__(self, message: str, text: str = "", *, refused: bool = False, broken_off: bool = False) -> None:
-        super().__init__(message)
-        self.text, self.refused, self.broken_off = text, refused, broken_off
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -74,25 +65,6 @@ class ServerSettings:
         whole_number(self.together, "together", least=1, most=1000)
 
 
-@dataclass(frozen=True, kw_only=True)
-class Message:
-    """One message of a conversation. pictures: JPEG files."""
-
-    role: str
-    text: str
-    pictures: tuple[bytes, ...] = ()
-
-    def as_json(self) -> dict[str, Any]:
-        """As the server wants it."""
-        if not self.pictures:
-            return {"role": self.role, "content": self.text}
-        shown = [
-            {"type": "image_url", "image_url": {"url": f"data:image/jpeg;base64,{base64.b64encode(picture).decode('ascii')}"}}
-            for picture in self.pictures
-        ]
-        return {"role": self.role, "content": [*shown, {"type": "text", "text": self.text}]}
-
-
 class Transport:
     """The connection to one server; any number of threads may ask."""
 
@@ -102,6 +74,11 @@ class Transport:
         self._places = threading.BoundedSemaphore(settings.together)
         self._client: OpenAI | None = None
         self._lock = threading.Lock()
+
+    @property
+    def name(self) -> str:
+        """As the server names the model."""
+        return self.settings.model
 
     @property
     def client(self) -> "OpenAI":
@@ -118,7 +95,8 @@ class Transport:
             return self._client
 
     def start(self) -> str:
-        """See `ServerReader.start`."""
+        """As `LanguageModel` says: "json_schema", "json_object" or "text". Raises InputError if no server answers, which says
+        how one is started, and if it does not have the model."""
         _ = self.client  # first, since it says what to install where openai is missing
         from openai import APIConnectionError, APIStatusError, NotFoundError
 
@@ -165,7 +143,7 @@ class Transport:
             self.start()
         arguments = {
             "model": self.settings.model,
-            "messages": [message.as_json() for message in messages],
+            "messages": [_as_json(message) for message in messages],
             "max_tokens": 1,
             "temperature": 0.0,
             "seed": self.settings.seed,
@@ -226,9 +204,9 @@ class Transport:
         """One request; the text of the first choice."""
         arguments: dict[str, Any] = {
             "model": self.settings.model,
-            "messages": [message.as_json() for message in messages],
+            "messages": [_as_json(message) for message in messages],
             "max_tokens": self.settings.max_tokens,
-            "temperature": _TEMPERATURES[attempt],
+            "temperature": TEMPERATURES[attempt],
             "seed": self.settings.seed + attempt,
             "timeout": self.settings.timeout_s,
         }
@@ -238,7 +216,7 @@ class Transport:
         elif schema:
             first, told = messages[0], f"The answer is one JSON object of this schema: {json.dumps(schema)}"
             whole = replace(first, text=f"{first.text}\n{told}")  # some chat templates bear one system message only
-            arguments["messages"][0] = whole.as_json()
+            arguments["messages"][0] = _as_json(whole)
             if mode == "json_object":
                 arguments["response_format"] = {"type": mode}
         return _text_of(self._body(arguments))
@@ -260,6 +238,17 @@ class Transport:
             except Exception as error:  # the errors of whichever HTTP library the client uses
                 raise AnswerError(f"the answer broke off ({type(error).__name__}: {error})", broken_off=True) from error
         return bytes(body)
+
+
+def _as_json(message: Message) -> dict[str, Any]:
+    """A message as the server wants it."""
+    if not message.pictures:
+        return {"role": message.role, "content": message.text}
+    shown = [
+        {"type": "image_url", "image_url": {"url": f"data:image/jpeg;base64,{base64.b64encode(picture).decode('ascii')}"}}
+        for picture in message.pictures
+    ]
+    return {"role": message.role, "content": [*shown, {"type": "text", "text": message.text}]}
 
 
 def _text_of(body: bytes) -> str:

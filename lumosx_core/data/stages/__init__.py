@@ -16,7 +16,7 @@ from lumosx_core.data.stages.caption import write_caption
 from lumosx_core.data.stages.frames import select_frames
 from lumosx_core.data.stages.grounding import ground_phrases
 from lumosx_core.data.stages.people import follow_people
-from lumosx_core.data.stages.reading import read_caption
+from lumosx_core.data.stages.reading import read_caption, reader_digest
 from lumosx_core.data.stages.relations import match_relations
 from lumosx_core.data.stages.video import write_clip
 
@@ -40,6 +40,7 @@ CLIP_STAGES = (
         needs=("caption", "people", "frames"),
         record=Reading,
         run=read_caption,
+        own_models=reader_digest,
     ),
     Stage(
         name="grounding",

@@ -132,6 +132,7 @@ def test_what_is_of_the_puppet_world_is_not_dropped_beside_sample_folders(
         ("import-opens2v F S --eyes puppets", "--eyes and --device are of --people faces"),
         ("import-opens2v F S --device cuda", "--eyes and --device are of --people faces"),
         ("reader --served qwen", "--served names a model of --server"),
+        ("reader --local M --server http://127.0.0.1:9/v1", "--local and --server are two models"),
         ("eyes --photographs 2", "are of --through-nano"),
         ("eyes --workers 2", "are of --through-nano"),
         ("eyes --cfg 3", "are of --through-nano"),

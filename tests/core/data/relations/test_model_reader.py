@@ -9,16 +9,18 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from typing import Any
 
 import pytest
 from PIL import Image
 
 from lumosx_core.cli.main import main
 from lumosx_core.data.relations.boxed_pictures import COLOURS, boxed_picture
+from lumosx_core.data.relations.language_model import AnswerError, Message
+from lumosx_core.data.relations.model_answers import Answer, AnsweredPerson, answer_schema
+from lumosx_core.data.relations.model_reader import ModelReader, ModelReading, read_answer
 from lumosx_core.data.relations.rules import read_rules
-from lumosx_core.data.relations.server_answers import Answer, AnsweredPerson, answer_schema
-from lumosx_core.data.relations.server_reader import ServerReader, ServerReading, read_answer
-from lumosx_core.data.relations.server_transport import LARGEST, AnswerError, Message, ServerSettings
+from lumosx_core.data.relations.server_transport import LARGEST, ServerSettings, Transport
 from lumosx_core.errors import InputError
 from lumosx_core.files.json import read_json
 
@@ -101,10 +103,10 @@ class Fake:
 
 
 @pytest.fixture
-def serve() -> Iterator[Callable[..., tuple[Fake, ServerReader]]]:
+def serve() -> Iterator[Callable[..., tuple[Fake, ModelReader]]]:
     started: list[ThreadingHTTPServer] = []
 
-    def start(*answers: Send, greeting: str | None = None, **settings: float) -> tuple[Fake, ServerReader]:
+    def start(*answers: Send, greeting: str | None = None, **settings: float) -> tuple[Fake, ModelReader]:
         fake = Fake(list(answers))
         fake.greeting = fake.greeting if greeting is None else greeting
 
@@ -123,9 +125,8 @@ def serve() -> Iterator[Callable[..., tuple[Fake, ServerReader]]]:
         threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True).start()
         started.append(server)
         fake.url = f"http://127.0.0.1:{server.server_address[1]}/v1"
-        return fake, ServerReader(
-            ServerSettings(model="m", url=fake.url, **{"longest_wait_s": 0.1, "timeout_s": 5.0, **settings})  # type: ignore[arg-type]
-        )
+        bounds: dict[str, Any] = {"longest_wait_s": 0.1, "timeout_s": 5.0, **settings}
+        return fake, ModelReader(Transport(ServerSettings(model="m", url=fake.url, **bounds)))
 
     yield start
     for server in started:
@@ -133,7 +134,7 @@ def serve() -> Iterator[Callable[..., tuple[Fake, ServerReader]]]:
         server.server_close()
 
 
-def owned(read: ServerReading) -> list[tuple[str, tuple[str, ...]]]:
+def owned(read: ModelReading) -> list[tuple[str, tuple[str, ...]]]:
     reading = read.reading
     return [(mention.span.of(CAPTION), reading.attributes_of(n)) for n, mention in enumerate(reading.mentions)]
 
@@ -224,7 +225,7 @@ def test_invented_and_inexact_words_never_pass_silently(serve) -> None:
 )
 def test_what_the_server_can_is_asked_once(serve, greeting: str, mode: str) -> None:
     fake, reader = serve(says(json.dumps(RIGHT)), greeting=greeting)
-    assert reader.start() == mode
+    assert reader.model.start() == mode
     greetings = fake.greetings
     for _ in range(3):
         assert owned(reader.read(CAPTION, boxes=2)) == TRUTH
@@ -238,26 +239,26 @@ def test_memory_stays_bounded(serve) -> None:
     """Three times as much is sent as an answer may have; the client stops at one MiB. It alone is measured: the server's thread
     sends what was made before."""
     fake, reader = serve(says("x" * 3 * LARGEST))
-    reader.start()
+    reader.model.start()
     with pytest.raises(AnswerError):  # what is loaded at the first answer
-        reader.transport.ask([Message(role="user", text="?")], {}, 1)
+        reader.model.ask([Message(role="user", text="?")], {}, 1)
     tracemalloc.start()
     with pytest.raises(AnswerError, match="larger than"):
-        reader.transport.ask([Message(role="user", text="?")], {}, 1)
+        reader.model.ask([Message(role="user", text="?")], {}, 1)
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
     assert peak < 4 * LARGEST and len(fake.requests) == 2
 
 
 def test_a_server_that_is_not_there_stops_before_the_work() -> None:
-    reader = ServerReader(ServerSettings(model="m", url="http://127.0.0.1:9/v1"))
+    reader = ModelReader(Transport(ServerSettings(model="m", url="http://127.0.0.1:9/v1")))
     with pytest.raises(InputError, match="no server answers at http://127.0.0.1:9/v1.*vllm serve"):
-        reader.start()
+        reader.model.start()
 
 
 def test_a_server_that_goes_away_is_waited_for_and_then_given_up(serve) -> None:
     fake, reader = serve(body(b"{}", 503), body(b"{}", 503), says(json.dumps(RIGHT)), patience_s=5.0)
-    reader.start()
+    reader.model.start()
     hello, fake.greeting = fake.greeting, ""
     answered = fake.answer
 
@@ -271,7 +272,7 @@ def test_a_server_that_goes_away_is_waited_for_and_then_given_up(serve) -> None:
     fake.answer = away  # type: ignore[method-assign]
     assert owned(reader.read(CAPTION, boxes=2))  # back after a while
     fake.answer = lambda handler: body(b"{}", 503)(handler)  # type: ignore[method-assign]
-    reader.transport.settings = ServerSettings(model="m", url=fake.url, patience_s=0.3, longest_wait_s=0.1)
+    reader.model.settings = ServerSettings(model="m", url=fake.url, patience_s=0.3, longest_wait_s=0.1)
     with pytest.raises(InputError, match="has not answered for 0.3 s.*run the same command"):
         reader.read(CAPTION, boxes=2)
 
@@ -291,8 +292,8 @@ def test_many_threads_read_together_within_the_bound(serve) -> None:
         says(json.dumps(RIGHT))(handler)
 
     _, reader = serve(slow, together=3)
-    reader.start()
-    results: list[ServerReading] = []
+    reader.model.start()
+    results: list[ModelReading] = []
     threads = [threading.Thread(target=lambda: results.append(reader.read(CAPTION, boxes=2))) for _ in range(9)]
     for thread in threads:
         thread.start()

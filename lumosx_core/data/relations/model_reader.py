@@ -1,19 +1,19 @@
-"""Readers that are language models behind an OpenAI-compatible server (vLLM, Ollama, llama.cpp, LM Studio).
+"""Readers that are language models, behind a server (vLLM, Ollama, llama.cpp, LM Studio) or in this process.
 
 The model sees the frames with numbered boxes around the people, and the caption. It answers in JSON: who is named, which box
 that is, and what each has. Nothing of it is believed as it stands: spans are looked for in the caption, box numbers must exist,
 and an answer that is cut off, blank, repeated or of another shape is a fault. A fault is told to the model once, with another
-seed and temperature; then the rule reader reads the caption, and the reading says so. `server_transport.py` moves the bytes.
+seed and temperature; then the rule reader reads the caption, and the reading says so.
 """
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
+from lumosx_core.data.relations.language_model import AnswerError, LanguageModel, Message
+from lumosx_core.data.relations.model_answers import Answer, answer_schema, parse_answer
 from lumosx_core.data.relations.nearest import nearest_span
 from lumosx_core.data.relations.reading import Mention, PhraseKind, Reading, ReadPhrase, Span
 from lumosx_core.data.relations.rules import read_rules
-from lumosx_core.data.relations.server_answers import Answer, answer_schema, parse_answer
-from lumosx_core.data.relations.server_transport import AnswerError, Message, ServerSettings, Transport
 from lumosx_core.errors import quoted
 
 _SHOWN = 2000  # characters of a faulty answer that the model sees again
@@ -29,41 +29,33 @@ Leave out what the caption denies, parts of bodies, and what people do. Never wr
 
 
 @dataclass(frozen=True, kw_only=True)
-class ServerReading:
+class ModelReading:
     """A reading, and for each of its mentions the number of the box that the model sees as this person (None: not told)."""
 
     reading: Reading
     boxes: tuple[int | None, ...]
 
 
-class ServerReader:
-    """Reads captions through a server. `start` once, then `read` from any thread."""
+class ModelReader:
+    """Reads captions through a language model, from any thread if the model can be asked from any."""
 
-    def __init__(self, settings: ServerSettings) -> None:
-        self.settings = settings
-        self.transport = Transport(settings)
+    def __init__(self, model: LanguageModel) -> None:
+        self.model = model
 
-    def start(self) -> str:
-        """Ask what the server can: "json_schema", "json_object" or "text".
-
-        Raises InputError if none answers, which says how one is started, and if it does not have the model.
-        """
-        return self.transport.start()
-
-    def read(self, caption: str, pictures: Sequence[bytes] = (), boxes: int = 0) -> ServerReading:
+    def read(self, caption: str, pictures: Sequence[bytes] = (), boxes: int = 0) -> ModelReading:
         """One caption with its frames (JPEG, people's boxes drawn in and numbered 1 to `boxes`).
 
-        At most two requests; after two faults the rule reader takes over, and the notes say why. If the server was away, they
-        are sent again when it is back. Raises InputError only if it stays away for `patience_s`.
+        At most two questions; after two faults the rule reader takes over, and the notes say why. If a server was away, they
+        are asked again when it is back. Raises InputError only if it stays away for longer than its patience.
         """
         faults = self._ask_twice(caption, pictures, boxes)
-        while isinstance(faults, list) and faults[-1].refused and self.transport.wait_until_well():
+        while isinstance(faults, list) and faults[-1].refused and self.model.wait_until_well():
             faults = self._ask_twice(caption, pictures, boxes)
-        if isinstance(faults, ServerReading):
+        if isinstance(faults, ModelReading):
             return faults
         by_rules = read_rules(caption)
-        notes = tuple(f"the server's answer was no use: {fault}" for fault in faults)
-        return ServerReading(
+        notes = tuple(f"the model's answer was no use: {fault}" for fault in faults)
+        return ModelReading(
             reading=replace(by_rules, notes=(*notes, "read by rules", *by_rules.notes)), boxes=(None,) * len(by_rules.mentions)
         )
 
@@ -71,15 +63,15 @@ class ServerReader:
         """The reading of a caption alone, without pictures."""
         return self.read(caption).reading
 
-    def _ask_twice(self, caption: str, pictures: Sequence[bytes], boxes: int) -> "ServerReading | list[AnswerError]":
+    def _ask_twice(self, caption: str, pictures: Sequence[bytes], boxes: int) -> "ModelReading | list[AnswerError]":
         """The reading, or what was wrong with both answers."""
         asked = [Message(role="system", text=_TASK), Message(role="user", text=f"Caption: {caption}", pictures=tuple(pictures))]
         repair: list[Message] = []
         faults: list[AnswerError] = []
         for attempt in range(2):
             try:
-                text = self.transport.ask([*asked, *repair], answer_schema(boxes), attempt)
-                found = read_answer(parse_answer(text, boxes), caption, self.settings.model)
+                text = self.model.ask([*asked, *repair], answer_schema(boxes), attempt)
+                found = read_answer(parse_answer(text, boxes), caption, self.model.name)
             except AnswerError as fault:
                 faults.append(fault)
                 if fault.text:
@@ -91,7 +83,7 @@ class ServerReader:
         return faults
 
 
-def read_answer(answer: Answer, caption: str, reader: str) -> ServerReading:
+def read_answer(answer: Answer, caption: str, reader: str) -> ModelReading:
     """What an answer says in spans of the caption. Words that are not there, nor near, are left out with a note."""
     notes: list[str] = []
     named: list[tuple[Mention, int | None, tuple[str, ...]]] = []
@@ -130,7 +122,7 @@ def read_answer(answer: Answer, caption: str, reader: str) -> ServerReading:
         notes=tuple(notes),
         reader=reader,
     )
-    return ServerReading(reading=reading, boxes=boxes)
+    return ModelReading(reading=reading, boxes=boxes)
 
 
 def _place(caption: str, words: str, own: list[Span], taken: set[Span], begin: int, end: int, notes: list[str]) -> Span | None:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Literal
 
-from lumosx_core.data.relations.server_transport import AnswerError
+from lumosx_core.data.relations.language_model import AnswerError
 from lumosx_core.errors import InputError
 
 if TYPE_CHECKING:
@@ -43,7 +43,7 @@ def _answer_model(boxes: int) -> "type[BaseModel]":
     try:
         from pydantic import BaseModel, ConfigDict, Field, create_model
     except ImportError as error:
-        raise InputError("reading through a server needs the package pydantic; run  pip install 'lumosx[data]'") from error
+        raise InputError("a language model needs the package pydantic; run  pip install 'lumosx[data]'") from error
     from typing import Annotated
 
     words = Annotated[str, Field(min_length=1, max_length=LONGEST_WORDS)]
