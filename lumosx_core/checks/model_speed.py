@@ -5,13 +5,15 @@ everything, no bias. Weights are random: speed does not depend on them.
 """
 
 import itertools
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
 
 import torch
 
 from lumosx_core.checks.attention_speed import other_ways
 from lumosx_core.checks.speed_case import SpeedCase
 from lumosx_core.checks.turns import Variants
+from lumosx_core.errors import InputError
 from lumosx_core.model.attention_backends import Attention
 from lumosx_core.model.flow import flow_sigmas
 from lumosx_core.model.rope import rope_table
@@ -21,19 +23,59 @@ from lumosx_core.sampling.guidance import Condition, guided_velocity
 from lumosx_core.sampling.solver import dpmpp_2m
 
 SHIFT, SCALE = 8.0, 6.0  # of the released model
+SUBJECT_ROWS = ("no subjects", "subjects", "twice the subjects")
 
 
 def block_variants(case: SpeedCase, *, flex: bool = False) -> Variants:
     """The calls of the table "block": one block between others, so that its reference rows are computed too."""
-    config, layout = case.config, case.layout
-    block = Block(config).to(case.device, case.dtype)
+    layout, generator = case.layout, torch.Generator().manual_seed(0)
+    call, levels = _block(case, layout.seq_len, generator), _levels(case, generator)
+    calls: dict[str, Callable[[], torch.Tensor]] = {
+        "plain": lambda: call(case.as_plain, None, case.backend),
+        "relational": lambda: call(layout, levels, case.backend),
+        "no references": lambda: call(case.without_references, None, case.backend),
+    }
+    for name, ways in other_ways(case, levels, flex=flex).items():
+        # A block asks for self-attention first and for cross-attention second.
+        turn = itertools.cycle(ways)
+        calls[name] = lambda turn=turn: call(case.as_plain, None, lambda q, k, v: next(turn)(q, k, v))  # type: ignore[misc]
+    return {"block": calls}
+
+
+def subject_variants(case: SpeedCase) -> Variants:
+    """The calls of the table "subjects": a block as in the table "block", without the subjects of the case, with them, and with
+    as many others beside them. Raises InputError for a case without subjects."""
+    layouts = [case.with_subjects(times) for times in (0, 1, 2)]
+    if layouts[0] == layouts[1]:
+        raise InputError("there are no subjects to count; give pictures of each with --groups, such as 3 3")
     generator = torch.Generator().manual_seed(0)
-    x = torch.randn(case.batch, layout.seq_len, config.dim, generator=generator).to(case.device)
+    call = _block(case, layouts[-1].seq_len, generator)
+    levels = [_levels(replace(case, layout=layout), generator) for layout in layouts]
+
+    def variant(index: int) -> Callable[[], torch.Tensor]:
+        return lambda: call(layouts[index], levels[index], case.backend)
+
+    return {"subjects": {name: variant(index) for index, name in enumerate(SUBJECT_ROWS)}}
+
+
+def with_added(table: Mapping[str, Mapping[str, float]]) -> dict[str, dict[str, float]]:
+    """The timed table "subjects" with `added`: how many times the time that the subjects of the case add."""
+    once = table[SUBJECT_ROWS[1]]["ratio"] - 1
+    return {name: {**row, "added": (row["ratio"] - 1) / once} for name, row in table.items()}
+
+
+BlockCall = Callable[[TokenLayout, torch.Tensor | None, Attention], torch.Tensor]
+
+
+def _block(case: SpeedCase, longest: int, generator: torch.Generator) -> BlockCall:
+    """One block between others as a function of the layout, of up to `longest` tokens, the levels and plain attention."""
+    config = case.config
+    block = Block(config).to(case.device, case.dtype)
+    x = torch.randn(case.batch, longest, config.dim, generator=generator).to(case.device)
     time = torch.randn(case.batch, 6, config.dim, generator=generator).to(case.device)
     text = block.cross_attn.text_keys(
         torch.randn(case.batch, config.text_len, config.dim, generator=generator).to(case.device, case.dtype)
     )
-    levels = _levels(case, generator)
 
     def call(tokens: TokenLayout, levels: torch.Tensor | None, attention: Attention) -> torch.Tensor:
         relations = Relations(
@@ -46,16 +88,7 @@ def block_variants(case: SpeedCase, *, flex: bool = False) -> Variants:
         )
         return block(x[:, : tokens.seq_len], time, text, relations, video_only=False)
 
-    calls: dict[str, Callable[[], torch.Tensor]] = {
-        "plain": lambda: call(case.as_plain, None, case.backend),
-        "relational": lambda: call(layout, levels, case.backend),
-        "no references": lambda: call(case.without_references, None, case.backend),
-    }
-    for name, ways in other_ways(case, levels, flex=flex).items():
-        # A block asks for self-attention first and for cross-attention second.
-        turn = itertools.cycle(ways)
-        calls[name] = lambda turn=turn: call(case.as_plain, None, lambda q, k, v: next(turn)(q, k, v))  # type: ignore[misc]
-    return {"block": calls}
+    return call
 
 
 def forward_variants(case: SpeedCase) -> Variants:

@@ -54,11 +54,25 @@ class SpeedCase:
         """The layout of `batch` videos that share the references."""
         return replace(self.layout, videos=self.batch)
 
+    def with_subjects(self, times: int) -> TokenLayout:
+        """The layout with its subjects so many times, each time others: of 0 what belongs to nobody is left."""
+        layout = self.layout
+        nobody = [place for place, subject in enumerate(layout.subjects) if subject is None]
+        owned = [(kind, subject) for kind, subject in zip(layout.kinds, layout.subjects, strict=True) if subject is not None]
+        count = 1 + max((subject for _, subject in owned), default=-1)
+        return replace(
+            layout,
+            kinds=(*(layout.kinds[place] for place in nobody), *(kind for kind, _ in owned * times)),
+            subjects=(*[None] * len(nobody), *(n * count + subject for n in range(times) for _, subject in owned)),
+        )
+
     def arithmetic(self) -> dict[str, float]:
         """How many products an exact way needs at least: those of the rectangles against plain self-attention on as many
-        tokens; those of a block against a plain one; and those of a video among `batch` that share the references against
-        one alone."""
+        tokens; those of a block against a plain one; those of a video among `batch` that share the references against one
+        alone; and those that twice the subjects add to a block against those that these add (0 without any)."""
+        nobody, once, twice = (self._of_a_block(self.with_subjects(times)) for times in (0, 1, 2))
         return {
+            "twice the subjects": (twice - nobody) / (once - nobody) if once > nobody else 0.0,
             "self-attention": _area(self.layout) / _area(self.as_plain),
             "block": self._of_a_block(self.layout) / self._of_a_block(self.as_plain),
             "video of a batch": self._of_a_block(self.together()) / (self.batch * self._of_a_block(self.layout)),

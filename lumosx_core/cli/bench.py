@@ -1,6 +1,7 @@
 """Time and memory of relational attention, side by side with plain Wan on as many tokens and the video without references.
 
-attention: self- and cross-attention alone, also with a dense mask.  block: one transformer block.  forward: the whole model
+attention: self- and cross-attention alone, also with a dense mask.  block: one transformer block.  subjects: one with twice
+the subjects, against what these add.  forward: the whole model
 once.  sampling: a guided sampling.  startup: commands in fresh processes.  memory: the peak of a forward at the true size,
 counted without weights or a GPU.  Variants take turns in every round; told are medians and quartiles of the ratio to "plain".
 """
@@ -15,7 +16,7 @@ if TYPE_CHECKING:
     from lumosx_core.checks.speed_case import SpeedCase
     from lumosx_core.progress import Progress
 
-WHAT = ("attention", "block", "forward", "sampling", "startup", "memory")
+WHAT = ("attention", "block", "subjects", "forward", "sampling", "startup", "memory")
 # What --sweep varies, with the values where none are given; those of attention are the backends that run.
 SWEEPS: dict[str, tuple[str, ...]] = {
     "references": ("0", "1", "2", "4", "6", "9", "12", "16"), "frames": ("1", "6", "11", "16", "21"),
@@ -183,7 +184,13 @@ def _case(options: argparse.Namespace, changed: dict[str, str]) -> "SpeedCase":
 def _measure(options: argparse.Namespace, case: "SpeedCase", progress: "Progress") -> dict[str, Any]:
     from lumosx_core.checks.attention_speed import attention_variants
     from lumosx_core.checks.memory_count import forward_memory
-    from lumosx_core.checks.model_speed import block_variants, forward_variants, sampling_variants
+    from lumosx_core.checks.model_speed import (
+        block_variants,
+        forward_variants,
+        sampling_variants,
+        subject_variants,
+        with_added,
+    )
     from lumosx_core.checks.turns import take_turns
 
     if options.what == "memory":
@@ -192,6 +199,9 @@ def _measure(options: argparse.Namespace, case: "SpeedCase", progress: "Progress
         variants = attention_variants(case, flex=options.flex)
     elif options.what == "block":
         variants = block_variants(case, flex=options.flex)
+    elif options.what == "subjects":
+        timed = take_turns(subject_variants(case), repeats=options.repeats, device=options.device, progress=progress)
+        return {name: with_added(table) for name, table in timed.items()}
     elif options.what == "forward":
         variants = forward_variants(case)
     else:

@@ -10,7 +10,7 @@ from PIL import Image
 
 from lumosx_core.checks.attention_speed import attention_variants
 from lumosx_core.checks.memory_count import forward_memory
-from lumosx_core.checks.model_speed import block_variants, forward_variants, sampling_variants
+from lumosx_core.checks.model_speed import block_variants, forward_variants, sampling_variants, subject_variants, with_added
 from lumosx_core.checks.speed_case import SpeedCase, layout_with, shared_out
 from lumosx_core.checks.turns import spread, take_turns
 from lumosx_core.cli import startup_time
@@ -45,6 +45,28 @@ def test_the_layouts_that_stand_side_by_side(case: SpeedCase) -> None:
     both = (6 + 5) * 30 * row + 2 * d * 900 * (2 * 24 + 7)
     assert counted["block"] == pytest.approx(alone / plain) and counted["video of a batch"] == pytest.approx(both / alone / 2)
     assert [shared_out(count) for count in (0, 2, 9, 16)] == [(0, []), (2, []), (3, [3, 3]), (3, [3, 3, 3, 3, 1])]
+
+
+def test_twice_the_subjects_cost_twice_as_much() -> None:
+    """At 832 x 480 and 81 frames of the 1.3B model: what subjects add grows with their number, not with its square."""
+    backend, counted = select_attention("sdpa", "cpu", torch.float32), []
+    for single, groups in ((3, [3]), (3, [3, 3]), (0, [3, 3, 3, 3]), (3, [])):
+        layout = layout_with(21, 30, 52, single=single, groups=groups)
+        counted.append(SpeedCase(layout=layout, config=PRESETS["t2v_1_3b"], backend=backend).arithmetic()["twice the subjects"])
+    assert counted == [pytest.approx(2, abs=0.1)] * 3 + [0]
+
+
+@torch.no_grad()
+def test_subjects_are_added_as_others(case: SpeedCase) -> None:
+    layouts = [case.with_subjects(times) for times in (0, 1, 2)]
+    assert layouts[1] == case.layout and layouts[0].kinds == ("background", "object")
+    assert layouts[2].subjects == (None, None, 0, 0, 1, 2, 2, 3) and layouts[2].kinds[2:5] == layouts[2].kinds[5:]
+    calls = subject_variants(case)["subjects"]
+    assert [call().shape[1] for call in calls.values()] == [5 * 30, 8 * 30, 11 * 30]
+    rows = with_added({name: {"ratio": ratio} for name, ratio in zip(calls, (1.0, 1.5, 2.1), strict=True)})
+    assert [row["added"] for row in rows.values()] == [0, 1, pytest.approx(2.2)]
+    with pytest.raises(InputError, match="there are no subjects to count; give pictures of each with --groups"):
+        subject_variants(SpeedCase(layout=case.with_subjects(0), config=case.config, backend=case.backend))
 
 
 @torch.no_grad()
