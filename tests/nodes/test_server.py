@@ -25,6 +25,7 @@ NODES = {
     "LumosXLoadSubject",
     "LumosXNano",
     "LumosXPerson",
+    "LumosXRegions",
     "LumosXRelationGraph",
     "LumosXSampleFolder",
     "LumosXSamplePhoto",
