@@ -54,6 +54,11 @@ def run_transformer(options: argparse.Namespace) -> int:
     if options.out is None or options.data is None:
         raise InputError("give the prepared clips, and the folder of the run with --out")
     check_device(options.device)
+    if options.memory is not None and os.environ.get("WORLD_SIZE", "1") != "1":
+        raise InputError(
+            "--memory plans one process; leave it out where several share the work: each keeps a share of what learns, and "
+            "--set gradient_checkpointing=true, micro_batch=1 and memory.inputs_in_ram=true save memory there too"
+        )
     processes, device = begin_processes(options.device, os.environ, options.sequence_shards)
     try:
         _train_transformer(options, recipe, processes, device)

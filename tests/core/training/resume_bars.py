@@ -38,7 +38,7 @@ from lumosx_core.training.state_folder import last_state
 from lumosx_core.training.train import train
 from tests.core.training.test_recipes import latents
 
-BAR, STEPS, KILLED_STEPS = 1e-6, 30, 100
+BAR, STEPS, KILLED_STEPS = 1e-6, 30, 40
 SIZES = PRESETS["debug_64"]
 PLAIN = TrainingConfig(steps=STEPS, batch=3, learning_rate=1e-3, warmup_steps=3, save_every=5, text_dropout=0.2)
 CONFIGS = {"adamw": PLAIN, "muon": replace(PLAIN, optimizer="muon"), "lora": replace(PLAIN, lora=LoraConfig(rank=4))}

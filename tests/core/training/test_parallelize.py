@@ -202,10 +202,19 @@ def test_two_processes_then_one_then_two_give_what_one_gives(tmp_path: Path) -> 
     assert (run / "log.jsonl").read_text("utf-8").count("\n") == 2 and (run / "weights.safetensors").is_file()
 
 
-def test_what_does_not_go_in_several_processes_is_told() -> None:
+def test_what_does_not_go_in_several_processes_is_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    command = ["train", "transformer", str(tmp_path), "--out", str(tmp_path / "run"), "--device", "cpu", "--memory", "12"]
+    with monkeypatch.context() as two_of_them:
+        two_of_them.setenv("WORLD_SIZE", "2")
+        assert main(command) == 2
+    assert "--memory plans one process; leave it out where several" in capsys.readouterr().err
     two = Processes(rank=0, count=2)
     for config, words in (
         (replace(PLAIN, optimizer="prodigy"), "was not tried in several processes; take adamw or muon"),
+        (replace(PLAIN, optimizer="adamw_8bit"), "'adamw_8bit' was not tried in several processes"),
+        (replace(PLAIN, lora=LoraConfig(), memory=MemoryConfig(streamed=True)), "are for one process"),
         (replace(PLAIN, lora=LoraConfig(), memory=MemoryConfig(base="fp8")), "are for one process"),
         (replace(PLAIN, memory=MemoryConfig(average_in_ram=True)), "are for one process"),
     ):
