@@ -166,9 +166,12 @@ def _decide_again(dataset: Path, changes: Sequence[str], rule: "SplitRule | None
 
     check_store(dataset)
     config = read_config(CollectConfig, stored_config(dataset), changes=changes)
-    if others := [name for name in changes if name.partition(".")[0].strip() not in ("keep", "pairs", "pictures", "pack")]:
+    if others := [
+        name for name in changes if name.partition(".")[0].strip() not in ("keep", "pairs", "pictures", "privacy", "pack")
+    ]:
         raise InputError(
-            f"{others[0]} changes what the stages find; run lumosx collect with it, filter has [keep], [pairs] and [pictures]"
+            f"{others[0]} changes what the stages find; run lumosx collect with it, filter has [keep], [pairs], "
+            "[pictures] and [privacy]"
         )
     with ProgressBars() as progress:
         return decide_again(dataset, config, tokenizer_of(config), rule=rule, progress=progress)

@@ -31,14 +31,14 @@ from lumosx_core.data.pack import MANIFEST, pack_samples, parquet, read_manifest
 from lumosx_core.data.pages import write_page
 from lumosx_core.data.pairs import Shown, with_further_views
 from lumosx_core.data.records import SourceRecord, clip_id
-from lumosx_core.data.removal import finish_removal, read_removed
+from lumosx_core.data.removal import REVIEW_PAGE, finish_removal, read_removed
 from lumosx_core.data.sources import Source, find_videos, identify, known_sources
 from lumosx_core.data.split import SplitRule, read_rule, seen_source, split_sources, write_rule
 from lumosx_core.data.stage import stored_work
 from lumosx_core.data.stages import CLIP_STAGES
 from lumosx_core.data.stages.reading import check_reader
 from lumosx_core.data.store import WORK, Blobs, StageResult, WorkStore, open_store
-from lumosx_core.files.atomic import writable_folder
+from lumosx_core.files.atomic import remove_file, writable_folder
 from lumosx_core.files.json import parse_record
 from lumosx_core.progress import Progress
 from lumosx_core.tokenizers import Tokenizer
@@ -122,6 +122,8 @@ def publish(
     write_rule(out, rule)
     pack_samples(out, samples, dropped, config, counts_of(report), progress)
     write_page(out / PAGE, clips, report, store.blobs, config)
+    if config.privacy.frames == "none":
+        remove_file(out / REVIEW_PAGE)  # it may show frames
     return report
 
 

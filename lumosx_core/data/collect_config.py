@@ -177,6 +177,15 @@ class ModelSettings(_Section):
 
 
 @dataclass(frozen=True, kw_only=True)
+class PrivacySettings(_Section):
+    """What the dataset shows of people beside their references. Applied last: changing it runs no model."""
+
+    frames: str = setting(
+        "kept", "kept; or none: no clip and no whole frame, in samples and pages, cut-outs only", choices=("kept", "none")
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
 class PackSettings(_Section):
     """The files of the dataset."""
 
@@ -200,6 +209,7 @@ class CollectConfig:
     pictures: PictureSettings = field(default_factory=PictureSettings)
     keep: KeepSettings = field(default_factory=KeepSettings)
     pairs: PairSettings = field(default_factory=PairSettings)
+    privacy: PrivacySettings = field(default_factory=PrivacySettings)
     pack: PackSettings = field(default_factory=PackSettings)
 
 

@@ -55,7 +55,7 @@ class Clip:
 def packed_sample(clip: Clip, blobs: Blobs, config: CollectConfig, rule: SplitRule) -> PackedSample:
     assert clip.decision is not None
     decision, records = clip.decision, clip.records
-    record = sample_record(clip.clip, records, decision)
+    record = sample_record(clip.clip, records, decision, config.privacy)
     row = manifest_row(
         record, caption_origin=records["caption"].origin, source=clip.source.source, names=list(clip.source.names),
         origin=clip.source.origin, licence=clip.source.licence, start_s=clip.job.shot.start_s,

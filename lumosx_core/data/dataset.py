@@ -21,7 +21,7 @@ from lumosx_core.data.draws import GROUPED, comes_whole
 from lumosx_core.data.manifest_rows import open_rows
 from lumosx_core.data.pack import MANIFEST, manifest_of, read_dropped, read_file, read_manifest
 from lumosx_core.data.removal import read_removed
-from lumosx_core.data.sample_views import clips_of_views, faces_of_record
+from lumosx_core.data.sample_views import clip_place, clips_of_views, faces_of_record
 from lumosx_core.errors import InputError
 from lumosx_core.files.images import decoded
 from lumosx_core.numbers import real_number, seed_number
@@ -44,11 +44,11 @@ class ClipSample:
     folder: Path
 
     def video(self) -> bytes:
-        """The clip as the bytes of an mp4 file."""
-        return read_file(self.folder, _place(self.row, "clip.mp4"))
+        """The clip as the bytes of an mp4 file. Raises InputError where the dataset keeps no frames."""
+        return read_file(self.folder, clip_place(self.row))
 
     def frames(self) -> np.ndarray:
-        """The frames of the clip, uint8 [F, H, W, 3]. Raises InputError if the file is damaged."""
+        """The frames of the clip, uint8 [F, H, W, 3]. Raises InputError if the file is damaged, or not kept."""
         import av
 
         try:

@@ -135,9 +135,12 @@ class RayEngine:
                 ray.init(address=ANY, **options)
             except ConnectionError:  # there is none
                 cores = worker_count(self.workers)
-                ray.init(
-                    address="local", num_cpus=cores, include_dashboard=False, object_store_memory=STORE_BYTES, **options
-                )  # fmt: skip
+                try:
+                    ray.init(
+                        address="local", num_cpus=cores, include_dashboard=False, object_store_memory=STORE_BYTES, **options
+                    )  # fmt: skip
+                except Exception as error:  # a bare one where its parts do not come up in time
+                    raise InputError(f"Ray did not start on this machine ({error}); try again when it is less busy") from error
         self._joined = True
         for function, value in self._checks:
             problem = ray.get(ray.remote(_raised).options(num_gpus=self.gpus).remote(function, value))

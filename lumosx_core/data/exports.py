@@ -28,7 +28,7 @@ from lumosx_core.data.dataset import RelationalDataset, Split, stored_picture
 from lumosx_core.data.info_format import write_info
 from lumosx_core.data.pack import read_file
 from lumosx_core.data.sample_files import NOBODYS
-from lumosx_core.data.sample_views import faces_of_record
+from lumosx_core.data.sample_views import clip_place, faces_of_record
 from lumosx_core.errors import InputError
 from lumosx_core.files.atomic import remove_file, whole_folder, write_bytes, write_text
 from lumosx_core.files.images import save_png
@@ -205,7 +205,7 @@ def _exported(row: dict[str, Any], path: str, frames: int) -> ExportedClip:
 
 
 def _clip(folder: Path, row: dict[str, Any]) -> bytes:
-    return read_file(folder, next(place for place in row["files"] if place["name"] == "clip.mp4"))
+    return read_file(folder, clip_place(row))
 
 
 def _line(caption: str) -> str:

@@ -24,6 +24,7 @@ from PIL import Image
 
 from lumosx_core.data.dataset import stored_picture
 from lumosx_core.data.pack import read_file
+from lumosx_core.data.sample_views import clip_place
 from lumosx_core.errors import InputError, quoted
 from lumosx_core.eyes import Box
 from lumosx_core.files.atomic import whole_folder, write_bytes
@@ -115,8 +116,7 @@ def write_info(dataset: Path, row: dict[str, Any], folder: Path) -> Path:
                 "background": scene,
             },
         }
-        clip = next(place for place in row["files"] if place["name"] == "clip.mp4")
-        write_bytes(partial / "video.mp4", read_file(dataset, clip), "a clip")
+        write_bytes(partial / "video.mp4", read_file(dataset, clip_place(row)), "a clip")
         write_json(partial / FILE_NAME, content, "the info.json")
     return folder
 

@@ -67,7 +67,7 @@ def _content_digest(
     values: Mapping[str, Any], shown: Sequence["Clip"], config: "CollectConfig", corrections: Mapping[str, Correction] | None
 ) -> str:
     """Of all that a page is drawn of. Pictures are named by digests of their content in the records."""
-    content: list[Any] = [DRAWN, _asset(TEMPLATE), values, config.pictures]
+    content: list[Any] = [DRAWN, _asset(TEMPLATE), values, config.pictures, config.privacy]
     for clip in shown:
         said = None if corrections is None else corrections.get(clip.clip)
         found = [(result.stage, result.status, result.record) for _, result in sorted(clip.results.items())]
@@ -123,7 +123,9 @@ def _clip(clip: "Clip", blobs: Blobs, config: "CollectConfig", corrections: Mapp
     pictures = [read_png(blobs, frame.picture) for frame in clip.records["frames"].frames]
     return shown | {
         "caption": _caption(clip.records),
-        "frames": [_frame(clip.records, number, picture) for number, picture in enumerate(pictures)],
+        "frames": [_frame(clip.records, number, picture) for number, picture in enumerate(pictures)]
+        if config.privacy.frames == "kept"
+        else [],
         "owners": _owners(clip.decision, pictures, blobs, config),
         "review": None if corrections is None else _review(clip, corrections.get(clip.clip)),
     }

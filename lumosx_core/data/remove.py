@@ -109,7 +109,7 @@ def _from_collected(
         asked = single | {clip.clip for clip in known if clip.source.source in whole}
         gone = _with_repeated(asked, repeated)
         whole |= _emptied([(clip.clip, clip.source.source) for clip in known], gone)
-        removed = removed.with_ids([*gone, *whole])
+        removed = removed.with_ids([*gone, *whole, *names])  # names too: the same command finishes what was killed
         write_removed(dataset, removed)
         forget_reviewed(dataset, removed)
         stay = [one for one in sources if one.source not in whole]
@@ -130,7 +130,7 @@ def _from_stored(dataset: Path, clips: Sequence[str], names: Sequence[str], prog
     single = _named({name: (name,) for name in (*(row["sample"] for row in rows), *others)}, clips, "clip", removed)
     gone = single | {row["sample"] for row in rows if row["source"] in whole}
     whole |= _emptied([(row["sample"], row["source"]) for row in rows], gone)
-    removed = removed.with_ids([*gone, *whole])
+    removed = removed.with_ids([*gone, *whole, *names])
     write_removed(dataset, removed)
     left = repack(dataset, dataset, rows, progress)
     return RemovalReport(clips=tuple(sorted(gone)), repeated=0, sources=len(whole), cached=0, samples=left)

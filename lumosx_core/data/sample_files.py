@@ -1,6 +1,6 @@
 """The files of one sample: the clip, every accepted view as a picture, whose pixels are whose, and the record of all that.
 
-    clip.mp4                  upright, square pixels, SDR
+    clip.mp4                  upright, square pixels, SDR; not where privacy.frames is none
     sample.json               caption, people, things, evidence, and which file shows what
     p0.face.0.png             RGBA, square, of person 0 (in the order of the record), view 0; alpha: what of it is the person
     p0.further.0.png          RGBA, a face of the same person in another shot of the video, view 0
@@ -21,10 +21,11 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from lumosx_core.data.collect_config import PictureSettings
+from lumosx_core.data.collect_config import PictureSettings, PrivacySettings
 from lumosx_core.data.decide import DecidedPhrase, Decision, View
 from lumosx_core.data.records import canonical
 from lumosx_core.data.relations.reading import Reading
+from lumosx_core.data.sample_views import CLIP_FILE
 from lumosx_core.data.stage import read_mask, read_png
 from lumosx_core.data.store import Blobs
 from lumosx_core.detection.boxes import inside_picture, square_around
@@ -34,7 +35,7 @@ from lumosx_core.files.images import encoded_png
 NOBODYS = 255
 
 
-def sample_record(sample: str, records: dict[str, Any], decision: Decision) -> dict[str, Any]:
+def sample_record(sample: str, records: dict[str, Any], decision: Decision, privacy: PrivacySettings) -> dict[str, Any]:
     """The content of sample.json: plain values, with the names of the files."""
     reading, video = records["reading"], records["video"]
     people = []
@@ -58,7 +59,10 @@ def sample_record(sample: str, records: dict[str, Any], decision: Decision) -> d
         "format": 1,
         "sample": sample,
         "caption": reading.caption,
-        "clip": {"file": "clip.mp4", **{key: getattr(video, key) for key in ("width", "height", "frames", "fps")}},
+        "clip": {
+            "file": CLIP_FILE if privacy.frames == "kept" else None,
+            **{key: getattr(video, key) for key in ("width", "height", "frames", "fps")},
+        },
         "selected_s": [frame.time_s for frame in records["frames"].frames],
         "people": people,
         "objects": [_thing(f"o{k}", phrase, reading) for k, phrase in enumerate(objects)],
@@ -73,7 +77,10 @@ def sample_files(
     """(name, content) of every file of a sample."""
     pictures = [read_png(blobs, frame.picture) for frame in records["frames"].frames]
     options = CutOutOptions(edge=settings.edge)
-    files: list[tuple[str, bytes]] = [("clip.mp4", blobs.get(records["video"].video)), ("sample.json", canonical(record))]
+    files: list[tuple[str, bytes]] = []
+    if record["clip"]["file"] is not None:
+        files.append((CLIP_FILE, blobs.get(records["video"].video)))
+    files.append(("sample.json", canonical(record)))
 
     def cut(name: str, views: Sequence[View], *, masks: bool = True) -> None:
         for k, view in enumerate(views):

@@ -5,6 +5,9 @@ from collections.abc import Callable
 from typing import Any
 
 from lumosx_core.data.records import canonical, digest_of
+from lumosx_core.errors import InputError
+
+CLIP_FILE = "clip.mp4"
 
 
 def faces_of_record(person: dict[str, Any]) -> list[dict[str, Any]]:
@@ -15,6 +18,17 @@ def faces_of_record(person: dict[str, Any]) -> list[dict[str, Any]]:
 def clips_of_views(record: dict[str, Any]) -> tuple[str, ...]:
     """The other clips of which pictures are in a sample, sorted."""
     return tuple(sorted({view["clip"] for person in record["people"] for view in person.get("further", ())}))
+
+
+def clip_place(row: dict[str, Any]) -> dict[str, Any]:
+    """Where the clip of a sample lies: of its row's files. Raises InputError for a sample that was collected without frames."""
+    for place in row["files"]:
+        if place["name"] == CLIP_FILE:
+            return place
+    raise InputError(
+        f"sample {row['sample']} has no clip, only cut-outs: it was collected with privacy.frames = none; where its work "
+        "store is,  lumosx dataset filter DATASET --set privacy.frames=kept  brings it back"
+    )
 
 
 def without_views_of(row: dict[str, Any], is_removed: Callable[[str], bool]) -> dict[str, Any]:

@@ -14,7 +14,7 @@ from typing import Any, Literal
 from PIL import Image
 
 from lumosx_core.data.pack import MANIFEST, read_file, read_manifest
-from lumosx_core.data.sample_views import clips_of_views, faces_of_record
+from lumosx_core.data.sample_views import clip_place, clips_of_views, faces_of_record
 from lumosx_core.errors import InputError
 from lumosx_core.files.images import decoded, open_image
 from lumosx_core.files.json import parse_json
@@ -180,7 +180,7 @@ def _collected(folder: Path, row: dict[str, Any]) -> TrainingClip:
         ),
         objects=tuple(map(entity, record["objects"])),
         background=None if record["background"] is None else entity(record["background"]),
-        video=StoredPicture(path=folder, place=places["clip.mp4"]),
+        video=StoredPicture(path=folder, place=clip_place(row)),
         owners=tuple(StoredPicture(path=folder, place=places[name]) for name in record["owners"]),
         selected_s=tuple(time - row["start_s"] for time in record["selected_s"]),
         others=clips_of_views(record),

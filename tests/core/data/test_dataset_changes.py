@@ -117,7 +117,8 @@ def test_a_part_becomes_a_dataset_of_its_own(dataset: Path, tmp_path: Path, caps
     assert main(["dataset", "filter", str(new), "--set", "keep.most_people=2"]) == 2
     assert "has no work store" in capsys.readouterr().err
     one = read_manifest(new)[0]
-    assert main(["dataset", "remove", str(new), "--source", one["names"][0]]) == 0
+    for _ in range(2):  # given again, it is done already
+        assert main(["dataset", "remove", str(new), "--source", one["names"][0]]) == 0
     assert contents(new) == {name: files for name, files in kept.items() if name != one["sample"]}
     assert not holds(new, one["sample"].encode()) and not holds(new, one["caption"].encode())
 
@@ -239,6 +240,7 @@ def test_what_looks_the_same_goes_along(collected: Collected, dataset: Path, tmp
     report = run_collect(again, dataset)
     assert report.dropped["near_duplicate"] == 1
     sample = next(row for row in read_manifest(dataset) if "0000.mp4" in row["names"])
-    assert main(["dataset", "remove", str(dataset), "--source", "0000.mp4"]) == 0
+    for _ in range(2):  # given again, after a kill, it finishes what is left though the store forgot the name
+        assert main(["dataset", "remove", str(dataset), "--source", "0000.mp4"]) == 0
     assert sample["sample"] not in contents(dataset) and len(read_manifest(dataset)) == COUNT - 1
     assert run_collect(again, dataset).samples == COUNT - 1 and not holds(dataset, b"copy.mp4")
