@@ -43,6 +43,7 @@ RUN = {  # nano templates -> what stands on their thumbnails
     TWO_PEOPLE: "Two people",
     "LumosX nano - several seeds": "4 seeds",
     "LumosX nano - relations on and off": "On | off",
+    "LumosX nano - continue a video": "Go on",
     "LumosX nano from two photos": "2 photos",
 }
 

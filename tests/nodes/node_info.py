@@ -13,10 +13,13 @@ DYNAMIC_COMBO, GROWING = "COMFY_DYNAMICCOMBO_V3", "COMFY_AUTOGROW_V3"
 # Where the host keeps the nodes of its own that our workflows use.
 HOST_MODULES = {
     "nodes": (
-        "CLIPTextEncode", "VAEDecode", "UNETLoader", "CLIPLoader", "VAELoader", "LoadImage", "SaveImage", "ImageScaleBy",
+        "CLIPTextEncode", "VAEDecode", "VAEEncode", "UNETLoader", "CLIPLoader", "VAELoader", "LoadImage", "SaveImage",
+        "ImageScaleBy", "EmptyImage", "ImageBatch", "SetLatentNoiseMask",
     ),
     "comfy_extras.nodes_video": ("CreateVideo", "SaveVideo"),
-    "comfy_extras.nodes_images": ("ImageStitch",),
+    "comfy_extras.nodes_images": ("ImageStitch", "ImageFromBatch"),
+    "comfy_extras.nodes_latent": ("LatentCut", "LatentConcat"),
+    "comfy_extras.nodes_mask": ("ImageToMask",),
     "comfy_extras.nodes_custom_sampler": ("SamplerCustom",),
     "comfy_extras.nodes_preview_any": ("PreviewAny",),
     "comfy_extras.nodes_context_windows": ("WanContextWindowsManual",),
@@ -103,6 +106,7 @@ def pack_info(pack: Callable[[str], ModuleType]) -> dict[str, NodeInfo]:
 def host_info() -> dict[str, NodeInfo]:
     """The nodes of HOST_MODULES by id; the host must be importable."""
     importlib.import_module("utils.extra_config")  # as the host does: its nodes.py hides the package behind comfy/utils.py
+    importlib.import_module("comfy_extras.nodes_post_processing")  # it and nodes_latent import each other: only in this order
     return {name: _of_class(_host_classes(module)[name], name) for module, names in HOST_MODULES.items() for name in names}
 
 

@@ -39,11 +39,11 @@ ROOT = Path(__file__).parents[2]
 FOLDER, API_FOLDER = ROOT / "workflows", Path(__file__).parent / "api"
 NAMES = (
     "LumosX nano - two people", "LumosX nano - relations on and off", "LumosX nano - several seeds",
-    "LumosX nano from two photos", "LumosX prepare references",
+    "LumosX nano - continue a video", "LumosX nano from two photos", "LumosX prepare references",
     "LumosX 1.3B - people with attributes, objects, background", "LumosX 1.3B - faces only", "LumosX from two photos",
     "LumosX 1.3B - 161 frames",
 )  # fmt: skip
-NANO_NAMES, BIG_NAMES, LONG = NAMES[:4], NAMES[5:], NAMES[-1]
+NANO_NAMES, BIG_NAMES, LONG = NAMES[:5], NAMES[6:], NAMES[-1]
 PICTURE = Image.new("RGB", (8, 8))
 KINDS = {"INT": int, "FLOAT": (int, float), "STRING": str, "BOOLEAN": bool}
 PAINTED = {
@@ -234,7 +234,7 @@ def test_big_runs_as_published(name: str, infos: dict[str, NodeInfo]) -> None:
     assert sorted(texts) == ["", defaults.negative_prompt]
 
 
-@pytest.mark.parametrize("name", NAMES[3:])
+@pytest.mark.parametrize("name", NAMES[4:])
 def test_every_phrase_is_found_in_the_prompt(name: str, infos: dict[str, NodeInfo]) -> None:
     workflow = unpacked(load(name))
     nodes = {node["id"]: node for node in workflow["nodes"]}
