@@ -141,4 +141,4 @@ def test_every_workflow_has_a_thumbnail() -> None:
     for name in workflows:
         with Image.open(ROOT / "workflows" / f"{name}.jpg") as picture:
             assert picture.width == picture.height >= 400, name
-    assert {path.stem for path in (ROOT / "workflows").glob("*.jpg")} == workflows and len(workflows) == 9
+    assert {path.stem for path in (ROOT / "workflows").glob("*.jpg")} == workflows and len(workflows) == 10
