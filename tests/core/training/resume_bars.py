@@ -73,6 +73,7 @@ def part(name: str, folder: Path, until: int, processes: Processes) -> dict[int,
         torch.manual_seed(1)
         model = LumosXTransformer(SIZES)
         model.initialize_weights()
+        torch.nn.init.normal_(model.head.head.weight, std=0.1)  # fresh ones are zero, and nothing before them would learn
         initial = model.state_dict()
     data = LatentDataset(folder.parent / "data")
     with contextlib.suppress(StopError):
