@@ -107,9 +107,13 @@ def check_corrections(
 
 
 def add_corrections(dataset: Path, corrections: Sequence[Correction]) -> int:
-    """Keep these as one batch behind the others; its number."""
+    """Keep these as one batch behind the others; its number. The last batch once more, as by a command that was killed and is
+    given again, stays one."""
     old = read_records(dataset / FILE_NAME, Correction)
-    batch = max((one.batch for one in old), default=0) + 1
+    last = max((one.batch for one in old), default=0)
+    if corrections and [replace(one, batch=last) for one in corrections] == [one for one in old if one.batch == last]:
+        return last
+    batch = last + 1
     _write(dataset, [*old, *(replace(one, batch=batch) for one in corrections)])
     return batch
 

@@ -10,7 +10,14 @@ import pytest
 from small_collection import COUNT, Collected, run_collect
 
 from lumosx_core.cli.main import main
-from lumosx_core.data.corrections import applied, basis_of
+from lumosx_core.data.corrections import (
+    FILE_NAME,
+    Correction,
+    add_corrections,
+    applied,
+    basis_of,
+    undo_corrections,
+)
 from lumosx_core.data.dataset import check_dataset
 from lumosx_core.data.pack import read_manifest
 from lumosx_core.data.store import open_store
@@ -153,3 +160,11 @@ def test_the_page_holds_what_its_script_needs_and_goes_with_a_removal(dataset: P
     assert "review.js" not in page and "src=" not in page.replace('src="data:', "")
     assert main(["dataset", "remove", str(dataset), "--clip", clips[0]["clip"]]) == 0
     assert not (dataset / "review.html").exists()
+
+
+def test_what_is_applied_once_more_after_a_kill_is_one_batch(tmp_path: Path) -> None:
+    first, second = (Correction(clip="a" * 16, basis="b", verdict=verdict) for verdict in ("accept", "reject"))
+    assert [add_corrections(tmp_path, [one]) for one in (first, first, second, second, first)] == [1, 1, 2, 2, 3]
+    lines = [json.loads(line) for line in (tmp_path / FILE_NAME).read_text().splitlines()]
+    assert [(line["verdict"], line["batch"]) for line in lines] == [("accept", 1), ("reject", 2), ("accept", 3)]
+    assert undo_corrections(tmp_path) == 1 and applied(tmp_path)["a" * 16].verdict == "reject"
