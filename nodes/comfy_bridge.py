@@ -373,8 +373,8 @@ def _rope(network: Any, layout: TokenLayout, device: torch.device, changes: Mapp
     """The host's rotary table at the relational positions. changes: of the host's ScaleROPE node, as its own Wan applies them
     to the positions of a video: scale_t and shift_t, and so for y and x."""
     positions = layout.positions()[None].to(device, torch.float32)
-    scale, shift = (positions.new_tensor([changes.get(f"{what}_{axis}", plain) for axis in "tyx"])
-                    for what, plain in (("scale", 1.0), ("shift", 0.0)))  # fmt: skip
+    scale = positions.new_tensor([changes.get(f"scale_{axis}", 1.0) for axis in "tyx"])
+    shift = positions.new_tensor([changes.get(f"shift_{axis}", 0.0) for axis in "tyx"])
     return network.rope_embedder(positions * scale + shift).movedim(1, 2)
 
 

@@ -125,9 +125,23 @@ class Seeds(io.ComfyNode):
         found, videos = [], []
         for number in [(seed + k) % (LARGEST_SEED + 1) for k in range(seeds)]:
             sampled, _ = Sampler.execute(
-                model, references, positive, negative, latent, number, steps, cfg, shift, solver, *switches, attention, False,
-                negative_references, blank_tokens, reference_refresh,
-            ).args  # fmt: skip
+                model,
+                references,
+                positive,
+                negative,
+                latent,
+                number,
+                steps,
+                cfg,
+                shift,
+                solver,
+                *switches,
+                attention,
+                False,
+                negative_references,
+                blank_tokens,
+                reference_refresh,
+            ).args
             found.append(sampled["samples"])
             videos.append((number, _frames(vae.decode(sampled["samples"]))))
         picture = image_of([seed_sheet(graph.references, videos, prompt=graph.bound.prompt)])

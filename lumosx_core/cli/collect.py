@@ -35,13 +35,17 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--workers", type=int, help="processes (default: one per core, of the whole cluster with --engine ray)")
     parser.add_argument(
-        "--engine", choices=("process", "ray"), default="process",
+        "--engine",
+        choices=("process", "ray"),
+        default="process",
         help="who works: processes on this machine (default), or those of a Ray cluster, pip install 'lumosx[cluster]'",
-    )  # fmt: skip
+    )
     parser.add_argument(
-        "--worker-gpus", type=float, metavar="SHARE",
+        "--worker-gpus",
+        type=float,
+        metavar="SHARE",
         help="of a GPU, that a worker of --engine ray takes (default: 1 where models.device is cuda, else 0)",
-    )  # fmt: skip
+    )
     parser.add_argument("--retry", choices=("failed",), help="do again what failed")
     parser.add_argument(
         "--dry-run", action="store_true", help="say videos, stages, models found and missing and bytes needed; write nothing"

@@ -90,9 +90,15 @@ class ClipDataset:
         return max(map(_largest_layout, self.clips), key=lambda layout: layout.seq_len)
 
     def batch(
-        self, size: int, seed: int, step: int, *, text_dropout: float = 0.0, reference_dropout: float = 0.0,
+        self,
+        size: int,
+        seed: int,
+        step: int,
+        *,
+        text_dropout: float = 0.0,
+        reference_dropout: float = 0.0,
         frames: tuple[int, ...] = (),
-    ) -> Batch:  # fmt: skip
+    ) -> Batch:
         """The batch of that step; at most `size` clips. The options are those of `LatentDataset.batch`."""
         epoch, place = self._place(size, seed, step)
         names, grouped = self.plan(size, seed, epoch)[place]
@@ -123,10 +129,14 @@ class ClipDataset:
         grid = (video.shape[2], video.shape[3] // 2, video.shape[4] // 2)
         kinds, subjects = tuple(d.kind for d in rows[0][1]), tuple(d.subject for d in rows[0][1])
         return Batch(
-            video=video, references=torch.stack(references), context=context, levels=torch.stack(levels).float(),
-            owners=torch.stack(owners), layout=TokenLayout(*grid, kinds=kinds, subjects=subjects),
+            video=video,
+            references=torch.stack(references),
+            context=context,
+            levels=torch.stack(levels).float(),
+            owners=torch.stack(owners),
+            layout=TokenLayout(*grid, kinds=kinds, subjects=subjects),
             samples=tuple(self.clips[index].name for index in names),
-        )  # fmt: skip
+        )
 
     def plan(self, size: int, seed: int, epoch: int) -> list[tuple[tuple[int, ...], bool]]:
         """The batches of an epoch: numbers of clips, and whether people are grouped in it."""

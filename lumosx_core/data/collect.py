@@ -217,9 +217,14 @@ def known_clips(sources: list[Source], store: WorkStore, config: CollectConfig, 
             if removed.has(clip):
                 continue
             job = ClipJob(
-                unit=clip, path=Path(source.path), config=config, blobs=store.blobs.folder, known=_known(store, clip, retry),
-                shot=shot, caption=source.caption,
-            )  # fmt: skip
+                unit=clip,
+                path=Path(source.path),
+                config=config,
+                blobs=store.blobs.folder,
+                known=_known(store, clip, retry),
+                shot=shot,
+                caption=source.caption,
+            )
             clips.append(Clip(clip=clip, source=source, job=job, results={}))
     return sorted(clips, key=lambda clip: clip.clip)
 

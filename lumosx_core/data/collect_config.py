@@ -97,9 +97,11 @@ class BackgroundSettings(_Section):
     grow: float = setting(0.025, "people are cut out with this margin, share of the short side; ours", least=0, most=0.2)
     still: float = setting(4.0, "mean difference below which the camera stands still, 0 to 255; ours", least=0, most=255)
     looked_at: int = setting(
-        9, "frames between the selected ones whose free places are used where a still camera leaves open ones; ours",
-        least=0, most=81,
-    )  # fmt: skip
+        9,
+        "frames between the selected ones whose free places are used where a still camera leaves open ones; ours",
+        least=0,
+        most=81,
+    )
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -57,9 +57,14 @@ def packed_sample(clip: Clip, blobs: Blobs, config: CollectConfig, rule: SplitRu
     decision, records = clip.decision, clip.records
     record = sample_record(clip.clip, records, decision, config.privacy)
     row = manifest_row(
-        record, caption_origin=records["caption"].origin, source=clip.source.source, names=list(clip.source.names),
-        origin=clip.source.origin, licence=clip.source.licence, start_s=clip.job.shot.start_s,
-    )  # fmt: skip
+        record,
+        caption_origin=records["caption"].origin,
+        source=clip.source.source,
+        names=list(clip.source.names),
+        origin=clip.source.origin,
+        licence=clip.source.licence,
+        start_s=clip.job.shot.start_s,
+    )
     row["split"] = rule.sources[clip.source.source]
     further = [[view.picture, view.mask] for person in decision.people for view in person.further]
     made_of = [record, [clip.results[name].key for name in sorted(clip.results)], vars(config.pictures), further]
@@ -115,9 +120,10 @@ def dropped_sources(sources: list[Source], store: WorkStore) -> list[dict[str, s
         if result is not None and result.status != "done":
             content = result.content
             told = (
-                {"reason": content["reason"], "detail": content["detail"]} if result.status == "dropped"
+                {"reason": content["reason"], "detail": content["detail"]}
+                if result.status == "dropped"
                 else {"reason": "failed", "detail": content["message"]}
-            )  # fmt: skip
+            )
             rows.append(
                 {
                     "clip": "",
@@ -142,17 +148,28 @@ def report_of(clips: list[Clip], sources: list[Source], unreadable: tuple[str, .
                 failed.append(f"{row['names']}, {row['stage']}: {row['detail']}")
     funnel = [("shots", len(clips))]
     for stage in CLIP_STAGES:
-        funnel.append((stage.name, sum(clip.results.get(stage.name) is not None and clip.results[stage.name].status == "done"
-                                       for clip in clips)))  # fmt: skip
+        funnel.append(
+            (
+                stage.name,
+                sum(clip.results.get(stage.name) is not None and clip.results[stage.name].status == "done" for clip in clips),
+            )
+        )
     samples = sum(clip.is_sample for clip in clips)
     seconds: defaultdict[str, float] = defaultdict(float)
     for clip in clips:
         for result in clip.results.values():
             seconds[result.stage] += result.seconds
     return CollectReport(
-        sources=len(sources), clips=len(clips), samples=samples, funnel=(*funnel, ("samples", samples)), dropped=dict(dropped),
-        failed=tuple(failed), unreadable=unreadable, stale=sum(clip.stale for clip in clips), seconds=dict(seconds),
-    )  # fmt: skip
+        sources=len(sources),
+        clips=len(clips),
+        samples=samples,
+        funnel=(*funnel, ("samples", samples)),
+        dropped=dict(dropped),
+        failed=tuple(failed),
+        unreadable=unreadable,
+        stale=sum(clip.stale for clip in clips),
+        seconds=dict(seconds),
+    )
 
 
 def counts_of(report: CollectReport) -> dict[str, Any]:

@@ -77,18 +77,26 @@ def _finders(settings: ModelSettings) -> Components:
 
         analyser = PuppetAnalyser()
         return Components(
-            people=analyser, faces=analyser, phrases=analyser, masks=analyser, captioner=PuppetCaptioner(analyser),
+            people=analyser,
+            faces=analyser,
+            phrases=analyser,
+            masks=analyser,
+            captioner=PuppetCaptioner(analyser),
             digest=digest_of(WEIGHTS.read_bytes()),
-        )  # fmt: skip
+        )
     if is_function(settings.eyes):
         return _plugged(settings)
     from lumosx_core.detection.real_eyes import real_eyes
 
     eyes = real_eyes(Path(settings.eyes), device=settings.device)
     return Components(
-        people=eyes.people, faces=eyes.faces, phrases=eyes.phrases, masks=eyes.masks, captioner=None,
+        people=eyes.people,
+        faces=eyes.faces,
+        phrases=eyes.phrases,
+        masks=eyes.masks,
+        captioner=None,
         digest=folder_digest(Path(settings.eyes)),
-    )  # fmt: skip
+    )
 
 
 def components_digest(settings: ModelSettings) -> str:

@@ -199,9 +199,11 @@ def _decide_phrase(
     views = tuple(
         _thing(candidate)
         for candidate in records["grounding"].candidates
-        if candidate.phrase == relation.phrase and candidate.track == relation.track and candidate.frame in sharp
+        if candidate.phrase == relation.phrase
+        and candidate.track == relation.track
+        and candidate.frame in sharp
         and candidate.pixels >= keep.least_thing * size[0] * size[1]
-    )  # fmt: skip
+    )
     if not views:
         doubts.append("no picture of it is large and sharp enough")
     status: Status = "contradicted" if against else "doubtful" if doubts else "accepted"

@@ -23,9 +23,14 @@ def write_demo_clips(
     for number in range(count):
         rng = np.random.default_rng((seed, number))
         spec = sample_clip(
-            rng, people=1 + number % 3, attributes=int(rng.integers(1, 4)), described=True, objects=int(rng.integers(0, 2)),
-            held_out=True, frames=frames,
-        )  # fmt: skip
+            rng,
+            people=1 + number % 3,
+            attributes=int(rng.integers(1, 4)),
+            described=True,
+            objects=int(rng.integers(0, 2)),
+            held_out=True,
+            frames=frames,
+        )
         write_video(folder / f"{number:04d}.mp4", render_clip(spec).frames, FPS, enlarge=ENLARGE)
         write_text(folder / f"{number:04d}.txt", spec.caption.text + "\n")
         specs.append(spec)

@@ -138,7 +138,7 @@ class RayEngine:
                 try:
                     ray.init(
                         address="local", num_cpus=cores, include_dashboard=False, object_store_memory=STORE_BYTES, **options
-                    )  # fmt: skip
+                    )
                 except Exception as error:  # a bare one where its parts do not come up in time
                     raise InputError(f"Ray did not start on this machine ({error}); try again when it is less busy") from error
         self._joined = True

@@ -110,10 +110,13 @@ def stored_sample(folder: Path, row: dict[str, Any]) -> Sample:
         )
         subjects.append(
             Subject(
-                name=person["text"], face=faces[0], more_views=tuple(faces[1:]), attributes=attributes,
+                name=person["text"],
+                face=faces[0],
+                more_views=tuple(faces[1:]),
+                attributes=attributes,
                 occurrence=person["occurrence"],
             )
-        )  # fmt: skip
+        )
     references = ReferenceSet(
         subjects=tuple(subjects),
         objects=tuple(map(scene, record["objects"])),

@@ -76,8 +76,9 @@ def _imported(path: Path, blobs: Blobs) -> ImportedClip:
     things = [number for number, phrase in enumerate(read.phrases) if phrase.kind != "background"]
     relations = tuple(
         Relation(phrase=number, track=read.phrases[number].owner, evidence=SURE)
-        for number in things if any(one.phrase == number for one in candidates)
-    )  # fmt: skip
+        for number in things
+        if any(one.phrase == number for one in candidates)
+    )
     seen = Counter(view.frame for track in people for view in track)
     return ImportedClip(
         name=info.video.name,

@@ -70,15 +70,18 @@ def frames_record(video: OpenVideo, selected: Sequence[int], blobs: Blobs) -> Fr
         raise InputError(f"frame {beyond[0]} is selected, but the video has {len(video.frames)} frames (from 0)")
     height, width = video.frames.shape[1:3]
     return FramesRecord(
-        width=width, height=height,
+        width=width,
+        height=height,
         frames=tuple(
             FrameRecord(
-                time_s=number / video.fps, picture=blobs.put(encoded_png(Image.fromarray(video.frames[number]))),
-                looks=looks_of(video.frames[number]), sharpness=sharpness(video.frames[number]),
+                time_s=number / video.fps,
+                picture=blobs.put(encoded_png(Image.fromarray(video.frames[number]))),
+                looks=looks_of(video.frames[number]),
+                sharpness=sharpness(video.frames[number]),
             )
             for number in selected
         ),
-    )  # fmt: skip
+    )
 
 
 def even_sides(frames: np.ndarray) -> np.ndarray:
@@ -98,9 +101,13 @@ def video_record(video: OpenVideo, blobs: Blobs) -> VideoRecord:
     """The clip as it is stored."""
     frames = even_sides(video.frames)
     return VideoRecord(
-        video=blobs.put(video_bytes(video)), digest=hashlib.sha256(frames.tobytes()).hexdigest(), width=frames.shape[2],
-        height=frames.shape[1], frames=len(frames), fps=video.fps,
-    )  # fmt: skip
+        video=blobs.put(video_bytes(video)),
+        digest=hashlib.sha256(frames.tobytes()).hexdigest(),
+        width=frames.shape[2],
+        height=frames.shape[1],
+        frames=len(frames),
+        fps=video.fps,
+    )
 
 
 def person_view(frame: int, mask: np.ndarray, face: Box | None, blobs: Blobs) -> PersonView:
@@ -116,9 +123,15 @@ def candidate(
     """Where a phrase is. mask: bool [H, W], not empty; owner: that of the person."""
     inside = 1.0 if owner is None else float((mask & owner).sum() / mask.sum())
     return Candidate(
-        phrase=phrase, track=track, frame=frame, box=_box(mask), score=score, mask=keep_mask(mask, blobs),
-        pixels=int(mask.sum()), inside=round(inside, 4),
-    )  # fmt: skip
+        phrase=phrase,
+        track=track,
+        frame=frame,
+        box=_box(mask),
+        score=score,
+        mask=keep_mask(mask, blobs),
+        pixels=int(mask.sum()),
+        inside=round(inside, 4),
+    )
 
 
 def keep_mask(mask: np.ndarray, blobs: Blobs) -> Blob:

@@ -36,9 +36,23 @@ from lumosx_core.tokenizers import Tokenizer
 
 # What a file says is believed: only the binding to tokens can refuse it.
 BELIEVED = KeepSettings(
-    most_people=12, most_attributes=12, least_person=0.0, most_person=1.0, least_box=1, least_face=1, face_score=0.0,
-    least_thing=0.0, found=0.0, ahead=0.0, inside=0.0, colour=200.0, margin=0.0, likeness=0.0, sharpness=0.0, invented=1.0,
-)  # fmt: skip
+    most_people=12,
+    most_attributes=12,
+    least_person=0.0,
+    most_person=1.0,
+    least_box=1,
+    least_face=1,
+    face_score=0.0,
+    least_thing=0.0,
+    found=0.0,
+    ahead=0.0,
+    inside=0.0,
+    colour=200.0,
+    margin=0.0,
+    likeness=0.0,
+    sharpness=0.0,
+    invented=1.0,
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -134,10 +148,13 @@ def _by_records(
 
 def _clip(imported: ImportedClip, config: CollectConfig, blobs: Blobs) -> Clip:
     source = Source(
-        source=content_id(imported.video), path=str(imported.video), names=(imported.name,),
+        source=content_id(imported.video),
+        path=str(imported.video),
+        names=(imported.name,),
         caption=imported.records["reading"].caption,
-        origin=imported.origin, licence="",
-    )  # fmt: skip
+        origin=imported.origin,
+        licence="",
+    )
     name = clip_id(source.source, imported.shot)
     job = ClipJob(unit=name, path=imported.video, config=config, blobs=blobs.folder, shot=imported.shot)
     return Clip(clip=name, source=source, job=job, results={}, records=imported.records)

@@ -100,9 +100,14 @@ def at_absolute_paths(job: AnyJob) -> AnyJob:
 
 def _work(job: ClipJob) -> ClipWork:
     return ClipWork(
-        path=job.path, shot=job.shot, caption=job.caption, config=job.config, models=_digest(job.config.models),
-        make_components=lambda: _components(job.config.models), blobs=Blobs(job.blobs),
-    )  # fmt: skip
+        path=job.path,
+        shot=job.shot,
+        caption=job.caption,
+        config=job.config,
+        models=_digest(job.config.models),
+        make_components=lambda: _components(job.config.models),
+        blobs=Blobs(job.blobs),
+    )
 
 
 def shots_key(job: SourceJob) -> str:

@@ -25,8 +25,13 @@ from lumosx_core.data.records import PersonView
 
 # Outcomes of clips whose people are told apart: samples, and clips that were left out for their words alone.
 TOLD_APART = (
-    "", "nobody_named", "group_named", "more_named_than_seen", "ambiguous_names", "unbound_words",
-)  # fmt: skip
+    "",
+    "nobody_named",
+    "group_named",
+    "more_named_than_seen",
+    "ambiguous_names",
+    "unbound_words",
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -130,10 +135,16 @@ def _views(own: Person, other: Shown, shown: Person, settings: PairSettings) -> 
         assert view.face is not None
         found.append(
             FurtherView(
-                frame=view.frame, mask=view.mask, box=view.face, score=view.face_score, clip=other.clip, track=shown.number,
-                picture=frames[view.frame].picture, likeness=round(float(likeness[number]), 4),
+                frame=view.frame,
+                mask=view.mask,
+                box=view.face,
+                score=view.face_score,
+                clip=other.clip,
+                track=shown.number,
+                picture=frames[view.frame].picture,
+                likeness=round(float(likeness[number]), 4),
             )
-        )  # fmt: skip
+        )
     return found
 
 

@@ -83,9 +83,15 @@ def plan_collection(inputs: Sequence[Path], out: Path, config: CollectConfig) ->
             missing.append(str(error))
     place = next(folder for folder in (out, *out.resolve().parents) if os.path.isdir(folder))
     return CollectionPlan(
-        paths=tuple(paths), undecodable=tuple(undecodable), seconds=seconds, clips=clips, bytes_needed=round(needed),
-        bytes_free=shutil.disk_usage(place).free, stages=_stages(config), missing="; ".join(missing),
-    )  # fmt: skip
+        paths=tuple(paths),
+        undecodable=tuple(undecodable),
+        seconds=seconds,
+        clips=clips,
+        bytes_needed=round(needed),
+        bytes_free=shutil.disk_usage(place).free,
+        stages=_stages(config),
+        missing="; ".join(missing),
+    )
 
 
 def _stages(config: CollectConfig) -> tuple[tuple[str, str], ...]:

@@ -79,9 +79,15 @@ class PrepareReport:
 def model_settings(model: Path, *, text_len: int, fps: float, variants: int, seed: int, ranges: Augmentation) -> CacheSettings:
     """The settings of a cache for the models of a folder. Raises InputError for a file that is missing."""
     return CacheSettings(
-        format=FORMAT, vae=file_digest(model / "vae.safetensors"), text_encoder=file_digest(model / "text_encoder.safetensors"),
-        text_len=text_len, fps=fps, variants=variants, seed=seed, augmentation=asdict(ranges),
-    )  # fmt: skip
+        format=FORMAT,
+        vae=file_digest(model / "vae.safetensors"),
+        text_encoder=file_digest(model / "text_encoder.safetensors"),
+        text_len=text_len,
+        fps=fps,
+        variants=variants,
+        seed=seed,
+        augmentation=asdict(ranges),
+    )
 
 
 def prepare_clips(
@@ -196,11 +202,18 @@ def _prepare(job: PrepareJob) -> ListedClip:
         record, tensors = _encode(job, bucket, bound)
         write_clip(job.cache, key, record, tensors)
     return ListedClip(
-        name=clip.name, key=key, width=bucket.width, height=bucket.height, frames=bucket.frames, people=len(clip.people),
+        name=clip.name,
+        key=key,
+        width=bucket.width,
+        height=bucket.height,
+        frames=bucket.frames,
+        people=len(clip.people),
         attributes=tuple(len(person.attributes) for person in clip.people),
-        bodies=tuple(bool(person.bodies) for person in clip.people), objects=len(clip.objects),
-        background=clip.background is not None, others=clip.others,
-    )  # fmt: skip
+        bodies=tuple(bool(person.bodies) for person in clip.people),
+        objects=len(clip.objects),
+        background=clip.background is not None,
+        others=clip.others,
+    )
 
 
 def _encode(job: PrepareJob, bucket: VideoSize, bound: BoundPrompt) -> tuple[CachedClip, dict[str, torch.Tensor]]:
@@ -244,9 +257,15 @@ def _encode(job: PrepareJob, bucket: VideoSize, bound: BoundPrompt) -> tuple[Cac
         for n, person in enumerate(clip.people)
     )
     record = CachedClip(
-        name=clip.name, caption=bound.prompt, width=bucket.width, height=bucket.height, frames=bucket.frames, people=people,
-        objects=objects, background=background,
-    )  # fmt: skip
+        name=clip.name,
+        caption=bound.prompt,
+        width=bucket.width,
+        height=bucket.height,
+        frames=bucket.frames,
+        people=people,
+        objects=objects,
+        background=background,
+    )
     return record, tensors
 
 

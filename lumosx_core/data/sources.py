@@ -158,8 +158,9 @@ def _listed(path: Path) -> Iterator[GivenVideo]:
                     raise InputError(f"line {number} of {path} is no JSON ({error})") from error
     for number, row in enumerate(rows, start=1):
         if not isinstance(row, dict) or not isinstance(row.get("path"), str) or not row["path"]:
-            raise InputError(f"row {number} of {path} has no path; expected the column or field path, and if wanted caption, "
-                             "source, licence")  # fmt: skip
+            raise InputError(
+                f"row {number} of {path} has no path; expected the column or field path, and if wanted caption, source, licence"
+            )
         named = row["path"].replace("\\", "/") if os.sep == "/" and not Path(row["path"]).exists() else row["path"]
         file = path.parent / os.path.expanduser(named)
         if not file.is_file():

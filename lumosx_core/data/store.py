@@ -168,9 +168,10 @@ class WorkStore:
         return {
             blob
             for unit in units
-            for result in self.results(unit).values() if result.status == "done"
+            for result in self.results(unit).values()
+            if result.status == "done"
             for blob in blobs_in(result.content)
-        }  # fmt: skip
+        }
 
     def forget(self, units: Sequence[str]) -> None:
         """Delete all that is known of these sources and clips, with the files that no other one names, so that no byte of it

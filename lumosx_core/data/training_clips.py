@@ -131,12 +131,16 @@ def find_training_clips(
         rows = read_manifest(folder)
         wanted = [row for row in rows if split in ("all", row["split"])]
         if rows and not wanted:
-            raise InputError(f"none of the {len(rows)} samples of {folder} is in its part {split}; take all of them with "
-                             "--split all, or draw the parts anew with lumosx dataset split")  # fmt: skip
+            raise InputError(
+                f"none of the {len(rows)} samples of {folder} is in its part {split}; take all of them with "
+                "--split all, or draw the parts anew with lumosx dataset split"
+            )
         return [_collected(folder, row) for row in wanted], {}
     if split in ("val", "test"):
-        raise InputError(f"{folder} is no collected dataset, and sample folders have no part {split}; leave --split out, "
-                         "or make a dataset of them with lumosx dataset import")  # fmt: skip
+        raise InputError(
+            f"{folder} is no collected dataset, and sample folders have no part {split}; leave --split out, "
+            "or make a dataset of them with lumosx dataset import"
+        )
     clips: list[TrainingClip] = []
     faults: dict[str, str] = {}
     for top, folders, files in os.walk(folder):

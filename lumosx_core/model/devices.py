@@ -10,8 +10,11 @@ from lumosx_core.errors import InputError
 
 # Types that weights are stored in. Models compute in the first three; fp8_e4m3fn is for the disk alone.
 STORAGE_TYPES: dict[str, torch.dtype] = {
-    "fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16, "fp8_e4m3fn": torch.float8_e4m3fn,
-}  # fmt: skip
+    "fp32": torch.float32,
+    "bf16": torch.bfloat16,
+    "fp16": torch.float16,
+    "fp8_e4m3fn": torch.float8_e4m3fn,
+}
 WEIGHTS_TYPES = ("fp32", "bf16", "fp16")
 PRECISIONS = ("fp32", "bf16")  # of the arithmetic of training, whose weights stay float32
 

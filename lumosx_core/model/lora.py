@@ -147,8 +147,11 @@ def write_lora(path: str | Path, lora: Lora) -> Path:
     written = write_safetensors(path, tensors, {**lora.metadata, "format": FORMAT}, what="the LoRA")
     back = read_lora(written)
     again = back.tensors()
-    differing = [key for key in {**tensors, **again} if key not in again or key not in tensors
-                 or not torch.equal(again[key], tensors[key].cpu())]  # fmt: skip
+    differing = [
+        key
+        for key in {**tensors, **again}
+        if key not in again or key not in tensors or not torch.equal(again[key], tensors[key].cpu())
+    ]
     if differing or back.metadata != {**lora.metadata, "format": FORMAT}:
         raise InputError(f"{written} reads otherwise than it was written ({_some(differing) or 'metadata'}); check the disk")
     return written

@@ -183,9 +183,15 @@ def _shared_cross_attention(module: CrossAttention, shards: SequenceShards) -> C
         rows = shards.to_heads(q[:, own:], layout.seq_len - layout.video_len)
         k_own, v_own = shards.own_heads(k), shards.own_heads(v)
         biased = biased_cross_attention(
-            rows, k_own, v_own, layout, relations.levels, ratio=relations.ratio, pool=module.pool,
+            rows,
+            k_own,
+            v_own,
+            layout,
+            relations.levels,
+            ratio=relations.ratio,
+            pool=module.pool,
             pool_layout=relations.pool_layout,
-        )  # fmt: skip
+        )
         references = shards.to_rows(torch.cat(biased, 1))
         return module.o(torch.cat([relations.attention(q[:, :own], k, v), references], 1).flatten(2))
 

@@ -136,10 +136,13 @@ def _forward_bytes(
             words = torch.empty(batch, sizes.text_len, sizes.text_dim, dtype=dtype)
             texts = [model.text_keys(words) for _ in range(passes // batch)]
             model(
-                torch.empty(batch, sizes.in_dim, layout.videos * layout.frames, *sides), torch.empty(batch), texts[0],
-                torch.empty(batch, pictures, sizes.in_dim, *sides) if pictures else None, layout,
+                torch.empty(batch, sizes.in_dim, layout.videos * layout.frames, *sides),
+                torch.empty(batch),
+                texts[0],
+                torch.empty(batch, pictures, sizes.in_dim, *sides) if pictures else None,
+                layout,
                 torch.empty(batch, pictures, sizes.text_len) if pictures else None,
-            )  # fmt: skip
+            )
         return memory.peak
 
 

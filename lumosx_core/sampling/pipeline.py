@@ -33,14 +33,19 @@ NANO_FOLDER = Path(__file__).parent.parent / "assets" / "nano"
 
 Part = Literal["text_encoder", "vae", "transformer"]
 FILES: dict[Part, str] = {
-    "text_encoder": "text_encoder.safetensors", "vae": "vae.safetensors", "transformer": "transformer.safetensors",
-}  # fmt: skip
+    "text_encoder": "text_encoder.safetensors",
+    "vae": "vae.safetensors",
+    "transformer": "transformer.safetensors",
+}
 TOKENIZERS = ("spiece.model", "tokenizer.json")
 TEXT_MARGIN_BYTES = 2**30  # beside the text encoder's weights, for its work
 # What is at work when; nothing else has to be on the device then.
 STAGES: tuple[tuple[str, Part], ...] = (
-    ("text encoding", "text_encoder"), ("references", "vae"), ("sampling", "transformer"), ("decoding", "vae"),
-)  # fmt: skip
+    ("text encoding", "text_encoder"),
+    ("references", "vae"),
+    ("sampling", "transformer"),
+    ("decoding", "vae"),
+)
 
 
 @dataclass(frozen=True, kw_only=True)

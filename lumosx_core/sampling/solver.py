@@ -88,8 +88,10 @@ unipc = _by_scheduler(_unipc_scheduler)
 """UniPC (bh2, order 2) by diffusers on our sigmas."""
 
 SOLVERS: dict[str, Solver] = {
-    "dpmpp_2m": dpmpp_2m, "euler": euler, "unipc": unipc,
-}  # fmt: skip
+    "dpmpp_2m": dpmpp_2m,
+    "euler": euler,
+    "unipc": unipc,
+}
 
 
 def solver_named(name: str) -> Solver:

@@ -135,9 +135,11 @@ class TrainingConfig:
         5, "so many steps left out one after the other (not finite, or a spike) end the run; ours", least=1, most=MAX_COUNT
     )
     spike: float = setting(
-        8.0, "a loss so many robust deviations above the last 200 is left out (training/guards.py), 0: none; ours",
-        least=0, most=MAX_WEIGHT,
-    )  # fmt: skip
+        8.0,
+        "a loss so many robust deviations above the last 200 is left out (training/guards.py), 0: none; ours",
+        least=0,
+        most=MAX_WEIGHT,
+    )
     spikes_allowed: int = setting(20, "of the last 200 steps; more end the run; ours", least=0, most=MAX_COUNT)
     seed: int = setting(0, "of weights, order, draws and noise; ours", least=0, most=2**63 - 1)
     memory: MemoryConfig = MemoryConfig()  # what makes it fit a card

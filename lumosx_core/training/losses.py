@@ -98,9 +98,15 @@ def flow_losses(
 
     def velocity(noisy: torch.Tensor, timestep: torch.Tensor) -> torch.Tensor:
         return model(
-            noisy, timestep, batch.context, batch.references, batch.layout, batch.levels, attention=attention,
+            noisy,
+            timestep,
+            batch.context,
+            batch.references,
+            batch.layout,
+            batch.levels,
+            attention=attention,
             pool_layout=draw.pool_layout,
-        )  # fmt: skip
+        )
 
     with arithmetic(draw.precision, draw.noise.device):
         return flow_matching_loss(velocity, batch.video, draw.noise, draw.timestep, weights)

@@ -76,9 +76,12 @@ def needed(model_config: TransformerConfig, config: TrainingConfig, layout: Toke
     }
     moment = max(moments, key=lambda name: moments[name])
     return Need(
-        weights=weights, average=0 if config.memory.average_in_ram else 4 * learning, optimizer=int(keeps * learning),
-        work=moments[moment], moment=moment,
-    )  # fmt: skip
+        weights=weights,
+        average=0 if config.memory.average_in_ram else 4 * learning,
+        optimizer=int(keeps * learning),
+        work=moments[moment],
+        moment=moment,
+    )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -115,11 +118,13 @@ def _draw(model_config: TransformerConfig, config: TrainingConfig, layout: Token
     sides = (2 * layout.height, 2 * layout.width)
     video = torch.empty(count, model_config.in_dim, layout.frames, *sides)
     batch = Batch(
-        video=video, references=torch.empty(count, pictures, model_config.in_dim, *sides),
+        video=video,
+        references=torch.empty(count, pictures, model_config.in_dim, *sides),
         context=torch.empty(count, model_config.text_len, model_config.text_dim),
         levels=torch.empty(count, pictures, model_config.text_len),
-        owners=torch.empty(count, layout.frames, layout.height, layout.width, dtype=torch.int8), layout=layout,
-    )  # fmt: skip
+        owners=torch.empty(count, layout.frames, layout.height, layout.width, dtype=torch.int8),
+        layout=layout,
+    )
     return Draw(batch=batch, noise=torch.empty_like(video), timestep=torch.empty(count), precision=config.precision)
 
 

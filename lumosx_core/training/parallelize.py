@@ -268,9 +268,13 @@ def like(share: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
     if not isinstance(target, DTensor) or isinstance(share, DTensor):
         return share
     return DTensor.from_local(
-        share.to(target.device), target.device_mesh, target.placements, run_check=False, shape=target.shape,
+        share.to(target.device),
+        target.device_mesh,
+        target.placements,
+        run_check=False,
+        shape=target.shape,
         stride=target.stride(),
-    )  # fmt: skip
+    )
 
 
 def check_sharded(config: TrainingConfig, in_parts: bool, processes: Processes) -> None:

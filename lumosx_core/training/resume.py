@@ -32,8 +32,10 @@ OLDER = "state.pt"  # of runs before states were folders: one file of whole tens
 REMEDY = "delete it to begin again, or choose another output folder"
 DIVERGED = "it was not written, the state before stays; lower the learning rate, or look for NaN in the data"
 OPTIMIZER_STATE = {  # per parameter
-    "AdamW": {"step", "exp_avg", "exp_avg_sq"}, "Muon": {"momentum_buffer"}, "Float32Muon": {"momentum_buffer"},
-}  # fmt: skip
+    "AdamW": {"step", "exp_avg", "exp_avg_sq"},
+    "Muon": {"momentum_buffer"},
+    "Float32Muon": {"momentum_buffer"},
+}
 SET_BY_RUN = ("params", "lr", "weight_decay", "betas")  # of an optimizer's group: the config's at every start
 SHOWN = 400  # characters of a recipe in a message
 

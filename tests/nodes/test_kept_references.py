@@ -108,9 +108,17 @@ def sampled(
     ]
     sigmas = torch.tensor([1.0, 0.8, 0.5, 0.2, 0.0])
     return comfy.sample.sample_custom(
-        patched, noise, 4.0 if negative else 1.0, comfy.samplers.sampler_object(sampler), sigmas, *texts,
-        torch.zeros_like(noise), callback=callback, disable_pbar=True, seed=0,
-    )  # fmt: skip
+        patched,
+        noise,
+        4.0 if negative else 1.0,
+        comfy.samplers.sampler_object(sampler),
+        sigmas,
+        *texts,
+        torch.zeros_like(noise),
+        callback=callback,
+        disable_pbar=True,
+        seed=0,
+    )
 
 
 @pytest.fixture

@@ -27,8 +27,9 @@ def nodes(pack: Callable[[str], ModuleType]) -> ModuleType:
 def weights() -> tuple[State, State]:
     """(ema, model): different ones."""
     torch.manual_seed(0)
-    return tuple({key: torch.randn_like(value) * 0.05 for key, value in LumosXTransformer(SMALL).state_dict().items()}
-                 for _ in range(2))  # type: ignore[return-value]  # fmt: skip
+    return tuple(
+        {key: torch.randn_like(value) * 0.05 for key, value in LumosXTransformer(SMALL).state_dict().items()} for _ in range(2)
+    )  # type: ignore[return-value]
 
 
 @pytest.fixture
@@ -153,7 +154,7 @@ def test_weights_that_do_not_fit_are_told_before_the_host_fills_in_random_ones(
         ("empty", {}, "holds no tensors"),
         ("lora", {"diffusion_model.blocks.0.self_attn.q.lora_A.weight": torch.zeros(2, 2)}, "it is a LoRA, not a whole model"),
         ("other", {"double_blocks.0.img_attn.qkv.weight": torch.zeros(2, 2)}, "it is another image or video model"),
-    ):  # fmt: skip
+    ):
         save_file(content, released / f"{file}.safetensors")
         for run in (
             lambda choice=f"{file}.safetensors": nodes.LoadModel.execute(choice, "ema"),

@@ -9,9 +9,16 @@ from typing import Any
 import pytest
 
 FIXED_IDS = {
-    "LumosXNano", "LumosXSampleFolder", "LumosXRelationGraph", "LumosXEncodeReferences", "LumosXApply", "LumosXSampler",
-    "LumosXScheduler", "LumosXSolver", "LumosXInspect",
-}  # fmt: skip
+    "LumosXNano",
+    "LumosXSampleFolder",
+    "LumosXRelationGraph",
+    "LumosXEncodeReferences",
+    "LumosXApply",
+    "LumosXSampler",
+    "LumosXScheduler",
+    "LumosXSolver",
+    "LumosXInspect",
+}
 
 SWITCHES = {
     "causal_self_attention_mask", "relational_positions", "ratio", "pool_layout", "negative_spans", "start_percent",

@@ -52,8 +52,9 @@ def digests(out: Path) -> dict[str, str]:
     """sha256 of every file of a dataset but those of its work store."""
     return {
         path.relative_to(out).as_posix(): hashlib.sha256(path.read_bytes()).hexdigest()
-        for path in sorted(out.rglob("*")) if path.is_file() and ".work" not in path.relative_to(out).parts
-    }  # fmt: skip
+        for path in sorted(out.rglob("*"))
+        if path.is_file() and ".work" not in path.relative_to(out).parts
+    }
 
 
 def kill_once(videos: Path, out: Path, whom: str, after_s: float) -> list[str]:

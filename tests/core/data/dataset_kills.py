@@ -18,9 +18,16 @@ from tests.core import kill_harness
 
 CLIPS = 4
 LOADED = (
-    "lumosx_core.data.collect", "lumosx_core.data.remove", "lumosx_core.data.stages", "lumosx_core.sampling.pipeline", "ftfy",
-    "pyarrow.parquet", "pyarrow.compute", "jinja2", "sqlite3",
-)  # fmt: skip
+    "lumosx_core.data.collect",
+    "lumosx_core.data.remove",
+    "lumosx_core.data.stages",
+    "lumosx_core.sampling.pipeline",
+    "ftfy",
+    "pyarrow.parquet",
+    "pyarrow.compute",
+    "jinja2",
+    "sqlite3",
+)
 
 
 def collected(root: Path) -> int:

@@ -109,9 +109,15 @@ def measure(few: Path, folder: Path, rows: int, samples: int = 100) -> Scale:
     filter_s = time.perf_counter() - begin
     expected = sum(value == 2 for value in parquet().read_table(large / MANIFEST, columns=["people"])["people"].to_pylist())
     return Scale(
-        copy_s, open_s, filter_s, len(left), expected, private,
-        statistics.median(times["large"]), statistics.median(times["small"]),
-    )  # fmt: skip
+        copy_s,
+        open_s,
+        filter_s,
+        len(left),
+        expected,
+        private,
+        statistics.median(times["large"]),
+        statistics.median(times["small"]),
+    )
 
 
 def main() -> int:

@@ -89,9 +89,7 @@ def test_repeated_clips_are_those_of_the_plain_form(alike: int, seed: int) -> No
 def test_sources_are_grouped_as_by_the_plain_form(alike: int, seed: int) -> None:
     seen = [SeenSource(source=clip[:5], looks=looks) for clip, looks in clips_of(160, seed, largest=3)]  # some have many clips
     even = SplitRule(val=0.3, test=0.3, seed=seed)
-    wanted = {
-        source: even.drawn(min(group)) for group in plain_groups(seen, alike) for source in group
-    }  # fmt: skip
+    wanted = {source: even.drawn(min(group)) for group in plain_groups(seen, alike) for source in group}
     assert split_sources(seen, even, alike=alike).sources == wanted
 
 

@@ -57,12 +57,23 @@ def work_on(folder: Path, place: Callable[[int], int], config: CollectConfig, ey
         frames[number, 6:, place(number) : place(number) + 60] = (255, 0, 255)
     write_video(folder / "v.mp4", frames, 16.0, crf=4)
     components = Components(
-        people=eyes, faces=eyes, phrases=None, masks=None, captioner=None, digest="", filler=eyes if filler else None,  # type: ignore[arg-type]
-    )  # fmt: skip
+        people=eyes,
+        faces=eyes,
+        phrases=None,
+        masks=None,
+        captioner=None,
+        digest="",
+        filler=eyes if filler else None,  # type: ignore[arg-type]
+    )
     work = ClipWork(
-        path=folder / "v.mp4", shot=Shot(start_s=0.0, frames=FRAMES, fps=16.0), caption="", config=config, models="",
-        make_components=lambda: components, blobs=Blobs(folder / "blobs"),
-    )  # fmt: skip
+        path=folder / "v.mp4",
+        shot=Shot(start_s=0.0, frames=FRAMES, fps=16.0),
+        caption="",
+        config=config,
+        models="",
+        make_components=lambda: components,
+        blobs=Blobs(folder / "blobs"),
+    )
     work.records["frames"] = select_frames(work)
     work.records["people"] = follow_people(work)
     work.records["grounding"] = GroundingRecord(candidates=())

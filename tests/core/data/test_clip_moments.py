@@ -76,9 +76,11 @@ def test_more_kinds_of_bad_clips(tmp_path: Path) -> None:
     report = check_clips(clips, faults, NANO_FOLDER, parse_buckets(["64x48x5"]), text_len=80, fps=16.0)
     assert sorted(item.clip.name for item in report.usable) == ["changing", "good"]
     words = {
-        "sound": "video.mp4 is not used (no_video)", "long": "the prompt has 25017 characters, at most 20000 are read",
-        "pixel": "is 1x1; give one of at least 8 pixels a side", "twins": "'man' is meant by 2 owners",
-    }  # fmt: skip
+        "sound": "video.mp4 is not used (no_video)",
+        "long": "the prompt has 25017 characters, at most 20000 are read",
+        "pixel": "is 1x1; give one of at least 8 pixels a side",
+        "twins": "'man' is meant by 2 owners",
+    }
     assert report.left_out.keys() == words.keys()
     for name, part in words.items():
         assert part in report.left_out[name], report.left_out[name]

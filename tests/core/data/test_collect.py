@@ -25,8 +25,9 @@ from lumosx_core.errors import InputError
 def digests(out: Path) -> dict[str, str]:
     return {
         str(path.relative_to(out)): hashlib.sha256(path.read_bytes()).hexdigest()
-        for path in sorted(out.rglob("*")) if path.is_file() and ".work" not in path.parts
-    }  # fmt: skip
+        for path in sorted(out.rglob("*"))
+        if path.is_file() and ".work" not in path.parts
+    }
 
 
 def test_everything_comes_out_and_what_does_not_has_its_reason(collected: Collected) -> None:
@@ -248,8 +249,16 @@ def test_a_dry_run_says_what_there_is_and_writes_nothing(
     assert "broken.mp4" in lines["undecodable:"] and lines["models"].endswith("all there")
     stages = [line.split()[1] for line in told.splitlines() if line.startswith("stage")]
     assert stages == [
-        "shots", "frames", "people", "caption", "reading", "grounding", "relations", "background", "video",
-    ]  # fmt: skip
+        "shots",
+        "frames",
+        "people",
+        "caption",
+        "reading",
+        "grounding",
+        "relations",
+        "background",
+        "video",
+    ]
     assert "4.1 MiB needed" in lines["room"]  # 4 clips of 384 x 320: 6 + 0.3 x 9 bytes a pixel
     stored = sum(path.stat().st_size for path in (collected.out / ".work" / "blobs").rglob("*") if path.is_file())
     stored += sum(path.stat().st_size for path in collected.out.glob("*.tar"))

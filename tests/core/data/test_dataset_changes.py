@@ -28,8 +28,9 @@ from lumosx_core.files.images import encoded_png
 def digests(out: Path) -> dict[str, str]:
     return {
         path.relative_to(out).as_posix(): hashlib.sha256(path.read_bytes()).hexdigest()
-        for path in sorted(out.rglob("*")) if path.is_file() and ".work" not in path.parts
-    }  # fmt: skip
+        for path in sorted(out.rglob("*"))
+        if path.is_file() and ".work" not in path.parts
+    }
 
 
 def contents(out: Path) -> dict[str, dict[str, bytes]]:
@@ -90,13 +91,26 @@ def test_conditions() -> None:
         "background": True,
     }
     for text in (
-        "people=2", "fps<8.5", "caption~man in", "licence=unknown", "names=b.mp4", "names~.MP4", "names!=c.mp4",
-        "background=true", "caption~",
-    ):  # fmt: skip
+        "people=2",
+        "fps<8.5",
+        "caption~man in",
+        "licence=unknown",
+        "names=b.mp4",
+        "names~.MP4",
+        "names!=c.mp4",
+        "background=true",
+        "caption~",
+    ):
         assert meets(row, text), text
     for text in (
-        "people != 2", "people>=3", "caption=A man", "licence!=unknown", "names!=b.mp4", "background!=true", "origin=x",
-    ):  # fmt: skip
+        "people != 2",
+        "people>=3",
+        "caption=A man",
+        "licence!=unknown",
+        "names!=b.mp4",
+        "background!=true",
+        "origin=x",
+    ):
         assert not meets(row, text), text
 
 

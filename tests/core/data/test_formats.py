@@ -227,14 +227,18 @@ def opens2v(info: Path, folder: Path) -> dict[str, Any]:
     subjects = sorted({next(iter(person["subject"])) for person in content["word_tags_path"]["person"]})
     return {
         "metadata": {
-            "cut": [0, 9], "crop": [0, width, 0, height], "fps": 8.0, "path": f"{info.name}.mp4", "cap": [content["caption"]],
+            "cut": [0, 9],
+            "crop": [0, width, 0, height],
+            "fps": 8.0,
+            "path": f"{info.name}.mp4",
+            "cap": [content["caption"]],
         },
         "word_tags": {"subject": subjects, "object": [], "background": [], "pre_define": ["person", "human head"]},
         "annotation": {
             "ann_frame_data": {"ann_frame_idx": 0, "annotations": boxes, "box_format": "xyxy"},
             "mask_annotation": {"0": {str(n): runs(mask) for n, (_, mask) in enumerate(found, 1)}},
         },
-    }  # fmt: skip
+    }
 
 
 def test_opens2v_gets_its_relations(collected: Collected, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -102,8 +102,11 @@ def test_everywhere_is_the_layout_without_regions() -> None:
 def test_sides_and_pictures_become_tokens(tmp_path: Path) -> None:
     wide = VideoSize(width=64, height=32, frames=5)
     assert [list(read_region(side, wide, "it")) for side in ("left", "right", "top", "bottom")] == [
-        [1, 1, 0, 0] * 2, [0, 0, 1, 1] * 2, [1] * 4 + [0] * 4, [0] * 4 + [1] * 4,
-    ]  # fmt: skip
+        [1, 1, 0, 0] * 2,
+        [0, 0, 1, 1] * 2,
+        [1] * 4 + [0] * 4,
+        [0] * 4 + [1] * 4,
+    ]
     assert read_region("everywhere", wide, "it") == b""
     picture = np.zeros((32, 48), np.uint8)
     picture[:16, :8] = 255  # half of the first token

@@ -43,9 +43,7 @@ def prepared(pipeline: LumosXPipeline, config: GenerationConfig) -> Prepared:
 def plan(
     pipeline: LumosXPipeline, config: GenerationConfig, prepared: Prepared, gib: float, device: str = "cpu"
 ) -> GenerationPlan:
-    return planned(
-        NANO_FOLDER, pipeline.sizes, config, prepared.condition.layout, dtype=torch.float32, device=device, gib=gib
-    )  # fmt: skip
+    return planned(NANO_FOLDER, pipeline.sizes, config, prepared.condition.layout, dtype=torch.float32, device=device, gib=gib)
 
 
 @pytest.mark.parametrize("changes", [{}, {"cfg_batched": False}, {"cfg": 1.0}, {"reference_refresh": 2}])

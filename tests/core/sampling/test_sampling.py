@@ -185,9 +185,14 @@ def test_the_published_solver_is_that_of_diffusers_to_the_bit(steps: int, dtype:
 
     def theirs(x: torch.Tensor, sigmas: torch.Tensor) -> torch.Tensor:
         scheduler = DPMSolverMultistepScheduler(
-            prediction_type="flow_prediction", use_flow_sigmas=True, algorithm_type="dpmsolver++", solver_order=2,
-            solver_type="midpoint", lower_order_final=True, final_sigmas_type="zero",
-        )  # fmt: skip
+            prediction_type="flow_prediction",
+            use_flow_sigmas=True,
+            algorithm_type="dpmsolver++",
+            solver_order=2,
+            solver_type="midpoint",
+            lower_order_final=True,
+            final_sigmas_type="zero",
+        )
         timesteps = timesteps_from_sigmas(sigmas)
         scheduler.set_timesteps(steps)
         scheduler.sigmas, scheduler.timesteps, scheduler.num_inference_steps = sigmas.float(), timesteps, steps

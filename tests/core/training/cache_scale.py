@@ -36,7 +36,7 @@ from lumosx_core.data.clip_cache import (
     clip_path,
     write_clip,
     write_list,
-)  # fmt: skip
+)
 from lumosx_core.data.clip_dataset import ClipDataset
 from lumosx_core.files.atomic import write_text
 from lumosx_core.model.video_size import VideoSize
@@ -76,15 +76,22 @@ def template(folder: Path, bucket: VideoSize) -> tuple[CachedClip, bytes, int]:
 
     pictures = [f"{kind}{n}" for n in range(2) for kind in ("face", "hat", "coat")] + ["object0", "object1", "background"]
     clip = CachedClip(
-        name="", caption="A man with a hat.", width=bucket.width, height=bucket.height, frames=bucket.frames,
-        people=(person(0), person(1)), objects=(entity("dog", "object0"), entity("ball", "object1")),
+        name="",
+        caption="A man with a hat.",
+        width=bucket.width,
+        height=bucket.height,
+        frames=bucket.frames,
+        people=(person(0), person(1)),
+        objects=(entity("dog", "object0"), entity("ball", "object1")),
         background=entity("street", "background"),
-    )  # fmt: skip
+    )
     tensors = {
-        "video": torch.zeros(16, *bucket.latent), "context": torch.zeros(60, 4096), "empty_context": torch.zeros(1, 4096),
+        "video": torch.zeros(16, *bucket.latent),
+        "context": torch.zeros(60, 4096),
+        "empty_context": torch.zeros(1, 4096),
         "people": torch.zeros(grid, dtype=torch.int8),
         **{name: torch.zeros(VARIANTS, 16, *bucket.latent[1:]) for name in pictures},
-    }  # fmt: skip
+    }
     write_clip(folder, "template", clip, tensors)
     content = clip_path(folder, "template").read_bytes()
     length = struct.unpack("<Q", content[:8])[0]
@@ -122,7 +129,7 @@ def write_cache(folder: Path, count: int) -> Path:
                 bodies=(False, False),
                 objects=2,
                 background=True,
-            )  # fmt: skip
+            )
         )
     settings = CacheSettings(
         format=FORMAT, vae="v", text_encoder="t", text_len=512, fps=16.0, variants=VARIANTS, seed=0, augmentation={}

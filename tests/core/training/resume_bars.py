@@ -127,11 +127,14 @@ def start(data: Path, run: Path) -> list[subprocess.Popen]:
     words = [sys.executable, "-m", "lumosx_core", *command(data, run)]
     return [
         subprocess.Popen(
-            words, env=os.environ | environment(rank, port) | {"OMP_NUM_THREADS": "1"}, stdout=subprocess.DEVNULL,
-            stderr=subprocess.PIPE, text=True,
+            words,
+            env=os.environ | environment(rank, port) | {"OMP_NUM_THREADS": "1"},
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.PIPE,
+            text=True,
         )
         for rank in range(2)
-    ]  # fmt: skip
+    ]
 
 
 def kill_one(both: list[subprocess.Popen], run: Path, chance: random.Random, *, writing: bool) -> str:

@@ -25,10 +25,14 @@ def batch(kinds: tuple[ReferenceKind, ...] = KINDS, subjects: tuple[int | None, 
         return torch.randn(shape, generator=generator)
 
     return Batch(
-        video=drawn(2, 16, 2, 4, 6), references=drawn(2, len(kinds), 16, 4, 6), context=drawn(2, 80, 96),
-        levels=drawn(2, len(kinds), 80).sigmoid(), owners=torch.zeros(2, 2, 2, 3, dtype=torch.int8),
-        layout=TokenLayout(2, 2, 3, kinds=kinds, subjects=subjects), samples=("a", "b"),
-    )  # fmt: skip
+        video=drawn(2, 16, 2, 4, 6),
+        references=drawn(2, len(kinds), 16, 4, 6),
+        context=drawn(2, 80, 96),
+        levels=drawn(2, len(kinds), 80).sigmoid(),
+        owners=torch.zeros(2, 2, 2, 3, dtype=torch.int8),
+        layout=TokenLayout(2, 2, 3, kinds=kinds, subjects=subjects),
+        samples=("a", "b"),
+    )
 
 
 class OneBatch:

@@ -29,9 +29,15 @@ def test_an_older_run_gives_the_losses_and_weights_of_its_time(
 ) -> None:
     data = LatentDataset(OLDER / "latents")
     sizes = replace(
-        PRESETS["debug"], num_layers=1, dim=8, ffn_dim=8, num_heads=1, freq_dim=4, text_len=80,
+        PRESETS["debug"],
+        num_layers=1,
+        dim=8,
+        ffn_dim=8,
+        num_heads=1,
+        freq_dim=4,
+        text_len=80,
         text_dim=data.empty_context.shape[-1],
-    )  # fmt: skip
+    )
     if first:
         shutil.copy(OLDER / "state.pt", tmp_path / "state.pt")
     # At that time Muon rounded to bfloat16.

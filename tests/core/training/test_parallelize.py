@@ -115,9 +115,13 @@ def shared_errors(rank: int) -> list[float]:
                 share_sequence(model, SequenceShards(None, rank, 2))
             model.gradient_checkpointing = levels
             out = model(
-                torch.randn(2, 16, 3, 6, 10), torch.tensor([5.0, 900.0]), torch.randn(2, 80, 96), torch.randn(2, 4, 16, 6, 10),
-                layout, torch.rand(2, 4, 80) if levels else None,
-            )  # fmt: skip
+                torch.randn(2, 16, 3, 6, 10),
+                torch.tensor([5.0, 900.0]),
+                torch.randn(2, 80, 96),
+                torch.randn(2, 4, 16, 6, 10),
+                layout,
+                torch.rand(2, 4, 80) if levels else None,
+            )
             (out * torch.randn(out.shape)).sum().backward()
             gradients = [parameter.grad for parameter in model.parameters() if parameter.grad is not None]
             for gradient in gradients if shared else []:

@@ -99,9 +99,12 @@ def test_fifty_steps_of_debug_give_the_stored_losses(tmp_path: Path) -> None:
     recipe, losses = RECIPES["debug"], []
     data = LatentDataset(latents(tmp_path / "data"))
     train(
-        recipe.config(), PRESETS[recipe.model.preset], data, tmp_path / "run",
+        recipe.config(),
+        PRESETS[recipe.model.preset],
+        data,
+        tmp_path / "run",
         on_step=lambda _, figures: losses.append(figures["loss"]),
-    )  # fmt: skip
+    )
     assert losses == pytest.approx(LOSSES, rel=1e-5), losses
 
 
@@ -130,9 +133,7 @@ def test_every_number_says_whether_it_was_published_and_has_a_range() -> None:
 def test_a_recipe_is_written_and_read_back(tmp_path: Path, name: str) -> None:
     path = tmp_path / "recipe.toml"
     path.write_text(to_toml(RECIPES[name]), "utf-8")
-    other = replace(
-        RECIPES[name], training=replace(RECIPES[name].training, steps=7, betas=(0.5, 0.6), frames=(1,), spike=3.0)
-    )  # fmt: skip
+    other = replace(RECIPES[name], training=replace(RECIPES[name].training, steps=7, betas=(0.5, 0.6), frames=(1,), spike=3.0))
     from lumosx_core.data.settings import read_config
 
     assert read_config(Recipe, other, path) == RECIPES[name]

@@ -48,9 +48,14 @@ def test_with_validation_and_samples_the_weights_are_the_same_to_the_bit(tmp_pat
         return {"bound": (float(len(seen)), 4.0), "nothing": (0.0, 0.0)}
 
     watched = train(
-        config, SIZES, data, tmp_path / "watched", validation=Validation(data=data, every=1, batches=1),
-        samples=samples(score=score), on_step=lambda step, figures: told.update({step: figures}),
-    ).state_dict()  # fmt: skip
+        config,
+        SIZES,
+        data,
+        tmp_path / "watched",
+        validation=Validation(data=data, every=1, batches=1),
+        samples=samples(score=score),
+        on_step=lambda step, figures: told.update({step: figures}),
+    ).state_dict()
     assert all(torch.equal(value, watched[name]) for name, value in plain.items())
     assert [told[step].get("sampled/bound") for step in range(4)] == [None, 0.25, None, 0.5]
     assert "sampled/nothing" not in told[1] and all("validation" in figures for figures in told.values())

@@ -58,9 +58,12 @@ def test_a_run_in_parts_gives_the_figures_of_the_plain_one(tmp_path: Path) -> No
     seen: dict[int, list[tuple[float, float]]] = {0: [], 2: []}
     for size, figures in seen.items():
         train(
-            replace(config, micro_batch=size), MODEL, data, tmp_path / str(size),
+            replace(config, micro_batch=size),
+            MODEL,
+            data,
+            tmp_path / str(size),
             on_step=lambda _, f, figures=figures: figures.append((f["loss"], f["norm"])),  # type: ignore[misc]
-        )  # fmt: skip
+        )
     for one, two in zip(seen[0], seen[2], strict=True):
         assert one == pytest.approx(two, rel=2e-6)
     with pytest.raises(InputError, match="micro_batch is asked for, but this loss weighs"):

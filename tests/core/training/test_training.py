@@ -81,8 +81,9 @@ def test_a_resumed_run_gives_the_same_weights(data: LatentDataset, tmp_path: Pat
     assert list((tmp_path / "parts").iterdir()) == [states]
     (last,) = states.iterdir()
     assert last.name == "step-00000004" and {path.name for path in last.iterdir()} == {
-        "state.json", "shard-00001-of-00001.safetensors"
-    }  # fmt: skip
+        "state.json",
+        "shard-00001-of-00001.safetensors",
+    }
 
 
 @pytest.mark.parametrize("optimizer", ["adamw", "muon"])

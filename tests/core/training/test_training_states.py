@@ -29,7 +29,7 @@ from lumosx_core.training.state_folder import (
     remove_older,
     states_of,
     write_state_folder,
-)  # fmt: skip
+)
 
 CONFIG = replace(DEBUG, optimizer="muon")
 SMALL = replace(PRESETS["debug"], num_layers=1, dim=8, ffn_dim=8, num_heads=1, freq_dim=4)
@@ -231,8 +231,9 @@ def test_what_is_kept_of_states_and_room_on_the_disk(tmp_path: Path, monkeypatch
     for step in (5, 10, 15, 20, 25):
         write_state_folder(tmp_path, step, {"limit": float("inf"), "pair": (1, [True, None])}, "the state", Processes())
     assert read_state_folder(tmp_path / "states" / "step-00000005", "", lambda _, stored: stored.read()) == {
-        "limit": float("inf"), "pair": (1, [True, None])
-    }  # fmt: skip
+        "limit": float("inf"),
+        "pair": (1, [True, None]),
+    }
     remove_older(tmp_path, 2, 10)
     assert list(states_of(tmp_path)) == [10, 20, 25]
     (tmp_path / "states" / ".step-00000030.partial").mkdir()

@@ -101,8 +101,10 @@ def test_the_words_are_those_of_a_run(
 def test_words_come_through_links_and_out_of_subgraphs(page: Any) -> None:
     drop(page, PEOPLE)
     ((problems, words),) = strips(page)
-    phrases = [owned(page, f"LumosX{kind}", field) for kind, field in
-               (("Subject", "name"), ("AttributeReference", "phrase"), ("SceneReference", "phrase"))]  # fmt: skip
+    phrases = [
+        owned(page, f"LumosX{kind}", field)
+        for kind, field in (("Subject", "name"), ("AttributeReference", "phrase"), ("SceneReference", "phrase"))
+    ]
     assert not problems and sorted(words) == sorted(sum(phrases, []))
     page.evaluate("""() => {
         const graph = app.graph._nodes.find((node) => node.type === 'LumosXRelationGraph')

@@ -112,8 +112,10 @@ def test_a_known_answer_becomes_a_reading(folder: Path) -> None:
     caption = found.reading.caption
     assert [mention.span.of(caption) for mention in found.reading.mentions] == ["m"] and found.boxes == (1,)
     assert [(p.kind, p.owner, p.span.start) for p in found.reading.phrases] == [
-        ("attribute", 0, 8), ("object", None, 17), ("background", None, 24),
-    ]  # fmt: skip
+        ("attribute", 0, 8),
+        ("object", None, 17),
+        ("background", None, 24),
+    ]
     assert found.reading.reader == "tiny-vl" and found.reading.notes == ()
 
 
