@@ -25,7 +25,7 @@ import torch.nn.functional as F
 from lumosx_core.errors import InputError
 from lumosx_core.model.attention_backends import Attention, AttentionBackend, select_attention, why_unavailable
 from lumosx_core.model.attention_shares import AttentionRecord, attention_shares
-from lumosx_core.model.memory import GIB
+from lumosx_core.model.devices import GIB
 from lumosx_core.model.relational_attention import (
     relational_cross_attention,
     relational_self_attention,

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 import torch
 
-from lumosx_core.model.memory import GIB
+from lumosx_core.model.devices import GIB
 from lumosx_core.model.relational_attention import ReferenceKeys
 
 log = logging.getLogger(__name__)

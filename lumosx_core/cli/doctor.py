@@ -200,7 +200,7 @@ def _report_model(folder: Path) -> bool:
     """What a model folder holds, what it needs, and what this machine has of that; True if it would load."""
     import torch
 
-    from lumosx_core.model.memory import GIB
+    from lumosx_core.model.devices import GIB
     from lumosx_core.sampling.model_report import memory_while_loading, report_model, resident_plan
 
     print(f"model          {folder}")
@@ -237,7 +237,8 @@ def _report_plans(folder: Path, cards: list[float]) -> None:
 
     from lumosx_core.checks.speed_case import GROUP, SINGLE, layout_with
     from lumosx_core.errors import InputError
-    from lumosx_core.model.memory import GIB, stored_sizes
+    from lumosx_core.model.devices import GIB
+    from lumosx_core.model.memory import stored_sizes
     from lumosx_core.sampling.config import read_defaults
     from lumosx_core.sampling.memory_plan import planned
     from lumosx_core.sampling.pipeline import FILES

@@ -210,8 +210,7 @@ def _shards(processes: "Processes | None") -> "SequenceShards | None":
 def _budget(options: argparse.Namespace, pipeline: "LumosXPipeline", processes: "Processes | None") -> float | None:
     """The GiB that a plan may count on: --memory, else what is free on a card; None where nothing is to be planned."""
     from lumosx_core.errors import InputError
-    from lumosx_core.model.devices import free_bytes, is_cuda
-    from lumosx_core.model.memory import GIB
+    from lumosx_core.model.devices import GIB, free_bytes, is_cuda
     from lumosx_core.numbers import real_number
 
     if options.memory is None:
@@ -236,7 +235,8 @@ def _planned(
     """Choose and print what makes the largest of the samples fit so many GiB; the pipeline and the configuration with it."""
     from dataclasses import replace
 
-    from lumosx_core.model.memory import GIB, USABLE
+    from lumosx_core.model.devices import GIB
+    from lumosx_core.model.memory import USABLE
     from lumosx_core.numbers import whole_number
     from lumosx_core.references import prepared_pictures
     from lumosx_core.sampling.generate import bind, blank_of, layout_of

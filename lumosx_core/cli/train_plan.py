@@ -113,7 +113,8 @@ def chosen_memory(
 
 
 def _print_plan(choice: "Choice", layout: "TokenLayout", gib: float | None) -> None:
-    from lumosx_core.model.memory import GIB, USABLE
+    from lumosx_core.model.devices import GIB
+    from lumosx_core.model.memory import USABLE
 
     config, need = choice.config, choice.need
     memory, samples = config.memory, config.micro_batch or config.batch

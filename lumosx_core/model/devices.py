@@ -8,6 +8,7 @@ from torch import autocast
 
 from lumosx_core.errors import InputError
 
+GIB = 2**30
 # Types that weights are stored in. Models compute in the first three; fp8_e4m3fn is for the disk alone.
 STORAGE_TYPES: dict[str, torch.dtype] = {
     "fp32": torch.float32,

@@ -16,7 +16,6 @@ from lumosx_core.model.checkpoint import transformer_sizes
 from lumosx_core.model.config import TransformerConfig
 from lumosx_core.model.devices import is_cuda
 
-GIB = 2**30
 # Of a card, what a plan may fill: the rest is for the context of CUDA, work space of kernels and holes between tensors. Ours.
 USABLE = 7 / 8
 LEVERS = (

@@ -17,10 +17,10 @@ from torch._subclasses.fake_tensor import FakeTensorMode
 
 from lumosx_core.errors import InputError
 from lumosx_core.model.config import TransformerConfig
-from lumosx_core.model.devices import is_cuda, storage_name
+from lumosx_core.model.devices import GIB, is_cuda, storage_name
 from lumosx_core.model.live_memory import LiveMemory
 from lumosx_core.model.low_memory import NoRam, store_frozen
-from lumosx_core.model.memory import GIB, USABLE, from_three_and_four, weights_bytes
+from lumosx_core.model.memory import USABLE, from_three_and_four, weights_bytes
 from lumosx_core.model.token_layout import TokenLayout
 from lumosx_core.model.transformer import LumosXTransformer, reference_keys_bytes
 from lumosx_core.model.vae import TILE_PIXELS, decode_video, encode_video, fallbacks_of, open_vae

@@ -14,7 +14,8 @@ from lumosx_core.errors import InputError
 from lumosx_core.files.json import parse_json
 from lumosx_core.files.safetensors import NAMES
 from lumosx_core.model.checkpoint import check_keys
-from lumosx_core.model.memory import GIB, StoredWeights, stored_sizes, stored_weights, weights_bytes
+from lumosx_core.model.devices import GIB
+from lumosx_core.model.memory import StoredWeights, stored_sizes, stored_weights, weights_bytes
 from lumosx_core.model.text_encoder import open_text_encoder, to_transformers_names
 from lumosx_core.model.transformer import LumosXTransformer
 from lumosx_core.model.vae import FORMAT as VAE_FORMAT

@@ -15,9 +15,10 @@ from torch._subclasses.fake_tensor import FakeTensorMode
 from lumosx_core.data.latent_dataset import Batch
 from lumosx_core.errors import InputError
 from lumosx_core.model.config import TransformerConfig
+from lumosx_core.model.devices import GIB
 from lumosx_core.model.live_memory import LiveMemory
 from lumosx_core.model.low_memory import NoRam
-from lumosx_core.model.memory import GIB, USABLE, from_three_and_four
+from lumosx_core.model.memory import USABLE, from_three_and_four
 from lumosx_core.model.token_layout import TokenLayout
 from lumosx_core.model.transformer import LumosXTransformer
 from lumosx_core.training.config import TrainingConfig

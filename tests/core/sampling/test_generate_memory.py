@@ -13,7 +13,7 @@ from lumosx_core.checks.speed_case import layout_with
 from lumosx_core.cli.main import main
 from lumosx_core.model import vae as vae_module
 from lumosx_core.model.config import PRESETS
-from lumosx_core.model.memory import GIB
+from lumosx_core.model.devices import GIB
 from lumosx_core.model.text_encoder import load_text_encoder
 from lumosx_core.model.transformer import LumosXTransformer
 from lumosx_core.puppets.samples import SAMPLES_FOLDER

@@ -12,8 +12,9 @@ import torch
 from lumosx_core.cli.main import main
 from lumosx_core.errors import InputError
 from lumosx_core.model import vae as vae_module
+from lumosx_core.model.devices import GIB
 from lumosx_core.model.live_memory import LiveMemory
-from lumosx_core.model.memory import GIB, USABLE, from_three_and_four
+from lumosx_core.model.memory import USABLE, from_three_and_four
 from lumosx_core.model.vae import FALLBACKS, decode_video, decode_within_memory
 from lumosx_core.puppets.samples import SAMPLES_FOLDER
 from lumosx_core.sample_folder import read_sample

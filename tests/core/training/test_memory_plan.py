@@ -11,9 +11,10 @@ from lumosx_core.cli.main import main
 from lumosx_core.data.latent_dataset import LatentDataset
 from lumosx_core.errors import InputError
 from lumosx_core.model.config import TransformerConfig
+from lumosx_core.model.devices import GIB
 from lumosx_core.model.live_memory import LiveMemory
 from lumosx_core.model.low_memory import HostRam
-from lumosx_core.model.memory import GIB, USABLE
+from lumosx_core.model.memory import USABLE
 from lumosx_core.model.token_layout import TokenLayout
 from lumosx_core.model.transformer import LumosXTransformer
 from lumosx_core.training.config import DEBUG, LoraConfig, MemoryConfig, TrainingConfig

@@ -153,7 +153,7 @@ def test_words_are_put_into_the_prompt_by_a_click(page: Any) -> None:
     assert text == prompt.replace("library", "")
     page.evaluate(
         """(at) => {
-            const field = [...document.querySelectorAll('textarea')].find((each) => each.value.includes('red jacket'))
+            const field = [...document.querySelectorAll('textarea')].find((each) => each.value.includes('talks with'))
             field.focus()
             field.setSelectionRange(at, at)
         }""",
