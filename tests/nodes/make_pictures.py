@@ -166,7 +166,8 @@ def commands_pictures(folder: Path) -> dict[str, Path]:
     lumosx(["demo", "--out", str(folder)])
     lumosx(["inspect", str(SAMPLES_FOLDER / "two_people"), "--out", str(folder)])
     lumosx(["evaluate", "puppets", "--count", "12", "--seed", "11", "--out", str(folder / "cases")])
-    made = {f"two_people_{what}": folder / f"two_people_{what}.png" for what in ("sheet", "relations", "masks")}
+    made = {f"two_people_{what}": folder / f"two_people_{what}.png" for what in ("relations", "masks")}
+    (made["two_people_sheet"],) = folder.glob("two_people_*_sheet.png")  # named by the seed of the demo
     return {**made, "benchmark_cases": folder / "cases" / "sheet.png"}
 
 
