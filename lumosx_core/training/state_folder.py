@@ -19,6 +19,7 @@ import torch
 from lumosx_core.errors import InputError
 from lumosx_core.files.atomic import remove_folder, whole_folder
 from lumosx_core.files.json import read_json, write_json
+from lumosx_core.files.leftovers import tidy
 from lumosx_core.files.shards import open_shards, shard_name, write_shard
 from lumosx_core.files.stored import StoredTensor
 from lumosx_core.training.parallelize import Processes, agreed, local, own_rows
@@ -71,7 +72,9 @@ def write_state_folder(run: Path, step: int, tree: Mapping[str, Any], what: str,
 
 
 def remove_older(run: Path, keep_last: int, keep_every: int) -> None:
-    """Delete the states of a run but for the last `keep_last` and those of every `keep_every`-th step (0: no others)."""
+    """Delete the states of a run but for the last `keep_last` and those of every `keep_every`-th step (0: no others), and what
+    killed runs left of others."""
+    tidy(run / STATES)
     states = states_of(run)
     for step in list(states)[:-keep_last]:
         if not keep_every or step % keep_every:

@@ -38,7 +38,7 @@ from lumosx_core.training.parallelize import (
 )
 from lumosx_core.training.resume import load_optimizer, load_state, optimizer_words, save_state, state_bytes
 from lumosx_core.training.samples import Samples
-from lumosx_core.training.state_folder import check_room
+from lumosx_core.training.state_folder import check_room, remove_older
 from lumosx_core.training.validate import Validation
 
 Figures = dict[str, float]
@@ -86,6 +86,8 @@ def train(
     loss.check(run.model, gradient_checkpointing=config.gradient_checkpointing)
     with gone_told(processes, 0), agreed(processes):
         first = _resume(run, folder)
+        if processes.first:
+            remove_older(folder, config.keep_last, config.keep_every)  # a run that was killed may not have come to it
         check_room(folder, state_bytes(run.model, config))
     with ThreadPoolExecutor(1) as reader:  # the next batch is read while a step is computed
         ahead: Future[Draw] | None = None

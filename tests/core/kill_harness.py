@@ -238,7 +238,7 @@ def faults_of_state(root: Path, before: dict[str, str], final: dict[str, str], f
         path = root / name
         if "*" in name or said in (before.get(name), final.get(name)):
             continue
-        if path.suffix == ".pt":  # an earlier step: it has been read
+        if path.suffix == ".pt" or path.name == "state.json":  # an earlier step: it has been read
             continue
         if path.suffix == ".jsonl" and (final_root / name).read_bytes().startswith(path.read_bytes()):
             continue

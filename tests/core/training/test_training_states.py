@@ -3,6 +3,7 @@ are not finite is written."""
 
 import io
 import json
+import os
 import pickle
 import shutil
 from dataclasses import asdict, replace
@@ -14,6 +15,7 @@ import pytest
 import torch
 
 from lumosx_core.errors import InputError
+from lumosx_core.files.leftovers import PARTIAL, hidden_name
 from lumosx_core.model.config import PRESETS
 from lumosx_core.model.transformer import LumosXTransformer
 from lumosx_core.nano.stage_state import load_stage, save_stage
@@ -238,8 +240,11 @@ def test_what_is_kept_of_states_and_room_on_the_disk(tmp_path: Path, monkeypatch
     assert list(states_of(tmp_path)) == [10, 20, 25]
     (tmp_path / "states" / ".step-00000030.partial").mkdir()
     assert last_state(tmp_path) == tmp_path / "states" / "step-00000025"
+    left = hidden_name(tmp_path / "states" / "step-00000005", PARTIAL)  # as of a process that is gone
+    left = left.with_name(left.name.replace(f"-{os.getpid()}-", "-4194304-"))
+    left.mkdir()
     remove_older(tmp_path, 1, 0)
-    assert list(states_of(tmp_path)) == [25]
+    assert list(states_of(tmp_path)) == [25] and not left.exists()
     usage = shutil.disk_usage(tmp_path)._replace(free=2**30)
     monkeypatch.setattr(shutil, "disk_usage", lambda _: usage)
     check_room(tmp_path / "new" / "run", 2**30)
