@@ -153,7 +153,10 @@ def test_words_are_put_into_the_prompt_by_a_click(page: Any) -> None:
     assert text == prompt.replace("library", "")
     page.evaluate(
         """(at) => {
-            const field = [...document.querySelectorAll('textarea')].find((each) => each.value.includes('talks with'))
+            const node = app.canvas.graph._nodes.find((each) => each.type === 'LumosXRelationGraph')
+            const { element, value } = node.widgets.find((widget) => widget.name === 'prompt')
+            const drawn = [...document.querySelectorAll(`[data-node-id="${node.id}"] textarea`)] // in the second renderer
+            const field = element?.isConnected ? element : drawn.find((each) => each.value === value)
             field.focus()
             field.setSelectionRange(at, at)
         }""",
