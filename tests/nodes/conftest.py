@@ -29,6 +29,7 @@ def comfyui() -> Path:
     args.cpu = True
     try:
         import comfy.samplers  # noqa: F401
+        import utils.extra_config  # noqa: F401  # as main.py does, before nodes.py puts comfy/, with a utils.py in it, in front
     except ModuleNotFoundError as error:
         pytest.skip(f"COMFYUI INCOMPLETE: {root} needs {error.name}: pip install -r {root / 'requirements.txt'}")
     return root
