@@ -2,6 +2,8 @@
 
 import argparse
 import os
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -10,6 +12,7 @@ from lumosx_core.cli.train_plan import add_recipe, chosen_memory, chosen_recipe
 if TYPE_CHECKING:
     import numpy as np
 
+    from lumosx_core.cli.wandb_curves import WandbCurves
     from lumosx_core.training.parallelize import Processes
     from lumosx_core.training.recipes import Recipe
     from lumosx_core.training.samples import Samples, Score
@@ -38,6 +41,12 @@ def add_transformer(parser: argparse.ArgumentParser) -> None:
         "--model", type=Path, help="model folder whose VAE and text encoder they use (default: the embedded one)"
     )
     parser.add_argument("--curves", action="store_true", help="write TensorBoard files into OUT/curves")
+    parser.add_argument(
+        "--wandb",
+        metavar="PROJECT",
+        help="keep the figures for Weights & Biases too, in OUT/wandb; nothing is sent (wandb sync sends it)",
+    )
+    parser.add_argument("--wandb-online", action="store_true", help="send them while training (after wandb login)")
 
 
 def run_transformer(options: argparse.Namespace) -> int:
@@ -48,6 +57,8 @@ def run_transformer(options: argparse.Namespace) -> int:
     from lumosx_core.training.parallelize import begin_processes, end_processes
 
     recipe = chosen_recipe(options)
+    if options.wandb_online and options.wandb is None:
+        raise InputError("--wandb-online sends what --wandb PROJECT keeps; name the project too, or leave it out")
     if options.print_recipe:
         print(to_toml(recipe), end="")
         return 0
@@ -106,9 +117,11 @@ def _train_transformer(options: argparse.Namespace, recipe: "Recipe", processes:
     if not processes.first:
         train(config, sizes, data, out, **settings)
         return
-    curves = tensorboard_curves(out / "curves") if options.curves else None
-    log = StepLog(out / "log.jsonl")
-    with ProgressBars() as progress:
+    told: list[Callable[[int, dict[str, float]], None]] = [StepLog(out / "log.jsonl")]
+    if options.curves:
+        told.append(tensorboard_curves(out / "curves"))
+    with _wandb(options, recipe, out) as wandb, ProgressBars() as progress:
+        told += [wandb] if wandb is not None else []
         shown = ""
 
         def on_step(step: int, figures: dict[str, float]) -> None:
@@ -118,9 +131,8 @@ def _train_transformer(options: argparse.Namespace, recipe: "Recipe", processes:
             if "sampled/bound" in figures:
                 shown += f", {100 * figures['sampled/bound']:.0f} % bound"
             progress("training", step + 1, config.steps, f"loss {figures['loss']:.4f}{shown}")
-            log(step, figures)
-            if curves is not None:
-                curves(step, figures)
+            for tell in told:
+                tell(step, figures)
 
         model = train(config, sizes, data, out, on_step=on_step, **settings)
     if config.lora is not None and initial is not None:
@@ -129,6 +141,26 @@ def _train_transformer(options: argparse.Namespace, recipe: "Recipe", processes:
         return
     target = save_transformer(out / "weights.safetensors", model.state_dict(), model.config, storage="bf16")
     print(f"averaged weights: {target}")
+
+
+@contextmanager
+def _wandb(options: argparse.Namespace, recipe: "Recipe", out: Path) -> "Iterator[WandbCurves | None]":
+    """What tells Weights & Biases during the block, if it was asked for."""
+    from dataclasses import asdict
+
+    from lumosx_core.cli.wandb_curves import WandbCurves
+
+    if options.wandb is None:
+        yield None
+        return
+    curves = WandbCurves(out, options.wandb, asdict(recipe), online=options.wandb_online)
+    whole = False
+    try:
+        yield curves
+        whole = True
+    finally:
+        curves.close(failed=not whole)
+    print(f"wandb: {curves.place}" if options.wandb_online else f"wandb: {curves.place} (wandb sync {curves.place} sends it)")
 
 
 def _samples(options: argparse.Namespace, device: str) -> "Samples | None":
