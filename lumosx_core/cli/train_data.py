@@ -62,15 +62,21 @@ def run_prepare(options: argparse.Namespace) -> int:
     """Encode; status 1 if more clips than allowed cannot be used."""
     from lumosx_core.cli.progress import ProgressBars
     from lumosx_core.data.augment import Augmentation
+    from lumosx_core.data.cache_size import check_cache_room
     from lumosx_core.data.prepare import model_settings, prepare_clips
     from lumosx_core.data.training_clips import find_training_clips
     from lumosx_core.files.atomic import writable_folder
+    from lumosx_core.files.room import gib
+    from lumosx_core.model.memory import stored_sizes
     from lumosx_core.numbers import real_number, seed_number, whole_number
 
     variants = whole_number(options.references, "--references", least=1, most=1000)
     allowed = real_number(options.left_out, "--left-out", least=0, most=100)
     model, text_len, fps, buckets = _model(options)
     clips, faults = find_training_clips(options.data, options.split)
+    sizes = stored_sizes(model / "transformer.safetensors")
+    total, free = check_cache_room(clips, options.out, sizes, buckets, fps, variants)
+    print(f"disk           about {gib(total)} GiB" + ("" if free is None else f"; {gib(free)} are free"))
     ranges = Augmentation()
     settings = model_settings(
         model, text_len=text_len, fps=fps, variants=variants, seed=seed_number(options.seed), ranges=ranges

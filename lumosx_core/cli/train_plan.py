@@ -80,6 +80,7 @@ def run_plan(options: argparse.Namespace) -> int:
     from lumosx_core.model.token_layout import TokenLayout
     from lumosx_core.numbers import whole_number
     from lumosx_core.references import ReferenceKind
+    from lumosx_core.training.disk import disk_need
 
     recipe = chosen_recipe(options)
     if options.print_recipe:
@@ -91,7 +92,9 @@ def run_plan(options: argparse.Namespace) -> int:
     pictures = whole_number(options.references, "--references", least=0, most=100)
     thing: tuple[ReferenceKind, ...] = ("object",)
     layout = TokenLayout(*size.grid, kinds=thing * pictures, subjects=(None,) * pictures)
-    chosen_memory(PRESETS[recipe.model.preset], recipe.config(), layout, options.memory)
+    sizes = PRESETS[recipe.model.preset]
+    config = chosen_memory(sizes, recipe.config(), layout, options.memory)
+    print(f"{'disk':<14} {disk_need(sizes, config).words()}")
     return 0
 
 

@@ -85,8 +85,9 @@ def _train_transformer(options: argparse.Namespace, recipe: "Recipe", processes:
     from lumosx_core.files.weights import read_state_dict
     from lumosx_core.model.checkpoint import save_transformer
     from lumosx_core.model.config import PRESETS
-    from lumosx_core.model.devices import free_bytes
+    from lumosx_core.model.devices import GIB, free_bytes
     from lumosx_core.training.curves import tensorboard_curves
+    from lumosx_core.training.disk import check_disk, disk_need
     from lumosx_core.training.lora import export_lora
     from lumosx_core.training.step_log import StepLog
     from lumosx_core.training.train import train
@@ -101,12 +102,16 @@ def _train_transformer(options: argparse.Namespace, recipe: "Recipe", processes:
         gib = free / 2**30
     if gib is not None:
         config = chosen_memory(sizes, config, data.largest_layout(), gib, say=processes.first)
-    initial = read_state_dict(options.initial)[0] if options.initial else None
     validation = None
     if options.validation is not None:
         validation = Validation(data=open_training_data(options.validation), every=options.validate_every)
         validation.data.check_model(sizes)
     samples = _samples(options, device)
+    need = disk_need(sizes, config, samples)
+    free = check_disk(out, config, need)
+    if processes.first:
+        print(f"{'disk':<14} {need.words()}" + ("" if free is None else f"; {free / GIB:.1f} are free"))
+    initial = read_state_dict(options.initial)[0] if options.initial else None
     settings: dict[str, Any] = {
         "validation": validation,
         "samples": samples,

@@ -23,7 +23,6 @@ from lumosx_core.numbers import whole_number
 from lumosx_core.training.config import MAX_COUNT, LoraConfig, TrainingConfig
 from lumosx_core.training.guards import check_finite
 from lumosx_core.training.lora import add_lora, trained_weights
-from lumosx_core.training.optimizers import OPTIMIZER_BYTES, OTHER_OPTIMIZER
 from lumosx_core.training.parallelize import ALONE, Processes, agreed, like, local, own_rows, own_share
 from lumosx_core.training.state_folder import last_state, read_state_folder, remove_older, write_state_folder
 
@@ -68,12 +67,6 @@ def save_state(
     if processes.first:
         remove_older(run, config.keep_last, config.keep_every)
     return folder
-
-
-def state_bytes(model: LumosXTransformer, config: TrainingConfig) -> int:
-    """About how many bytes a state of this training takes on the disk."""
-    keeps, _ = OPTIMIZER_BYTES.get(config.optimizer, OTHER_OPTIMIZER)
-    return int((4 + 4 + keeps) * sum(parameter.numel() for parameter in trained_weights(model).values()))
 
 
 def load_state(

@@ -26,6 +26,7 @@ from lumosx_core.training.ema import with_weights
 from lumosx_core.training.parallelize import ALONE, Processes
 
 FOLDER = "samples"
+VIDEO_BYTES, SHEET_BYTES = 0.1, 2**20  # per pixel of a video, and a sheet, on the disk: about, and rather more
 
 Score = Callable[[str, np.ndarray], Mapping[str, tuple[float, float]]]
 
@@ -74,6 +75,12 @@ class Samples:
     def is_due(self, step: int, steps: int) -> bool:
         """Whether they are generated after this step of `steps`."""
         return (step + 1) % self.every == 0 or step + 1 == steps
+
+    def disk_bytes(self) -> int:
+        """About how many bytes one step's videos and sheets take on the disk."""
+        enlarge = self.pipeline.defaults.enlarge
+        pixels = self.config.frames * self.config.height * self.config.width * enlarge**2
+        return len(self.samples) * int(VIDEO_BYTES * pixels + SHEET_BYTES)
 
     def figures(
         self,

@@ -8,7 +8,6 @@ A folder gets its name when all of it is there. All processes must see the same 
 
 import math
 import re
-import shutil
 from collections.abc import Callable, Mapping
 from contextlib import ExitStack
 from pathlib import Path
@@ -93,20 +92,6 @@ def read_state_folder(folder: Path, remedy: str, read: Read) -> dict[str, Any]:
     if not isinstance(tree, dict):
         raise InputError(f"{folder / RECORD} holds no tables; {remedy}")
     return tree
-
-
-def check_room(run: Path, nbytes: int) -> None:
-    """Raises InputError if a state of so many bytes does not fit where a run is written; older ones go when it is there."""
-    place = next(folder for folder in (run.absolute(), *run.absolute().parents) if folder.is_dir())
-    try:
-        free = shutil.disk_usage(place).free
-    except OSError:
-        return  # the disk does not tell
-    if free < nbytes:
-        raise InputError(
-            f"a state of this training takes {nbytes / 2**30:.1f} GiB, and {free / 2**30:.1f} GiB are free where {run} is; "
-            "free some space, choose another output folder, or train a LoRA, whose states are small"
-        )
 
 
 def _apart(tree: Any, name: str, tensors: dict[str, torch.Tensor]) -> Any:

@@ -18,6 +18,7 @@ from lumosx_core.model.lora import weights_digest
 from lumosx_core.model.low_memory import HostRam
 from lumosx_core.model.transformer import LumosXTransformer
 from lumosx_core.training.config import TrainingConfig
+from lumosx_core.training.disk import check_disk, disk_need
 from lumosx_core.training.ema import begin_average, move_average
 from lumosx_core.training.figures import level_losses, speed_figures
 from lumosx_core.training.fit import fit_model
@@ -36,9 +37,9 @@ from lumosx_core.training.parallelize import (
     shard_model,
     whole,
 )
-from lumosx_core.training.resume import load_optimizer, load_state, optimizer_words, save_state, state_bytes
+from lumosx_core.training.resume import load_optimizer, load_state, optimizer_words, save_state
 from lumosx_core.training.samples import Samples
-from lumosx_core.training.state_folder import check_room, remove_older
+from lumosx_core.training.state_folder import remove_older
 from lumosx_core.training.validate import Validation
 
 Figures = dict[str, float]
@@ -71,7 +72,8 @@ def train(
     A step whose loss or gradient is not finite, or whose loss is a spike, is left out: weights, average and optimizer stay, the
     log says which samples it had, its figures are what they are, with "skipped" 1. Raises InputError after too many such steps
     (`StepGuard`), naming the state to go on from; for a state, data or initial weights that do not belong to the model or are
-    not finite; before a state that is not finite would be written; and at the start, if a state would not fit on the disk.
+    not finite; before a state that is not finite would be written; and at the start, if what the run writes would
+    not fit on the disk (`disk.py`).
     """
     data.check_model(model_config)
     if samples is not None:
@@ -88,7 +90,7 @@ def train(
         first = _resume(run, folder)
         if processes.first:
             remove_older(folder, config.keep_last, config.keep_every)  # a run that was killed may not have come to it
-        check_room(folder, state_bytes(run.model, config))
+        check_disk(folder, config, disk_need(model_config, config, samples))
     with ThreadPoolExecutor(1) as reader:  # the next batch is read while a step is computed
         ahead: Future[Draw] | None = None
         for step in range(first, config.steps):

@@ -13,6 +13,7 @@ from small_collection import COUNT, Collected
 from lumosx_core.cli.main import main
 from lumosx_core.data.augment import NONE, Augmentation, augmented
 from lumosx_core.data.buckets import bucket_of, default_buckets, fit_frames, parse_buckets
+from lumosx_core.data.cache_size import check_cache_room
 from lumosx_core.data.check import check_clips
 from lumosx_core.data.clip_cache import FORMAT, OpenClip, clip_path
 from lumosx_core.data.clip_dataset import ClipDataset, open_training_data
@@ -23,6 +24,7 @@ from lumosx_core.data.training_clips import find_training_clips
 from lumosx_core.errors import InputError
 from lumosx_core.files.videos import write_video
 from lumosx_core.model.config import PRESETS
+from lumosx_core.model.memory import stored_sizes
 from lumosx_core.model.video_size import VideoSize
 from lumosx_core.references import Attribute, ReferenceSet, Sample, Subject
 from lumosx_core.sample_folder import write_sample
@@ -278,7 +280,9 @@ def test_only_the_part_for_training_is_prepared_unless_another_is_named(
     assert f"none of the {COUNT} samples of {out} is in its part val" in told and "--split all" in told
 
 
-def test_commands(collected: Collected, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_commands(
+    collected: Collected, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
     sheet = tmp_path / "sheet.png"
     assert main(["train", "check", str(collected.out), "--buckets", "96x80x9", "--sheet", str(sheet)]) == 0
     assert f"96x80x9        {COUNT:>6}" in capsys.readouterr().out and Image.open(sheet).width == 1200
@@ -299,6 +303,16 @@ def test_commands(collected: Collected, tmp_path: Path, capsys: pytest.CaptureFi
     told = capsys.readouterr().out
     assert "left out: b: " in told and "50.0 % of the clips are left out, at most 5 % may be" in told
     assert main([*arguments, "--workers", "1", "--left-out", "50"]) == 0
+    clips, sizes = find_training_clips(tmp_path / "data")[0], stored_sizes(NANO_FOLDER / "transformer.safetensors")
+    told, free = check_cache_room(clips, tmp_path / "new", sizes, parse_buckets(["48x48x5"]), 8.0, 1)
+    (written,) = (tmp_path / "cache").glob("??/*.safetensors")  # of two clips
+    assert 0.7 < told / (2 * written.stat().st_size) < 1.5 and free is not None
+    usage = shutil.disk_usage(tmp_path)._replace(free=told - 1)
+    with monkeypatch.context() as full:
+        full.setattr(shutil, "disk_usage", lambda _: usage)
+        with pytest.raises(InputError, match="a cache of 2 clips takes about .* GiB; .* are free where .*new is; free some"):
+            check_cache_room(clips, tmp_path / "new", sizes, parse_buckets(["48x48x5"]), 8.0, 1)
+        check_cache_room(clips, tmp_path / "cache", sizes, parse_buckets(["48x48x5"]), 8.0, 1)  # half of it is there
     assert main(["train", "check", str(tmp_path / "empty")]) == 2 and "there is no folder" in capsys.readouterr().err
     (tmp_path / "empty").mkdir()
     assert main(["train", "check", str(tmp_path / "empty")]) == 2 and "nothing to train on" in capsys.readouterr().err
