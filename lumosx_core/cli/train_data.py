@@ -25,7 +25,9 @@ def add_prepare(parser: argparse.ArgumentParser) -> None:
 
 
 def _add_data(parser: argparse.ArgumentParser, split: str) -> None:
-    parser.add_argument("data", type=Path, help="a collected dataset, or a folder of sample folders with video.mp4")
+    parser.add_argument(
+        "data", type=Path, help="a collected dataset, or a folder of sample folders with video.mp4, or of info.json"
+    )
     parser.add_argument("--model", type=Path, help="model folder: VAE, text encoder, tokenizer (default: the embedded one)")
     parser.add_argument(
         "--split",

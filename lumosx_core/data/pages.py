@@ -215,13 +215,13 @@ def _owners(decision: Decision, pictures: list[Image.Image], blobs: Blobs, confi
     for person in decision.people:
         owner = owners.setdefault(person.track, {"id": f"p{person.track}", "colour": _colour(person.track), "pictures": []})
         view = person.faces[0]
-        face = face_picture(pictures[view.frame], read_mask(blobs, view.mask), view, config.pictures)
+        face = face_picture(pictures[view.frame], read_mask(blobs, view.mask), view.box, config.pictures)
         note = f"person {person.track + 1}, {_count(len(person.faces), 'view')}"
         owner["pictures"].append(
             {"image": data_uri(face, PICTURE_SIDE), "text": person.text, "note": note, "state": "", "why": ()}
         )
         for further in person.further:
-            face = face_picture(read_png(blobs, further.picture), read_mask(blobs, further.mask), further, config.pictures)
+            face = face_picture(read_png(blobs, further.picture), read_mask(blobs, further.mask), further.box, config.pictures)
             note = f"from another shot, likeness {further.likeness:.4f}"
             owner["pictures"].append(
                 {"image": data_uri(face, PICTURE_SIDE), "text": person.text, "note": note, "state": "", "why": ()}

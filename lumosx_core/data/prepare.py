@@ -174,7 +174,8 @@ def content_digest(clip: TrainingClip) -> str:
     """Of a clip's words and of the bytes of its files."""
     if clip.video.place is not None:
         return digest_of([clip.name, clip.caption, [asdict(phrase) for phrase in clip.phrases()], _shard_digest(clip)])
-    files = sorted(path for path in clip.video.path.parent.rglob("*") if path.is_file() and not path.name.startswith("."))
+    folder = clip.folder or clip.video.path.parent
+    files = sorted(path for path in folder.rglob("*") if path.is_file() and not path.name.startswith("."))
     return digest_of([[path.name, file_digest(path)] for path in files])
 
 

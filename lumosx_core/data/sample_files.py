@@ -30,6 +30,7 @@ from lumosx_core.data.stage import read_mask, read_png
 from lumosx_core.data.store import Blobs
 from lumosx_core.detection.boxes import inside_picture, square_around
 from lumosx_core.detection.cut_outs import CutOutOptions, cut_out, soften
+from lumosx_core.eyes import Box
 from lumosx_core.files.images import encoded_png
 
 NOBODYS = 255
@@ -91,10 +92,10 @@ def sample_files(
 
     for number, person in enumerate(decision.people):
         for k, view in enumerate(person.faces):
-            face = face_picture(pictures[view.frame], read_mask(blobs, view.mask), view, settings)
+            face = face_picture(pictures[view.frame], read_mask(blobs, view.mask), view.box, settings)
             files.append((f"p{number}.face.{k}.png", encoded_png(face)))
         for k, view in enumerate(person.further):
-            face = face_picture(read_png(blobs, view.picture), read_mask(blobs, view.mask), view, settings)
+            face = face_picture(read_png(blobs, view.picture), read_mask(blobs, view.mask), view.box, settings)
             files.append((f"p{number}.further.{k}.png", encoded_png(face)))
         cut(f"p{number}.body", person.bodies, masks=False)  # in the owners
         own = [phrase for phrase in decision.accepted if phrase.mention == person.mention]
@@ -109,9 +110,9 @@ def sample_files(
     return files
 
 
-def face_picture(picture: Image.Image, mask: np.ndarray, view: View, settings: PictureSettings) -> Image.Image:
-    """A square around the face, RGBA; the alpha shows the person. mask: bool [H, W], the person's."""
-    crop = square_around(inside_picture(view.box, picture), picture, settings.face_margin)
+def face_picture(picture: Image.Image, mask: np.ndarray, box: Box, settings: PictureSettings) -> Image.Image:
+    """A square around the face's box, RGBA; the alpha shows the person. mask: bool [H, W], the person's."""
+    crop = square_around(inside_picture(box, picture), picture, settings.face_margin)
     alpha = Image.fromarray((soften(mask, settings.edge) * 255).round().astype(np.uint8))
     whole = picture.convert("RGB")
     whole.putalpha(alpha)

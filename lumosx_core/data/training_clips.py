@@ -1,4 +1,4 @@
-"""Clips to train on, wherever they come from: sample folders with a video, or a collected dataset.
+"""Clips to train on, wherever they come from: sample folders with a video, published records, or a collected dataset.
 
 A clip is a caption, a video, and for everybody and everything in it the words and some pictures, of which one is drawn.
 """
@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, Protocol
 
 from PIL import Image
 
@@ -56,7 +56,13 @@ class SamplePicture:
         return _read(self.path).references.references()[self.number].image
 
 
-Picture = StoredPicture | SamplePicture
+class Picture(Protocol):
+    """A picture that is read when it is asked for. path: of its file, or of what it is taken from."""
+
+    @property
+    def path(self) -> Path: ...
+
+    def open(self) -> Image.Image: ...
 
 
 def large_enough(picture: Picture) -> Image.Image:
@@ -91,7 +97,7 @@ class Person:
 class TrainingClip:
     """One clip. name: for messages, unique in its folder. video: a file, or a sample's row of a dataset in `video`. owners: PNG
     per selected frame with the numbers of people, at the times selected_s, where they are known. others: clips of
-    which pictures are in it too."""
+    which pictures are in it too. folder: that all its files are in, where it is none of a dataset."""
 
     name: str
     caption: str
@@ -99,9 +105,10 @@ class TrainingClip:
     objects: tuple[Entity, ...]
     background: Entity | None
     video: StoredPicture
-    owners: tuple[StoredPicture, ...] = ()
+    owners: tuple[Picture, ...] = ()
     selected_s: tuple[float, ...] = ()
     others: tuple[str, ...] = ()
+    folder: Path | None = None
 
     def phrases(self) -> list[OwnedPhrase]:
         """The words of every entity, each with its owner, as `bind_phrases` takes them: background, objects, people with their
@@ -121,10 +128,14 @@ def find_training_clips(
 ) -> tuple[list[TrainingClip], dict[str, str]]:
     """(the clips of a folder, what cannot be read: name -> why), in the order of their names.
 
-    folder: a collected dataset, or a folder of sample folders that each hold `video.mp4`, at any depth. split: the part of a
+    folder: a collected dataset, or a folder of sample folders that each hold `video.mp4`, and of published records (info.json),
+    at any depth. split: the part of a
     collected dataset; sample folders have none, and all of them are for training. Raises InputError if there is neither, if
     the part is empty, and for validation and test of sample folders.
     """
+    from lumosx_core.data.info_clips import info_clip  # which makes the clips of here
+    from lumosx_core.data.info_format import FILE_NAME
+
     if not folder.is_dir():
         raise InputError(f"there is no folder {folder}; give a collected dataset or a folder of sample folders with {VIDEO}")
     if (folder / MANIFEST).is_file():
@@ -145,13 +156,14 @@ def find_training_clips(
     faults: dict[str, str] = {}
     for top, folders, files in os.walk(folder):
         folders[:] = sorted(name for name in folders if not name.startswith("."))
-        if "caption.txt" in files:
+        if FILE_NAME in files or "caption.txt" in files:
             folders[:] = []
             path = Path(top)
+            name = path.relative_to(folder).as_posix() if path != folder else path.name
             try:
-                clips.append(_sample_folder(path, folder))
+                clips.append(info_clip(path / FILE_NAME, name) if FILE_NAME in files else _sample_folder(path, name))
             except InputError as error:
-                faults[path.relative_to(folder).as_posix()] = str(error)
+                faults[name] = str(error)
     if not clips and not faults:
         raise InputError(f"{folder} holds nothing to train on; expected a collected dataset, or sample folders with {VIDEO}")
     return clips, faults
@@ -191,7 +203,7 @@ def _collected(folder: Path, row: dict[str, Any]) -> TrainingClip:
     )
 
 
-def _sample_folder(path: Path, root: Path) -> TrainingClip:
+def _sample_folder(path: Path, name: str) -> TrainingClip:
     """A sample folder with a video; of a face all views, of everything else its one picture."""
     video = path / VIDEO
     if not video.is_file():
@@ -218,12 +230,13 @@ def _sample_folder(path: Path, root: Path) -> TrainingClip:
         face = Entity(text=subject.name, pictures=views, occurrence=subject.occurrence)
         people.append(Person(face=face, attributes=tuple(entity(thing) for thing in subject.attributes)))
     return TrainingClip(
-        name=path.relative_to(root).as_posix() if path != root else path.name,
+        name=name,
         caption=sample.prompt,
         people=tuple(people),
         objects=objects,
         background=background,
         video=StoredPicture(path=video),
+        folder=path,
     )
 
 

@@ -3,6 +3,7 @@
 import csv
 import json
 import shutil
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,8 @@ from lumosx_core.data.dataset import RelationalDataset, check_dataset
 from lumosx_core.data.exports import frames_at
 from lumosx_core.data.import_opens2v import decode_runs
 from lumosx_core.data.pack import read_about, read_manifest
-from lumosx_core.data.training_clips import find_training_clips
+from lumosx_core.data.prepare import content_digest
+from lumosx_core.data.training_clips import Picture, TrainingClip, find_training_clips
 from lumosx_core.errors import InputError
 from lumosx_core.files.images import save_png
 from lumosx_core.files.videos import read_video, write_video
@@ -105,6 +107,12 @@ def test_diffsynth_studio_reads_it(collected: Collected, tmp_path: Path) -> None
         assert sheet.size == (384, 320) and 0.03 < (np.asarray(sheet) < 250).any(2).mean() < 0.9
 
 
+def pictures(clip: TrainingClip) -> list[Picture]:
+    things = [clip.background] if clip.background is not None else []
+    things += [*clip.objects, *(thing for person in clip.people for thing in (person.face, *person.attributes))]
+    return [p for thing in things for p in thing.pictures] + [p for one in clip.people for p in one.bodies] + [*clip.owners]
+
+
 def test_info_json_there_and_back(collected: Collected, tmp_path: Path) -> None:
     first = export(collected.out, tmp_path / "first", "info")
     assert main(["dataset", "import", str(first), "--as", "info", "--out", str(tmp_path / "data")]) == 0
@@ -128,6 +136,20 @@ def test_info_json_there_and_back(collected: Collected, tmp_path: Path) -> None:
         ]
         assert new[caption]["mentions"] == row["mentions"] and new[caption]["frames"] == row["frames"]
     assert check_dataset(tmp_path / "data") == [] and read_about(tmp_path / "data")["origin"] == "imported (info)"
+    there, imported = (find_training_clips(folder) for folder in (first, tmp_path / "data"))
+    assert there[1] == {} and len(there[0]) == COUNT
+    for clip in there[0]:  # a training reads the records as they lie there, as it reads what was imported of them
+        (other,) = (one for one in imported[0] if one.caption == clip.caption)
+        assert clip.phrases() == [replace(phrase, occurrence=None) for phrase in other.phrases()]
+        assert clip.selected_s == other.selected_s and len(clip.owners) == 3
+        for ours, theirs in zip(pictures(clip), pictures(other), strict=True):
+            assert ours.open().tobytes() == theirs.open().tobytes()
+        assert content_digest(clip) != content_digest(replace(clip, folder=clip.owners[0].path.parent / "masks"))
+    broken = there[0][0].owners[0].path
+    told_by = json.loads(broken.read_text("utf-8"))
+    told_by["word_tags_path"]["person"][0]["subject"]["face"] = {}
+    broken.write_text(json.dumps(told_by), "utf-8")
+    assert "has no face with a mask in a selected frame" in find_training_clips(first)[1][broken.parent.name]
     items = [{i.row["caption"]: i.owners for i in RelationalDataset(folder)} for folder in (collected.out, tmp_path / "data")]
     assert all((items[0][caption] == items[1][caption]).all() for caption in old)
 
