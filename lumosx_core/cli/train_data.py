@@ -18,7 +18,13 @@ def add_prepare(parser: argparse.ArgumentParser) -> None:
     """Options of `train prepare`, which is `dataset prepare`, too."""
     _add_data(parser, "train")  # what is kept for tests is not trained on
     parser.add_argument("--out", type=Path, required=True, metavar="CACHE", help="folder of the prepared clips")
-    parser.add_argument("--references", type=int, default=8, metavar="N", help="encoded variants of every picture (default: 8)")
+    parser.add_argument(
+        "--references",
+        type=int,
+        default=8,
+        metavar="N",
+        help="encoded variants of every picture (default: 8); 0: they are encoded while training, each time in another one",
+    )
     parser.add_argument("--seed", type=int, default=0, help="of the variants")
     parser.add_argument("--workers", type=int, help="processes (default: one per core)")
     parser.add_argument("--left-out", type=float, default=5.0, metavar="PERCENT", help="stop if more clips cannot be used")
@@ -72,7 +78,7 @@ def run_prepare(options: argparse.Namespace) -> int:
     from lumosx_core.model.memory import stored_sizes
     from lumosx_core.numbers import real_number, seed_number, whole_number
 
-    variants = whole_number(options.references, "--references", least=1, most=1000)
+    variants = whole_number(options.references, "--references", least=0, most=1000)
     allowed = real_number(options.left_out, "--left-out", least=0, most=100)
     model, text_len, fps, buckets = _model(options)
     clips, faults = find_training_clips(options.data, options.split)

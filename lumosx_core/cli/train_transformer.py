@@ -38,8 +38,12 @@ def add_transformer(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--sample-every", type=int, default=500, help="steps between them (default: 500)")
     parser.add_argument(
-        "--model", type=Path, help="model folder whose VAE and text encoder they use (default: the embedded one)"
+        "--model",
+        type=Path,
+        help="model folder whose VAE and text encoder they use, and which encodes pictures while training, of clips that were "
+        "prepared so (default: the embedded one)",
     )
+    parser.add_argument("--encode-on", default="cpu", metavar="DEVICE", help="where it does that (default: cpu)")
     parser.add_argument("--curves", action="store_true", help="write TensorBoard files into OUT/curves")
     parser.add_argument(
         "--wandb",
@@ -64,7 +68,8 @@ def run_transformer(options: argparse.Namespace) -> int:
         return 0
     if options.out is None or options.data is None:
         raise InputError("give the prepared clips, and the folder of the run with --out")
-    check_device(options.device)
+    for name in (options.device, options.encode_on):
+        check_device(name)
     if options.memory is not None and os.environ.get("WORLD_SIZE", "1") != "1":
         raise InputError(
             "--memory plans one process; leave it out where several share the work: each keeps a share of what learns, and "
@@ -80,12 +85,14 @@ def run_transformer(options: argparse.Namespace) -> int:
 
 def _train_transformer(options: argparse.Namespace, recipe: "Recipe", processes: "Processes", device: str) -> None:
     from lumosx_core.cli.progress import ProgressBars
-    from lumosx_core.data.clip_dataset import open_training_data
+    from lumosx_core.data.clip_dataset import ClipDataset, open_training_data
+    from lumosx_core.errors import InputError
     from lumosx_core.files.atomic import writable_folder
     from lumosx_core.files.weights import read_state_dict
     from lumosx_core.model.checkpoint import save_transformer
     from lumosx_core.model.config import PRESETS
     from lumosx_core.model.devices import GIB, free_bytes
+    from lumosx_core.sampling.pipeline import NANO_FOLDER
     from lumosx_core.training.curves import tensorboard_curves
     from lumosx_core.training.disk import check_disk, disk_need
     from lumosx_core.training.lora import export_lora
@@ -94,7 +101,8 @@ def _train_transformer(options: argparse.Namespace, recipe: "Recipe", processes:
     from lumosx_core.training.validate import Validation
 
     config, sizes = recipe.config(), PRESETS[recipe.model.preset]
-    data = open_training_data(options.data, grouped=recipe.draws.grouped)
+    encoding: dict[str, Any] = {"model": options.model or NANO_FOLDER, "device": options.encode_on}
+    data = open_training_data(options.data, grouped=recipe.draws.grouped, **encoding)
     data.check_model(sizes)
     out = writable_folder(options.out)
     gib = options.memory
@@ -104,8 +112,11 @@ def _train_transformer(options: argparse.Namespace, recipe: "Recipe", processes:
         config = chosen_memory(sizes, config, data.largest_layout(), gib, say=processes.first)
     validation = None
     if options.validation is not None:
-        validation = Validation(data=open_training_data(options.validation), every=options.validate_every)
+        validation = Validation(data=open_training_data(options.validation, **encoding), every=options.validate_every)
         validation.data.check_model(sizes)
+    encodes = [one for one in (data, validation and validation.data) if isinstance(one, ClipDataset) and one.encoder]
+    if options.model is not None and not options.samples and not encodes:
+        raise InputError("--model is what --samples are made with; name sample folders too, or leave it out")
     samples = _samples(options, device)
     need = disk_need(sizes, config, samples)
     free = check_disk(out, config, need)
@@ -176,8 +187,6 @@ def _samples(options: argparse.Namespace, device: str) -> "Samples | None":
     from lumosx_core.training.samples import Samples
 
     if not options.samples:
-        if options.model is not None:
-            raise InputError("--model is what --samples are made with; name sample folders too, or leave it out")
         return None
     folders = {folder.resolve().name: folder for folder in options.samples}
     if len(folders) < len(options.samples):

@@ -14,6 +14,7 @@ from lumosx_core.model.video_size import VideoSize
 
 LOOKED_AT = 32  # clips, spread evenly over all, whose sizes are taken for those of all
 NUMBER_BYTES = 2  # float16
+PICTURE_BYTES = 2  # of a picture as PNG, per pixel of the clip's size: about
 TOKENS_PER_WORD = 2  # of a caption: about, and rather more
 OTHER_BYTES = 4096  # record, list and header of a clip
 
@@ -46,13 +47,14 @@ def check_cache_room(
 
 def _clip_bytes(clip: TrainingClip, sizes: TransformerConfig, buckets: Sequence[VideoSize], fps: float, variants: int) -> float:
     frames, height, width = (_bucket(clip, buckets, fps)).grid
-    picture = sizes.in_dim * 4 * height * width * NUMBER_BYTES  # latents are twice the grid
+    latent = sizes.in_dim * 4 * height * width * NUMBER_BYTES  # latents are twice the grid
+    picture = variants * latent if variants else PICTURE_BYTES * 256 * height * width
     things = [clip.background] if clip.background is not None else []
     things += [*clip.objects, *(thing for person in clip.people for thing in (person.face, *person.attributes))]
     pictures = sum(len(thing.pictures) for thing in things) + sum(len(person.bodies) for person in clip.people)
     tokens = min(sizes.text_len, TOKENS_PER_WORD * len(clip.caption.split()) + 1)
     text = tokens * sizes.text_dim * NUMBER_BYTES
-    return picture * (frames + variants * pictures) + text + frames * height * width + OTHER_BYTES
+    return latent * frames + picture * pictures + text + frames * height * width + OTHER_BYTES
 
 
 def _bucket(clip: TrainingClip, buckets: Sequence[VideoSize], fps: float) -> VideoSize:

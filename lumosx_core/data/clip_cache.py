@@ -5,7 +5,8 @@
                                          context [n, text_dim] float16: text states at their true length
                                          empty_context [m, text_dim] float16: of the empty prompt
                                          people int8 [T, h/2, w/2]: the person that a token shows, -1 nobody's or not known
-                                         <picture> [V, C, h, w] float16: V variants of each picture, encoded
+                                         <picture> [V, C, h, w] float16: V variants of each picture, encoded; or, where they
+                                         are encoded while training, uint8 [n]: the picture as PNG
         metadata `clip`: JSON of a `CachedClip`
     CACHE/clips.jsonl                    a line per clip: name, key, bucket; or why it was left out
 
@@ -30,15 +31,17 @@ from lumosx_core.files.weights import write_safetensors
 from lumosx_core.model.video_size import VideoSize
 
 # Counts up when what `prepare` stores for the same clips and settings changes, how pictures are varied included: caches of
-# another number are not read. 2: turned pictures keep their corners.
-FORMAT = 2
+# another number are not read. 2: turned pictures keep their corners. 3: a
+# variant is drawn by the picture's name and its number.
+FORMAT = 3
 ABOUT, LIST = "cache.json", "clips.jsonl"
 Spans = tuple[tuple[int, int], ...]
 
 
 @dataclass(frozen=True, kw_only=True)
 class CacheSettings:
-    """What a cache is made with. vae, text_encoder: digests of the files. variants: encoded ones of each picture."""
+    """What a cache is made with. vae, text_encoder: digests of the files. variants: encoded ones of each picture; 0: they are
+    encoded while training."""
 
     format: int
     vae: str

@@ -27,6 +27,7 @@ from lumosx_core.data.clip_cache import (
 from lumosx_core.data.draws import GROUPED, MOST_ATTRIBUTES, comes_whole
 from lumosx_core.data.latent_dataset import Batch, LatentDataset
 from lumosx_core.data.latent_shards import NOBODY, SampleReferences
+from lumosx_core.data.reference_encoder import ReferenceEncoder
 from lumosx_core.errors import InputError
 from lumosx_core.files.json import parse_json, parse_record
 from lumosx_core.model.config import TransformerConfig
@@ -47,12 +48,22 @@ class _Drawn:
 
 
 class ClipDataset:
-    """The prepared clips of a cache, with the interface of `LatentDataset`. Raises InputError for a cache that is missing,
-    unfinished, or in which a listed clip is not there."""
+    """The prepared clips of a cache, with the interface of `LatentDataset`.
 
-    def __init__(self, cache: Path, *, grouped: float = GROUPED) -> None:
+    model: folder of the VAE, for a cache whose pictures are encoded while training; device: where that is done. Raises
+    InputError for a cache that is missing, unfinished, or in which a listed clip is not there, and for another VAE or none.
+    """
+
+    def __init__(self, cache: Path, *, grouped: float = GROUPED, model: Path | None = None, device: str = "cpu") -> None:
         self.folder = Path(cache)
         self.settings = read_settings(self.folder)
+        self.encoder: ReferenceEncoder | None = None
+        if not self.settings.variants:
+            if model is None:
+                raise InputError(
+                    f"the pictures of {cache} are encoded while training; name the model folder with the VAE (--model)"
+                )
+            self.encoder = ReferenceEncoder(model, self.settings, device)
         self.grouped = real_number(grouped, "the share of grouped people", least=0, most=1)
         path = self.folder / LIST
         if not path.is_file():
@@ -114,7 +125,7 @@ class ClipDataset:
             text = opened.tensor("empty_context" if empty else "context").float()
             context[n, : len(text)] = text
             videos.append(opened.tensor("video").float()[:, :kept])
-            pictures = [opened.variant(d.picture, int(rng.integers(1 << 30))).float() for d in drawn]
+            pictures = [self._picture(opened, d.picture, int(rng.integers(1 << 30))).float() for d in drawn]
             stacked = torch.stack(pictures) if pictures else videos[-1].new_zeros(0, videos[-1].shape[0], *videos[-1].shape[2:])
             references.append(stacked * 0 if blank else stacked)
             own = SampleReferences(
@@ -137,6 +148,10 @@ class ClipDataset:
             layout=TokenLayout(*grid, kinds=kinds, subjects=subjects),
             samples=tuple(self.clips[index].name for index in names),
         )
+
+    def _picture(self, opened: OpenClip, name: str, number: int) -> torch.Tensor:
+        """Variant `number` of a picture, float16 [C, h, w]: a stored one, or encoded now."""
+        return opened.variant(name, number) if self.encoder is None else self.encoder.variant(opened, name, number)
 
     def plan(self, size: int, seed: int, epoch: int) -> list[tuple[tuple[int, ...], bool]]:
         """The batches of an epoch: numbers of clips, and whether people are grouped in it."""
@@ -234,7 +249,11 @@ def _owners(people: torch.Tensor, drawn: list[_Drawn]) -> torch.Tensor:
     return owners
 
 
-def open_training_data(folder: Path, *, grouped: float = GROUPED) -> LatentDataset | ClipDataset:
+def open_training_data(
+    folder: Path, *, grouped: float = GROUPED, model: Path | None = None, device: str = "cpu"
+) -> LatentDataset | ClipDataset:
     """The prepared clips of a cache, people grouped in that share of the draws, or the latent shards of a folder, in which that
-    is drawn already. Raises InputError if it holds neither."""
-    return ClipDataset(folder, grouped=grouped) if (folder / ABOUT).is_file() else LatentDataset(folder)
+    is drawn already. model, device: as of `ClipDataset`. Raises InputError if it holds neither."""
+    if (folder / ABOUT).is_file():
+        return ClipDataset(folder, grouped=grouped, model=model, device=device)
+    return LatentDataset(folder)

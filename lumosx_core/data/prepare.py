@@ -13,8 +13,9 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from PIL import Image
 
-from lumosx_core.data.augment import NONE, Augmentation, augmented
+from lumosx_core.data.augment import Augmentation
 from lumosx_core.data.buckets import bucket_of, fit_frames
 from lumosx_core.data.clip_cache import (
     ABOUT,
@@ -32,6 +33,7 @@ from lumosx_core.data.clip_cache import (
 from lumosx_core.data.decoding import probe_video, read_clip, walk_frames
 from lumosx_core.data.pack import read_file
 from lumosx_core.data.records import digest_of
+from lumosx_core.data.reference_encoder import BACKGROUND, encoded_variant, stored_picture
 from lumosx_core.data.training_clips import Entity, Picture, StoredPicture, TrainingClip, large_enough
 from lumosx_core.errors import InputError
 from lumosx_core.files.atomic import write_bytes
@@ -43,7 +45,6 @@ from lumosx_core.model.vae import encode_video, load_vae
 from lumosx_core.model.video_size import VideoSize
 from lumosx_core.model.wan_vae import WanVae
 from lumosx_core.progress import Progress
-from lumosx_core.references import prepare_reference_image
 from lumosx_core.text_spans import BoundPrompt, bind_phrases
 from lumosx_core.tokenizers import load_tokenizer
 from lumosx_core.workers import run_in_processes, worker_count
@@ -231,23 +232,27 @@ def _encode(job: PrepareJob, bucket: VideoSize, bound: BoundPrompt) -> tuple[Cac
         "people": torch.from_numpy(_people(clip, bucket, times, video.shape[1])),
     }
     spans = iter([reference.token_spans for reference in bound.references])  # one for each phrase, in their order
-    rng = np.random.default_rng((settings.seed, int(digest_of(clip.name)[:12], 16)))
 
-    def pictures(name: str, given: Sequence[Picture], *, scene: bool = False) -> tuple[str, ...]:
+    def encoded(picture: Image.Image, name: str) -> torch.Tensor:
+        size, ranges = (bucket.width, bucket.height), job.augmentation
+        variants = [
+            encoded_variant(vae, picture, size, ranges, seed=settings.seed, clip=clip.name, name=name, number=number)
+            for number in range(settings.variants)
+        ]
+        return torch.stack(variants) if variants else stored_picture(picture)
+
+    def pictures(name: str, given: Sequence[Picture]) -> tuple[str, ...]:
         names = []
         for k, picture in enumerate(given):
-            image = large_enough(picture)
-            variants = [augmented(image, rng, job.augmentation if v else NONE, scene=scene) for v in range(settings.variants)]
-            shown = [np.asarray(prepare_reference_image(v, bucket.width, bucket.height)) for v in variants]
-            tensors[f"{name}.{k}"] = encode_video(vae, to_unit_range(np.stack(shown)[:, None]))[:, :, 0]
+            tensors[f"{name}.{k}"] = encoded(large_enough(picture), f"{name}.{k}")
             names.append(f"{name}.{k}")
         return tuple(names)
 
-    def entity(name: str, thing: Entity, *, scene: bool = False) -> CachedEntity:
+    def entity(name: str, thing: Entity) -> CachedEntity:
         own = tuple((start, end) for start, end in next(spans))
-        return CachedEntity(text=thing.text, spans=own, pictures=pictures(name, thing.pictures, scene=scene))
+        return CachedEntity(text=thing.text, spans=own, pictures=pictures(name, thing.pictures))
 
-    background = None if clip.background is None else entity("background", clip.background, scene=True)
+    background = None if clip.background is None else entity(BACKGROUND, clip.background)
     objects = tuple(entity(f"o{k}", thing) for k, thing in enumerate(clip.objects))
     people = tuple(
         CachedPerson(

@@ -1,7 +1,7 @@
 """From clips to batches: what is counted, what is left out, what is drawn, and that a model trains on it."""
 
 import shutil
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import numpy as np
@@ -15,13 +15,14 @@ from lumosx_core.data.augment import NONE, Augmentation, augmented
 from lumosx_core.data.buckets import bucket_of, default_buckets, fit_frames, parse_buckets
 from lumosx_core.data.cache_size import check_cache_room
 from lumosx_core.data.check import check_clips
-from lumosx_core.data.clip_cache import FORMAT, OpenClip, clip_path
+from lumosx_core.data.clip_cache import FORMAT, OpenClip, clip_path, read_settings, write_list
 from lumosx_core.data.clip_dataset import ClipDataset, open_training_data
 from lumosx_core.data.latent_shards import NOBODY
 from lumosx_core.data.pack import MANIFEST, parquet
-from lumosx_core.data.prepare import PrepareReport, model_settings, prepare_clips
+from lumosx_core.data.prepare import PrepareJob, PrepareReport, model_settings, prepare_clip, prepare_clips
 from lumosx_core.data.training_clips import find_training_clips
 from lumosx_core.errors import InputError
+from lumosx_core.files.json import write_json
 from lumosx_core.files.videos import write_video
 from lumosx_core.model.config import PRESETS
 from lumosx_core.model.memory import stored_sizes
@@ -114,7 +115,7 @@ def test_pictures_are_varied_as_the_format_of_the_cache_says() -> None:
         for scene in (False, True):
             drawn = augmented(picture, np.random.default_rng(seed), RANGES, scene=scene)
             means.append((*drawn.size, *np.asarray(drawn, float).mean((0, 1))))
-    assert FORMAT == 2
+    assert FORMAT == 3
     expected = (
         (78, 98, 172.0, 148.6, 140.2), (56, 84, 120.7, 82.6, 69.0), (75, 94, 192.5, 151.9, 148.1),
         (54, 81, 154.8, 89.3, 83.2), (66, 84, 158.3, 156.3, 143.2), (48, 73, 102.6, 99.4, 78.7),
@@ -234,6 +235,40 @@ def test_preparing_again_does_nothing_and_holes_are_seen(collected: Collected, c
     for use in (lambda: open_training_data(copy), lambda: prepare(collected.out, copy)):  # pictures were varied in another way
         with pytest.raises(InputError, match=f"is of format {FORMAT - 1}, .* prepare the clips again into another folder"):
             use()
+
+
+def test_pictures_encoded_while_training_are_those_encoded_before(collected: Collected, cache: Path, tmp_path: Path) -> None:
+    """To the bit, and so are the batches; of one clip, a picture of each kind."""
+    clip = next(one for one in find_training_clips(collected.out)[0] if one.background is not None)
+    settings = replace(read_settings(cache), variants=0)
+    job = PrepareJob(clip=clip, cache=tmp_path, model=NANO_FOLDER, settings=settings, buckets=BUCKETS, augmentation=RANGES)
+    write_list(tmp_path, [prepare_clip(job)])
+    write_json(tmp_path / "cache.json", asdict(settings), "the cache's description")
+    before, now = ClipDataset(cache), ClipDataset(tmp_path, model=NANO_FOLDER)
+    before.clips = [one for one in before.clips if one.name == clip.name]
+    stored, opened, encoder = OpenClip(cache, before.clips[0].key), OpenClip(tmp_path, now.clips[0].key), now.encoder
+    assert stored.clip == opened.clip and stored.clip.background is not None and encoder is not None
+    person = stored.clip.people[0]
+    for name in (person.face.pictures[0], person.attributes[0].pictures[0], person.bodies[0], *stored.clip.background.pictures):
+        variants = [encoder.variant(opened, name, number) for number in range(2)]
+        assert all(torch.equal(variants[number], stored.variant(name, number)) for number in range(2)), name
+        assert not torch.equal(*variants)
+
+    class OfTwo:
+        """Only the two variants that the other cache holds."""
+
+        def variant(self, opened: OpenClip, name: str, number: int) -> torch.Tensor:
+            return encoder.variant(opened, name, number % 2)
+
+    now.encoder = OfTwo()  # type: ignore[assignment]
+    one, other = before.batch(1, 0, 0), now.batch(1, 0, 0)
+    assert one.layout == other.layout and torch.equal(one.references, other.references) and one.references.any()
+    assert torch.equal(one.video, other.video) and torch.equal(one.context, other.context)
+    with pytest.raises(InputError, match="are encoded while training; name the model folder"):
+        open_training_data(tmp_path)
+    write_json(tmp_path / "cache.json", asdict(replace(settings, vae="0" * 64)), "the cache's description")
+    with pytest.raises(InputError, match="is not the VAE that the clips were prepared with; name that model folder"):
+        open_training_data(tmp_path, model=NANO_FOLDER)
 
 
 def test_a_model_trains_on_it_and_goes_on(cache: Path, tmp_path: Path) -> None:
