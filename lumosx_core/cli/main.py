@@ -52,6 +52,9 @@ def build_parser() -> argparse.ArgumentParser:
 
 def main(arguments: list[str] | None = None) -> int:
     """Run one command; returns the exit status."""
+    # Threads that wait for each other sleep. Where other programs have the cores too, those that spin instead (the default of
+    # torch on Linux) make a small model several times as slow. It counts until torch is imported; what is set already stays.
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):  # a terminal that is not UTF-8 shows what it can
             stream.reconfigure(errors="backslashreplace")

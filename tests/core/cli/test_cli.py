@@ -219,3 +219,13 @@ def test_ctrl_c_ends_with_130_and_no_half_file(sample: Path, tmp_path: Path) -> 
         process.kill()
     assert process.returncode == 130 and "stopped; nothing was left half-written" in errors
     assert [p.name for p in out.iterdir()] == ["sample_relations.png"]
+
+
+def test_threads_that_wait_sleep_unless_told_otherwise(monkeypatch: pytest.MonkeyPatch) -> None:
+    for given, expected in ((None, "PASSIVE"), ("ACTIVE", "ACTIVE")):
+        monkeypatch.setenv("OMP_WAIT_POLICY", given or "")
+        if given is None:
+            monkeypatch.delenv("OMP_WAIT_POLICY")
+        with pytest.raises(SystemExit):
+            main(["--version"])
+        assert os.environ["OMP_WAIT_POLICY"] == expected
