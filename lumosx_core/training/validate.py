@@ -1,7 +1,7 @@
 """The loss on clips that a run does not learn from, always with the same noise, at fixed noise levels; and whether the model
 tells whose things are whose, which needs neither sampling nor a judge."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import torch
 
@@ -25,6 +25,9 @@ class Validation:
     every: int = 500
     batches: int = 2
     batch: int = 2
+    drawn: list[tuple[Batch, Batch | None]] = field(
+        default_factory=list
+    )  # those batches, and exchanged; read when first needed
 
     def __post_init__(self) -> None:
         for name in ("every", "batches", "batch"):
@@ -49,6 +52,10 @@ class Validation:
         0: the model does not tell whose things are whose. Several processes share the clips of each batch. The model is left as
         it was; no random number of the run is used up.
         """
+        self.drawn.extend(
+            (batch, exchanged(batch))
+            for batch in (self.data.batch(self.batch, 0, index) for index in range(len(self.drawn), self.batches))
+        )
         with with_weights(model, weights):
             right, margins = zip(*(self._at(level, model, loss, precision, processes) for level in LEVELS), strict=True)
         figures = {f"validation/{level:.2f}": value for level, value in zip(LEVELS, right, strict=True)}
@@ -61,16 +68,15 @@ class Validation:
     ) -> tuple[float, float | None]:
         """The loss at a noise level, and the binding margin there, if there is any."""
         total, margins, device = 0.0, [], next(model.parameters()).device
-        for index in range(self.batches):
-            batch = self.data.batch(self.batch, 0, index).to(device)
+        for index, (given, wrong) in enumerate(self.drawn):
+            batch = given.to(device)
             noise = torch.randn(batch.video.shape, generator=torch.Generator().manual_seed(index)).to(device)
             timestep = torch.full((len(batch.video),), 1000 * level, device=device)
             draw = Draw(batch=batch, noise=noise, timestep=timestep, precision=precision)
             value = _mean(model, loss, draw, processes)
             total += value
-            wrong = exchanged(batch)
             if wrong is not None:
-                margins.append(_mean(model, loss, replace(draw, batch=wrong), processes) - value)
+                margins.append(_mean(model, loss, replace(draw, batch=wrong.to(device)), processes) - value)
         return total / self.batches, sum(margins) / len(margins) if margins else None
 
 

@@ -41,7 +41,10 @@ class OneBatch:
     def __init__(self, only: Batch) -> None:
         self.only = only
 
+        self.asked: list[int] = []
+
     def batch(self, size: int, seed: int, step: int) -> Batch:  # noqa: ARG002
+        self.asked.append(step)
         return self.only
 
 
@@ -76,7 +79,10 @@ def test_validation_tells_the_margin_and_leaves_it_out_where_there_is_none(model
     wrong = exchanged(right)
     assert wrong is not None
     weights = dict(model.named_parameters())
-    told = Validation(data=OneBatch(right), batches=1).figures(model, weights, PublishedLoss())  # type: ignore[arg-type]
+    data = OneBatch(right)
+    validation = Validation(data=data, batches=1)  # type: ignore[arg-type]
+    told = validation.figures(model, weights, PublishedLoss())
+    assert validation.figures(model, weights, PublishedLoss()) == told and data.asked == [0]  # read once, for all levels
     by_hand = sum(loss_of(model, wrong, level) - loss_of(model, right, level) for level in LEVELS) / len(LEVELS)
     assert abs(by_hand) > 1e-3 and told["binding_margin"] == pytest.approx(by_hand, rel=1e-3)
     alone = LatentDataset(latents(tmp_path / "data"))  # one subject
