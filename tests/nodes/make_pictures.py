@@ -37,6 +37,7 @@ from host_server import HostServer
 ROOT = Path(__file__).parents[2]
 WORKFLOWS, IMAGES, API = ROOT / "workflows", ROOT / "docs" / "images", Path(__file__).parent / "api"
 SIDE, BAND, LETTERS = 512, 92, 64  # pixels
+WIDEST = 1629  # pixels of a picture of the readme
 TWO_PEOPLE, PAGE = "LumosX nano - two people", "comfyui_two_people"
 COMMANDS = ("two_people_sheet", "two_people_relations", "two_people_masks", "benchmark_cases")
 RUN = {  # nano templates -> what stands on their thumbnails
@@ -171,6 +172,14 @@ def commands_pictures(folder: Path) -> dict[str, Path]:
     return {**made, "benchmark_cases": folder / "cases" / "sheet.png"}
 
 
+def for_the_readme(picture: Image.Image) -> Image.Image:
+    """A wide one smaller and in 256 colours: a third of its bytes."""
+    if picture.width <= WIDEST:
+        return picture
+    size = (WIDEST, round(picture.height * WIDEST / picture.width))
+    return picture.convert("RGB").resize(size, Image.Resampling.LANCZOS).quantize(256)
+
+
 def write_thumbnail(name: str, picture: Image.Image) -> None:
     """workflows/<name>.jpg."""
     with whole_file(WORKFLOWS / f"{name}.jpg", "the thumbnail") as partial:
@@ -206,7 +215,7 @@ def main() -> int:
                 server.stop()
         if any(map(wanted, COMMANDS)):
             for name, path in commands_pictures(Path(folder)).items():
-                print(save_image(open_image(path), IMAGES / f"{name}.png").relative_to(ROOT))
+                print(save_image(for_the_readme(open_image(path)), IMAGES / f"{name}.png").relative_to(ROOT))
     return 0
 
 

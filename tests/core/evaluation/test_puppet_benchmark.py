@@ -77,7 +77,7 @@ def test_a_damaged_video_is_told(tmp_path: Path) -> None:
 
 def test_the_embedded_weights_bind_and_follow_the_relations(tmp_path: Path) -> None:
     """A few cases of another seed than the README's; the bars themselves are for all 200."""
-    report = evaluate_puppets(NANO_FOLDER, tmp_path, count=8, seed=2, workers=2)
+    report = evaluate_puppets(NANO_FOLDER, tmp_path, count=4, seed=2, workers=2)
     groups = report["metrics"]["puppets"]
     rates = {name: {what: row["value"] for what, row in group["figures"].items()} for name, group in groups.items()}
     assert {name: group["cases"] for name, group in groups.items()} == {"all": 8, "described": 4, "plain": 4, "shuffled": 4}
