@@ -80,6 +80,19 @@ def drop(page: Any, path: Path) -> None:
     page.wait_for_function(f"app.graph._nodes.length === {len(json.loads(text)['nodes'])}", timeout=30_000)
 
 
+def lost(page: Any, path: Path) -> list[str]:
+    """What the canvas does not hold as the workflow file says: our nodes' values, the number of links."""
+    saved, shown = json.loads(path.read_text("utf-8")), page.evaluate("app.graph.serialize()")
+    mine = {node["id"]: node for node in shown["nodes"]}
+    different = [
+        node["type"]
+        for node in saved["nodes"]
+        if node["type"].startswith("LumosX")
+        and mine.get(node["id"], {}).get("widgets_values", []) != node.get("widgets_values", [])
+    ]
+    return different + ([] if len(shown["links"]) == len(saved["links"]) else ["links"])
+
+
 def offer(page: Any, words: str, offered: str) -> Any:
     """The field of the node search with these words in it, as soon as `offered` is listed.
 

@@ -1,4 +1,5 @@
-"""Every template as it opens at 1920 x 1080, in both renderers: what is written can be read, and nothing lies over another."""
+"""Every template as it opens at 1920 x 1080, in both renderers: it holds what was saved, what is written can be read, and
+nothing lies over another."""
 
 import json
 from collections.abc import Iterator
@@ -7,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from .pages import UNCOVERED, WORKFLOWS
+from .pages import UNCOVERED, WORKFLOWS, clear, lost
 
 SMALLEST = 9  # pixels of a letter
 OPEN = "async ([graph, name]) => { await app.loadGraphData(graph, true, true, name, { openSource: 'template' }) }"
@@ -42,11 +43,14 @@ def screen(page: Any) -> Iterator[Any]:
 
 
 @pytest.mark.parametrize("path", WORKFLOWS, ids=lambda path: path.stem)
-def test_a_template_opens_readable_and_nothing_overlaps(screen: Any, path: Path) -> None:
+def test_a_template_opens_whole_and_readable(screen: Any, path: Path) -> None:
+    clear(screen)
     screen.evaluate(OPEN, [json.loads(path.read_text("utf-8")), path.stem])
     screen.wait_for_timeout(1500)
     screen.evaluate(UNCOVERED)
+    assert not lost(screen, path)
     seen = screen.evaluate(SEEN)
     assert not seen["over"]
     assert len(seen["letters"]) > 3
     assert not [letter for letter in seen["letters"] if letter[0] < SMALLEST - 0.01]
+    assert not screen.troubles
