@@ -61,8 +61,8 @@ class CausalConv3d(nn.Conv3d):
         return super().forward(x)
 
     def _by_pictures(self, x: torch.Tensor, previous: torch.Tensor | None) -> bool:
-        """Whether a CPU computes it sooner as convolutions of pictures, within rounding: the first frame of a video, where two of
-        three meet zeros, and few channels. Not for tensors without content, which stand for those of a card."""
+        """Whether a CPU computes it sooner as convolutions of pictures, within rounding: the first frame of a video, where two
+        of three meet zeros, and few channels. Not for tensors without content, which stand for those of a card."""
         fewer = (previous is None and x.shape[2] == 1) or self.in_channels <= NARROW
         alike = self.kernel_size[0] == 3 and self.stride == (1, 1, 1) and x.dtype == torch.float32
         return fewer and alike and x.device.type == "cpu" and type(x) is torch.Tensor and not torch.is_grad_enabled()
