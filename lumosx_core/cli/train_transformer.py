@@ -30,6 +30,14 @@ def add_transformer(parser: argparse.ArgumentParser) -> None:
         "--sequence-shards", type=int, default=1, metavar="N", help="N processes share the tokens of each sample (default: 1)"
     )
     parser.add_argument(
+        "--replicas",
+        type=int,
+        default=1,
+        metavar="N",
+        help="keep all that learns N times, each in shares of fewer processes, which exchange less: such as one for each "
+        "machine (default: 1)",
+    )
+    parser.add_argument(
         "--validation", type=Path, help="other prepared clips, or latents-*.safetensors, whose loss is shown too"
     )
     parser.add_argument("--validate-every", type=int, default=500, help="steps between validations (default: 500)")
@@ -75,7 +83,7 @@ def run_transformer(options: argparse.Namespace) -> int:
             "--memory plans one process; leave it out where several share the work: each keeps a share of what learns, and "
             "--set gradient_checkpointing=true, micro_batch=1 and memory.inputs_in_ram=true save memory there too"
         )
-    processes, device = begin_processes(options.device, os.environ, options.sequence_shards)
+    processes, device = begin_processes(options.device, os.environ, options.sequence_shards, options.replicas)
     try:
         _train_transformer(options, recipe, processes, device)
     finally:

@@ -32,12 +32,24 @@ SHARDED_OPTIMIZERS = ("adamw", "muon")  # tried on shares of tensors
 @dataclass(frozen=True, kw_only=True)
 class Processes:
     """Which process of how many this is. rank: from 0. sequence: so many neighbouring ones share the tokens of their samples
-    (`model/sequence_shards.py`); group: of torch.distributed, those that this one shares with."""
+    (`model/sequence_shards.py`); group: of torch.distributed, those that this one shares with. replicas: so many times
+    all tensors are there, each time in shares of count / replicas neighbouring processes (a 2-D mesh)."""
 
     rank: int = 0
     count: int = 1
     sequence: int = 1
     group: Any = None
+    replicas: int = 1
+
+    @property
+    def shards(self) -> int:
+        """In how many shares a tensor is kept."""
+        return self.count // self.replicas
+
+    @property
+    def writes(self) -> bool:
+        """Whether this process has shares that a state needs: those of the first replica are enough."""
+        return self.rank < self.shards
 
     @property
     def first(self) -> bool:
@@ -146,21 +158,22 @@ def loss_told(processes: Processes, doing: str, goes_on: str) -> Iterator[None]:
         ) from error
 
 
-def begin_processes(device: str, environment: Mapping[str, str], sequence: int | None = 1) -> tuple[Processes, str]:
+def begin_processes(
+    device: str, environment: Mapping[str, str], sequence: int | None = 1, replicas: int = 1
+) -> tuple[Processes, str]:
     """Join the processes that torchrun started, and the device of this one; a process on its own where it did not.
 
     environment: the variables of this process, of which VARIABLES are read. sequence: so many neighbouring processes share the
-    tokens of their samples (None: all of them).
+    tokens of their samples (None: all of them). replicas: so many times the tensors are kept.
 
-    Raises InputError if torchrun's variables are half set, for fewer cards than processes, a number of sequence shards that
-    does not divide the processes, and if the others cannot be reached.
+    Raises InputError if torchrun's variables are half set, for fewer cards than processes, a number of sequence shards or
+    replicas that does not divide the processes, and if the others cannot be reached.
     """
     there = [name for name in VARIABLES if environment.get(name)]
     if not there:
-        if sequence not in (None, 1):
-            raise InputError(
-                "--sequence-shards is of several processes; start with torchrun --nproc_per_node N -m lumosx_core ..."
-            )
+        if sequence not in (None, 1) or replicas != 1:
+            name = "--replicas" if replicas != 1 else "--sequence-shards"
+            raise InputError(f"{name} is of several processes; start with torchrun --nproc_per_node N -m lumosx_core ...")
         return ALONE, device
     missing = [name for name in VARIABLES if name not in there]
     if missing:
@@ -175,6 +188,8 @@ def begin_processes(device: str, environment: Mapping[str, str], sequence: int |
     sequence = count if sequence is None else sequence
     if sequence < 1 or count % sequence:
         raise InputError(f"--sequence-shards is {sequence}, expected a divisor of the number of processes, {count}")
+    if replicas < 1 or count % replicas:
+        raise InputError(f"--replicas is {replicas}, expected a divisor of the number of processes, {count}")
     if count == 1:
         return ALONE, device
     cards = is_cuda(device)
@@ -196,7 +211,7 @@ def begin_processes(device: str, environment: Mapping[str, str], sequence: int |
         raise InputError(f"process {rank} of {count} cannot reach the others ({error})") from error
     patience = timedelta(seconds=PATIENCE_S)  # the library has another one for new groups
     groups = [dist.new_group(list(range(first, first + sequence)), patience) for first in range(0, count, sequence)]
-    return Processes(rank=rank, count=count, sequence=sequence, group=groups[rank // sequence]), device
+    return Processes(rank=rank, count=count, sequence=sequence, group=groups[rank // sequence], replicas=replicas), device
 
 
 def end_processes(processes: Processes) -> None:
@@ -217,7 +232,9 @@ def shard_model(model: LumosXTransformer, processes: Processes, device: str) -> 
 
     # It is not changed in place, of which this warns at every step.
     warnings.filterwarnings("ignore", message="FSDP2-wrapped module .* returned a view tensor")
-    mesh = init_device_mesh("cuda" if is_cuda(device) else "cpu", (processes.count,))
+    kind, sides, names = "cuda" if is_cuda(device) else "cpu", (processes.replicas, processes.shards), ("replica", "shard")
+    two_sides = processes.replicas > 1
+    mesh = init_device_mesh(kind, sides if two_sides else sides[1:], mesh_dim_names=names if two_sides else names[1:])
     for block in model.blocks:
         fully_shard(block, mesh=mesh)
     fully_shard(model, mesh=mesh)
@@ -252,8 +269,9 @@ def own_rows(target: torch.Tensor) -> tuple[int, int] | None:
     if not isinstance(target, DTensor):
         return None
     total, mesh = target.shape[0], target.device_mesh
-    share = -(-total // mesh.size())
-    first = min(mesh.get_local_rank() * share, total)
+    last = mesh.ndim - 1  # of a 2-D mesh the other side is that of the replicas
+    share = -(-total // mesh.size(last))
+    first = min(mesh.get_local_rank(last) * share, total)
     return first, min(first + share, total)
 
 

@@ -42,7 +42,7 @@ def last_state(run: Path) -> Path | None:
 
 def write_state_folder(run: Path, step: int, tree: Mapping[str, Any], what: str, processes: Processes) -> Path:
     """Write nested tables as the state of a step; whole or not at all. All processes call this, each with its own shares of
-    sharded tensors; tensors that are whole are written by the first one.
+    sharded tensors; tensors that are whole are written by the first one. Of replicas the first one's shares are written.
 
     Raises InputError in all of them if one cannot write.
     """
@@ -56,16 +56,17 @@ def write_state_folder(run: Path, step: int, tree: Mapping[str, Any], what: str,
         with agreed(processes):
             if processes.first:
                 partial = stack.enter_context(whole_folder(folder, what))
-                names = [shard_name(number, processes.count) for number in range(processes.count)]
+                names = [shard_name(number, processes.shards) for number in range(processes.shards)]
                 write_json(partial / RECORD, {"shards": names, "state": kept}, what)
         partial = processes.of_first(partial)
         with agreed(processes):
-            write_shard(
-                partial / shard_name(processes.rank, processes.count),
-                {name: local(value.detach()) for name, value in own.items()},
-                {name: part[0] for name, part in rows.items() if part is not None},
-                what,
-            )
+            if processes.writes:
+                write_shard(
+                    partial / shard_name(processes.rank, processes.shards),
+                    {name: local(value.detach()) for name, value in own.items()},
+                    {name: part[0] for name, part in rows.items() if part is not None},
+                    what,
+                )
     processes.wait()
     return folder
 

@@ -141,6 +141,10 @@ def in_process(rank: int, ports: tuple[int, int], folder: Path, until: int) -> N
         if processes.first:
             torch.save(told, folder / name / f"told-{until}.pt")
     if until == 2:
+        twice = replace(processes, replicas=2)  # every process has all tensors
+        told = trained("muon", folder / "replicas", 6, twice)
+        if processes.first:
+            torch.save(told, folder / "told-replicas.pt")
         assert max(shared_errors(rank)) <= 1e-5, shared_errors(rank)
         killed_while_writing(folder, processes)
     end_processes(processes)
@@ -174,7 +178,7 @@ def test_two_processes_then_one_then_two_give_what_one_gives(tmp_path: Path) -> 
     command, as torchrun starts it.
     """
     latents(tmp_path / "data")
-    for name in CONFIGS:
+    for name in (*CONFIGS, "replicas"):
         (tmp_path / name).mkdir()
     context = multiprocessing.spawn(in_process, ((free_port(), free_port()), tmp_path, 2), nprocs=2, join=False)
     for process in context.processes:
@@ -199,6 +203,11 @@ def test_two_processes_then_one_then_two_give_what_one_gives(tmp_path: Path) -> 
         assert furthest(torch.load(one / "result.pt"), torch.load(other / "result.pt")) <= 1e-6, name
         assert sorted(shard.name for shard in one.glob("states/*/*.safetensors")) == [shard_name(n, 2) for n in range(2)]
         states = [load_state(run, SIZES.to_json(), CONFIGS[name].lora) for run in (one, other)]
+        if name == "muon":
+            again = tmp_path / "replicas"
+            assert torch.load(tmp_path / "told-replicas.pt") == pytest.approx(expected, rel=1e-6)
+            assert furthest(torch.load(again / "result.pt"), torch.load(other / "result.pt")) <= 1e-6
+            assert [shard.name for shard in again.glob("states/*/*.safetensors")] == [shard_name(0, 1)]
         if name == "lora":
             assert max(float(value.abs().max()) for key, value in states[0]["model"].items() if "lora_B" in key) > 1e-4
         for part in ("model", "ema"):
@@ -233,6 +242,10 @@ def test_what_does_not_go_in_several_processes_is_told(
     assert begin_processes("cpu", {}) == (Processes(), "cpu")
     with pytest.raises(InputError, match="start with torchrun"):
         begin_processes("cpu", {}, sequence=2)
+    with pytest.raises(InputError, match="--replicas is of several processes; start with torchrun"):
+        begin_processes("cpu", {}, replicas=2)
+    with pytest.raises(InputError, match="--replicas is 3, expected a divisor of the number of processes, 4"):
+        begin_processes("cpu", dict(zip(VARIABLES, ("0", "4", "0", "x", "1"), strict=True)), replicas=3)
     with pytest.raises(InputError, match="--sequence-shards is 3, expected a divisor of the number of processes, 4"):
         begin_processes("cpu", dict(zip(VARIABLES, ("0", "4", "0", "x", "1"), strict=True)), sequence=3)
     with pytest.raises(InputError, match="3 do not divide the 2 heads of the model; take one of 1, 2"):
