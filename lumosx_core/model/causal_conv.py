@@ -81,6 +81,7 @@ class CausalConv3d(nn.Conv3d):
                 if picture is not None:
                     part = F.conv2d(picture, kernel, bias, padding=(self.around[2], self.around[0]))
                     total, bias = part if total is None else total.add_(part), None
+            assert total is not None  # its own frame is there
             made[:, :, frame] = total
         return made
 
