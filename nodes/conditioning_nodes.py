@@ -1,7 +1,6 @@
 """Nodes that settle who owns which pictures and words, and encode the pictures."""
 
 import logging
-import math
 from typing import TYPE_CHECKING, Any
 
 from comfy_api.latest import io, ui
@@ -10,7 +9,6 @@ from lumosx_core.drawing.relation_graph import draw_relation_graph
 from lumosx_core.errors import InputError
 from lumosx_core.model.pixels import blank_tokens
 from lumosx_core.model.token_layout import text_levels
-from lumosx_core.model.video_size import VideoSize, checked_frames, checked_side
 from lumosx_core.references import ReferenceSet, Sample, SceneReference, prepared_pictures
 from lumosx_core.text_spans import bind_prompt
 
@@ -22,14 +20,13 @@ from .image_tensors import image_of
 from .io_types import EncodedReferences, GraphSocket, ReferencesSocket, RelationGraph, SampleSocket, SceneSocket, SubjectSocket
 from .node_inputs import checked_inputs
 from .search_aliases import VIDEO_OF_REFERENCES, search_aliases
-from .told_work import nano_warning, told_work
+from .told_work import checked_size, nano_warning, told_work
 
 if TYPE_CHECKING:
     from lumosx_core.sampling.config import OnProblem
 
 log = logging.getLogger(__name__)
 
-MAX_VIDEO_TOKENS = 2**20  # a latent of 256 MiB; far beyond what any card samples
 MOST = 6  # subjects, and objects, of one graph
 
 
@@ -187,7 +184,7 @@ class EncodeReferences(io.ComfyNode):
         """`EncodedReferences` and a LATENT [1, 16, T, h, w]; shows an estimate of the work in the node, and a warning where the
         nano model's VAE meets a size that nano was not made for. Raises InputError for sizes that Wan cannot do and for a VAE
         that is not Wan2.1's."""
-        size = _size(width, height, length)
+        size = checked_size(width, height, length)
         lines = [told_work(size, graph.bound.references)]
         if is_small(vae) and (warning := nano_warning(size)):
             log.warning(warning)
@@ -218,17 +215,3 @@ def _names(prefix: str) -> list[str]:
 def _connected(inputs: dict | None) -> tuple:
     """What is connected to a growing input, in the order of its names; a sample with fewer subjects leaves some empty."""
     return tuple(value for _, value in sorted((inputs or {}).items()) if value is not None)
-
-
-def _size(width: int, height: int, length: int) -> VideoSize:
-    """Raises InputError, naming the input, for sizes that are none and for those beyond what any card samples."""
-    size = VideoSize(
-        width=checked_side(width, "width"), height=checked_side(height, "height"), frames=checked_frames(length, "length")
-    )
-    tokens = math.prod(size.grid)
-    if tokens > MAX_VIDEO_TOKENS:
-        raise InputError(
-            f"{width} x {height} pixels and {length} frames are {tokens:,} places for the model to look at, at most "
-            f"{MAX_VIDEO_TOKENS:,} are allowed (832 x 480 and 81 frames have 32,760); take a smaller size or fewer frames"
-        )
-    return size

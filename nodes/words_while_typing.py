@@ -148,7 +148,7 @@ def verdict(question: Question, people: list[Person]) -> Verdict:
     offered: tuple[OfferedWords, ...] = ()
     try:
         _check_text(question.prompt)
-        sample = _sample(question.sample)
+        sample = chosen_sample(question.sample)
         references = _references(question, people, sample)
         offered = _offered(references)
         prompt = sample.prompt if sample and not question.prompt.strip() else plain_prompt(question.prompt)
@@ -196,7 +196,8 @@ def _offered(references: ReferenceSet) -> tuple[OfferedWords, ...]:
     )
 
 
-def _sample(choice: str) -> Sample | None:
+def chosen_sample(choice: str) -> Sample | None:
+    """The choice of a LumosX Sample Folder, its pictures shrunk; None for "". Raises InputError if it is gone."""
     if not choice:
         return None
     folder = sample_folder(choice)

@@ -240,8 +240,8 @@ def test_encoding_tells_the_work_and_warns_where_nano_was_not_made_for_the_size(
 def test_the_work_of_the_published_size_is_told_as_it_is(nodes: ModuleType, nano: Nano) -> None:
     people = {"subject_1": man(), "subject_2": man(name="kid", attribute="scarf")}
     bound = nodes.RelationGraphNode.execute(nano[1], "a man in a hat and a kid in a scarf", people).args[0].bound
-    assert nodes.told_work(nodes._size(832, 480, 81), ()).endswith(
+    assert nodes.told_work(nodes.checked_size(832, 480, 81), ()).endswith(
         "about 1 times as long, and 1 times the memory beside the weights."
     )
-    text = nodes.told_work(nodes._size(832, 480, 81), bound.references)
+    text = nodes.told_work(nodes.checked_size(832, 480, 81), bound.references)
     assert text.startswith("39,000 tokens, 4 pictures.") and "1.2 times the memory" in text

@@ -16,13 +16,11 @@ export function questionOf(graph) {
   const scene = ([, from]) => phraseOf(from, 'LumosXSceneReference', 'phrase')
   const question = {
     prompt: valueOf(graph, 'prompt', path),
-    nano: isNano(graph, path),
+    nano: isNano(graph, path, 'CLIP'),
     background: sources(graph, 'background', path).map(scene)[0] ?? null,
     objects: ordered('objects.').map(scene),
     subjects: ordered('subjects.').map(([, from]) => personOf(from)),
-    sample: samples.map(([, { node, path: at }]) =>
-      node?.comfyClass === 'LumosXSampleFolder' ? valueOf(node, 'sample', at) : UNKNOWN
-    )[0] ?? ''
+    sample: samples.map(([, from]) => sampleOf(from))[0] ?? ''
   }
   return isKnown(question) ? question : undefined
 }
@@ -31,6 +29,8 @@ function isKnown(value) {
   if (value === UNKNOWN || value === undefined) return false
   return value === null || typeof value !== 'object' || Object.values(value).every(isKnown)
 }
+
+const sampleOf = ({ node, path }) => (node?.comfyClass === 'LumosXSampleFolder' ? valueOf(node, 'sample', path) : UNKNOWN)
 
 function phraseOf(from, kind, field) {
   const { node, path } = from
@@ -63,14 +63,54 @@ function photographedOf(from) {
   return { ...said, face: true, attributes: [...found, ...given] }
 }
 
-/** Whether the CLIP is that of LumosX Nano, also behind nodes that change a CLIP. */
-function isNano(graph, path) {
-  let slot = graph.inputs?.findIndex((input) => input.name === 'clip') ?? -1
-  let from = slot < 0 ? undefined : source(graph, slot, path)
+/** Whether a node's CLIP or VAE is that of LumosX Nano, also behind nodes that change it. */
+function isNano(node, path, type) {
+  let slot = node.inputs?.findIndex((input) => input.type === type) ?? -1
+  let from = slot < 0 ? undefined : source(node, slot, path)
   for (let steps = 0; from?.node && steps < 100; steps++) {
     if (from.node.comfyClass === 'LumosXNano') return true
-    slot = from.node.inputs?.findIndex((input) => input.type === 'CLIP') ?? -1
+    slot = from.node.inputs?.findIndex((input) => input.type === type) ?? -1
     from = slot < 0 ? undefined : source(from.node, slot, from.path)
   }
   return false
+}
+
+/**
+ * What the host is asked about the cost of a video.
+ * @param {object} encode a LumosX Encode References
+ * @returns {object | undefined} as `Plan` in nodes/work_while_editing.py; undefined where the size or what makes the pictures
+ *   is only known after a run, or no relation graph is connected
+ */
+export function planOf(encode) {
+  const path = pathTo(encode.graph, encode.graph.rootGraph ?? encode.graph) ?? []
+  const [[, from] = []] = sources(encode, 'graph', path)
+  if (from?.node?.comfyClass !== 'LumosXRelationGraph') return undefined
+  const { node: graph, path: inside } = from
+  const samples = sources(graph, 'sample', inside)
+  const plan = {
+    ...sizeOf(encode, path),
+    nano: isNano(encode, path, 'VAE'),
+    background: sources(graph, 'background', inside).length > 0,
+    objects: sources(graph, 'objects.', inside).length,
+    subjects: sources(graph, 'subjects.', inside).map(([, each]) => picturesOf(each)),
+    sample: samples.map(([, each]) => sampleOf(each))[0] ?? ''
+  }
+  return isKnown(plan) ? plan : undefined
+}
+
+/** Width, height and length of the video; those that LumosX Nano gives out are the ones its own description tells. */
+function sizeOf(encode, path) {
+  const given = { width: 96, height: 80, length: 17 }
+  return Object.fromEntries(
+    Object.entries(given).map(([name, nanos]) => {
+      const slot = encode.inputs?.findIndex((input) => input.name === name) ?? -1
+      const from = slot < 0 ? undefined : source(encode, slot, path)
+      return [name, from?.node?.comfyClass === 'LumosXNano' ? nanos : valueOf(encode, name, path)]
+    })
+  )
+}
+
+function picturesOf(from) {
+  const person = personOf(from)
+  return person === UNKNOWN ? UNKNOWN : person.attributes.length + (person.face ? 1 : 0)
 }

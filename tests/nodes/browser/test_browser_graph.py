@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from host_server import HostServer
 
-from .pages import ENDED, MEANING, PEOPLE, READY, SAMPLES, blueprint, drop
+from .pages import ENDED, MEANING, PEOPLE, READY, SAMPLES, WORKFLOWS, blueprint, drop
 
 PASTE = """(ids) => {
     const nodes = ids ? app.graph._nodes.filter((node) => ids.includes(node.id)) : app.graph._nodes
@@ -138,3 +138,22 @@ def test_two_people_deleted_at_once_leave_the_rest(page: Any) -> None:
         "sample": False,
     }
     assert not page.evaluate(ASTRAY)
+
+
+def test_what_a_video_costs_is_told_while_its_size_is_chosen(page: Any) -> None:
+    (two_people,) = [path for path in WORKFLOWS if path.stem == "LumosX nano - two people"]
+    drop(page, two_people)
+    page.wait_for_selector(".lumosx-cost", state="attached", timeout=10_000)
+    assert page.inner_text(".lumosx-cost").startswith("6 pictures, 330 tokens.")
+    page.evaluate("""() => {
+        const node = app.graph._nodes.find((each) => each.type === 'LumosXEncodeReferences')
+        node.disconnectInput(node.inputs.findIndex((each) => each.name === 'width'))
+        node.widgets.find((each) => each.name === 'width').value = 208
+    }""")
+    page.wait_for_function("document.querySelector('.lumosx-cost')?.textContent.includes('715 tokens')", timeout=10_000)
+    said = page.evaluate("[...document.querySelectorAll('.lumosx-problem')].map((each) => each.textContent)")
+    assert said == [
+        "LumosX Nano was made for 96 x 80 pixels and 17 frames, this is 208 x 80 and 17: connect its outputs width, height "
+        "and length."
+    ]
+    assert not page.troubles
