@@ -18,6 +18,9 @@ SIZES = replace(PRESETS["debug_64"], num_layers=4, text_dim=24, text_len=16)
 LAYOUT = TokenLayout(3, 16, 20, kinds=("background", "face", "attribute", "face"), subjects=(None, 0, 0, 1))
 RAM = HostRam("cpu")
 LORA = LoraConfig(rank=4)
+# Of a gradient in parts: that of a weight is a sum over the tokens of two samples, in another order, which every kind of
+# processor rounds in its own way.
+ROUNDING = torch.finfo(torch.float32).eps * (2 * LAYOUT.seq_len) ** 0.5
 
 
 def stepped(config: TrainingConfig, change: Callable[[LumosXTransformer], None] | None = None) -> dict[str, torch.Tensor]:
@@ -63,8 +66,8 @@ def test_outputs_and_gradients_stay(lora: LoraConfig | None) -> None:
     again = replace(plain, gradient_checkpointing=True)
     assert furthest(stepped(again), expected) == 0
     assert furthest(stepped(replace(again, memory=MemoryConfig(inputs_in_ram=True))), expected) == 0
-    assert furthest(stepped(replace(again, memory=MemoryConfig(feed_forward_parts=5))), expected) <= 1e-6
-    assert furthest(stepped(replace(plain, memory=MemoryConfig(feed_forward_parts=4))), expected) <= 1e-6
+    assert furthest(stepped(replace(again, memory=MemoryConfig(feed_forward_parts=5))), expected) <= ROUNDING
+    assert furthest(stepped(replace(plain, memory=MemoryConfig(feed_forward_parts=4))), expected) <= ROUNDING
     if lora is not None:
         assert furthest(stepped(replace(again, memory=MemoryConfig(streamed=True, inputs_in_ram=True))), expected) == 0
 

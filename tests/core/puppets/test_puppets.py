@@ -35,7 +35,7 @@ from lumosx_core.puppets.spec import (
 from lumosx_core.references import prepare_reference_image
 from lumosx_core.sample_folder import read_sample
 
-CASES = 30
+CASES = 20
 
 
 def clip_of(seed: int, **options: object) -> ClipSpec:
