@@ -31,8 +31,8 @@ from lumosx_core.files.weights import write_safetensors
 from lumosx_core.model.video_size import VideoSize
 
 # Counts up when what `prepare` stores for the same clips and settings changes, how pictures are varied included: caches of
-# another number are not read. 2: turned pictures keep their corners. 3: a
-# variant is drawn by the picture's name and its number.
+# another number are not read. 2: turned pictures keep their corners. 3: a variant is drawn by the picture's
+# name and its number.
 FORMAT = 3
 ABOUT, LIST = "cache.json", "clips.jsonl"
 Spans = tuple[tuple[int, int], ...]

@@ -2,6 +2,7 @@
 // a run would stop for and buttons that write words. The host says who owns what (POST /lumosx/words), so that a run says the same.
 import { api } from '../../../scripts/api.js'
 import { app } from '../../../scripts/app.js'
+import { AGAIN, ALARM, EVERY, ask, line } from './host_answers.js'
 import { pathTo } from './link_sources.js'
 import { questionOf } from './owned_words.js'
 import { offers } from './prompt_offers.js'
@@ -9,9 +10,6 @@ import { offers } from './prompt_offers.js'
 const LOW = 64 // pixels of the strip
 const HIGH = 170
 const AROUND = 34 // the strip's own padding, the gaps of its rows and the host's margin around a widget
-const EVERY = 400 // milliseconds between two looks at the nodes that the words come from
-const ALARM = '#ff7a7a'
-const AGAIN = 5000 // milliseconds until the host is asked once more when it did not answer
 const TEXTS = {
   en: {
     missing: 'not in the prompt',
@@ -30,14 +28,6 @@ const TEXTS = {
 }
 
 const texts = () => TEXTS[app.extensionManager?.setting?.get('Comfy.Locale')] ?? TEXTS.en
-
-function line(text, className, style) {
-  const element = document.createElement('div')
-  element.textContent = text
-  element.className = className
-  element.style.cssText = style
-  return element
-}
 
 const alarm = (text) => line(text, 'lumosx-problem', `color:${ALARM};margin-bottom:2px`)
 const quiet = (text) => line(text, 'lumosx-note', 'opacity:0.6')
@@ -86,16 +76,6 @@ function linesOf(verdict, node) {
   return [...problemLines(verdict), ...offers(verdict, node, path, texts()), promptLine(verdict)]
 }
 
-async function ask(question) {
-  const answer = await api.fetchApi('/lumosx/words', {
-    method: 'POST',
-    headers: { 'Content-Type': 'application/json' },
-    body: JSON.stringify(question)
-  })
-  if (!answer.ok) throw new Error(`status ${answer.status}`)
-  return await answer.json()
-}
-
 app.registerExtension({
   name: 'lumosx.promptColours',
   nodeCreated(node) {
@@ -133,7 +113,7 @@ app.registerExtension({
       if (!question) return draw(quiet(texts().unknown))
       if (!isAsked(question)) return draw()
       try {
-        const verdict = await ask(question)
+        const verdict = await ask('/lumosx/words', question)
         if (shown === now) draw(...linesOf(verdict, node)) // else a later one is on its way
       } catch {
         if (shown !== now) return

@@ -1,14 +1,11 @@
 // LumosX Encode References shows what the video will cost while its size and pictures are chosen, and a warning where LumosX Nano
 // was not made for the size. The host reckons (POST /lumosx/work), as in a run.
-import { api } from '../../../scripts/api.js'
 import { app } from '../../../scripts/app.js'
+import { AGAIN, ALARM, EVERY, ask, line } from './host_answers.js'
 import { planOf } from './owned_words.js'
 
 const HIGH = 100 // pixels of the lines, the most; longer ones scroll
 const AROUND = 26 // their own padding and the host's margin around a widget
-const EVERY = 400 // milliseconds between two looks at the nodes that size and pictures come from
-const AGAIN = 5000 // milliseconds until the host is asked once more when it did not answer
-const ALARM = '#ff7a7a'
 const TEXTS = {
   en: ({ tokens, pictures, step, memory }) =>
     `${pictures} pictures, ${tokens} tokens. Beside 832 x 480 x 81 without pictures: time of a step x ${step}, memory x ${memory}`,
@@ -19,14 +16,6 @@ const TEXTS = {
 const language = () => app.extensionManager?.setting?.get('Comfy.Locale')
 const rounded = (number) => String(Number(number.toPrecision(2)))
 
-function line(text, className, style) {
-  const element = document.createElement('div')
-  element.textContent = text
-  element.className = className
-  element.style.cssText = style
-  return element
-}
-
 function linesOf({ work, warning }) {
   const told =
     work && (TEXTS[language()] ?? TEXTS.en)({ ...work, step: rounded(work.step), memory: rounded(work.memory) })
@@ -34,16 +23,6 @@ function linesOf({ work, warning }) {
     ...(warning ? [line(warning, 'lumosx-problem', `color:${ALARM}`)] : []),
     ...(told ? [line(told, 'lumosx-cost', 'opacity:0.8')] : [])
   ]
-}
-
-async function ask(plan) {
-  const answer = await api.fetchApi('/lumosx/work', {
-    method: 'POST',
-    headers: { 'Content-Type': 'application/json' },
-    body: JSON.stringify(plan)
-  })
-  if (!answer.ok) throw new Error(`status ${answer.status}`)
-  return await answer.json()
 }
 
 app.registerExtension({
@@ -85,7 +64,7 @@ app.registerExtension({
       shown = now
       if (!plan) return draw()
       try {
-        const estimate = await ask(plan)
+        const estimate = await ask('/lumosx/work', plan)
         if (shown === now) draw(...linesOf(estimate)) // else a later one is on its way
       } catch {
         if (shown !== now) return
